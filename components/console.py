@@ -1,0 +1,49 @@
+"""The terminal, kept apart from library chatter.
+
+The runner points file descriptors 1 and 2 at the log file and leaves the real terminal open under
+the number in `DARKROOM_CONSOLE_FD`; it and its child processes write there what a person reads.
+Without the variable (a step run by hand) that is standard error.
+"""
+
+import os
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+CONSOLE_FD = "DARKROOM_CONSOLE_FD"
+
+
+def console() -> Console:
+    """A rich console on the real terminal, or on standard error when run by hand."""
+    number = os.environ.get(CONSOLE_FD)
+    if number is None:
+        return Console(stderr=True, soft_wrap=True)
+    stream = os.fdopen(os.dup(int(number)), "w", buffering=1)
+    return Console(file=stream, force_terminal=os.isatty(stream.fileno()), soft_wrap=True)
+
+
+def inherited() -> tuple[int, ...]:
+    """File descriptors to hand to a child process (`subprocess.Popen(pass_fds=...)`)."""
+    number = os.environ.get(CONSOLE_FD)
+    return () if number is None else (int(number),)
+
+
+def progress(target: Console) -> Progress:
+    """A progress bar on a terminal; hidden elsewhere, where callers print plain lines."""
+    return Progress(
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[status]}"),
+        console=target,
+        transient=True,
+        disable=not target.is_terminal,
+    )
+
+
+def flush_standard_streams() -> None:
+    """Flushes Python's own buffers, so that the log keeps the order of events."""
+    sys.stdout.flush()
+    sys.stderr.flush()

@@ -1,0 +1,116 @@
+"""The preprocessing contract: how encoded bytes become the uint8 array every model takes.
+
+Pillow and NumPy only: the server and the phone-side checks use this module where no framework is
+installed. `components/transform_tfx.py` is the same contract as a TensorFlow graph.
+"""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+from PIL import Image, ImageOps
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSpec:
+    """What a model is fed: `image`, uint8, (N, height, width, channels), values 0 to 255.
+
+    An encoded image is cropped centrally to the aspect ratio of `height` x `width`, then resized
+    with an antialiased bilinear filter. `mean` and `std` are those of the training split, one value
+    per channel on a 0-to-1 scale; networks apply them inside their graph, so callers never do.
+    """
+
+    height: int
+    width: int
+    channels: int
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels is {self.channels}, expected 1 (grey) or 3 (RGB).")
+        if min(self.height, self.width) < 1:
+            raise ValueError(f"size is {self.height}x{self.width}, expected at least 1x1.")
+        object.__setattr__(self, "mean", tuple(map(float, self.mean)) or (0.0,) * self.channels)
+        object.__setattr__(self, "std", tuple(map(float, self.std)) or (1.0,) * self.channels)
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) != self.channels:
+                raise ValueError(
+                    f"{name} has {len(getattr(self, name))} values, expected {self.channels}."
+                )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+    @property
+    def scale(self) -> tuple[float, ...]:
+        """Per channel factor of the normalisation `x * scale + offset` for x in 0 to 255."""
+        return tuple(1.0 / (255.0 * s) for s in self.std)
+
+    @property
+    def offset(self) -> tuple[float, ...]:
+        """Per channel summand of the normalisation, see `scale`."""
+        return tuple(-m / s for m, s in zip(self.mean, self.std))
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "ImageSpec":
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ImageSpec":
+        return cls.from_dict(json.loads(text))
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+
+def upright(image: Image.Image, channels: int) -> Image.Image:
+    """The image turned as its EXIF orientation says, in mode `L` (1 channel) or `RGB` (3).
+
+    16-bit grey is scaled to 8 bits (Pillow's own conversion clips); alpha is dropped.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        wide = np.asarray(image, dtype=np.int64).clip(0, 65535)
+        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8), "L")
+    elif image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def center_box(height: int, width: int, spec: ImageSpec) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of the largest central box with the aspect ratio of `spec`."""
+    if width * spec.height > height * spec.width:
+        box_height, box_width = height, max(1, (height * spec.width) // spec.height)
+    else:
+        box_height, box_width = max(1, (width * spec.height) // spec.width), width
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
+
+
+def fit(image: Image.Image, spec: ImageSpec) -> np.ndarray:
+    """Pillow image to uint8 array of `spec.shape`: upright, centre crop, antialiased resize."""
+    image = upright(image, spec.channels)
+    top, left, height, width = center_box(image.height, image.width, spec)
+    image = image.crop((left, top, left + width, top + height))
+    if image.size != (spec.width, spec.height):
+        image = image.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8).reshape(spec.shape)
+
+
+def decode(data: bytes, spec: ImageSpec) -> np.ndarray:
+    """Encoded bytes (JPEG, PNG, GIF, BMP, WEBP) to a uint8 array of `spec.shape`.
+
+    Raises ValueError when the bytes are not an image that Pillow can decode completely.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return fit(image, spec)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"cannot decode {len(data)} bytes as an image: {error}") from error

@@ -1,0 +1,68 @@
+"""Augmentation policies: typed operations that both frameworks draw anew for every image.
+
+Only the description lives here; `keras_augment.py` and `torch_augment.py` carry it out on batches,
+outside the exported graphs.
+"""
+
+from typing import Annotated, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Operation(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Flip(Operation):
+    """Mirror left to right with probability one half."""
+
+    kind: Literal["flip"] = "flip"
+
+
+class Translate(Operation):
+    """Shift by up to `fraction` of height and width, uniformly; the border is zero."""
+
+    kind: Literal["translate"] = "translate"
+    fraction: float = Field(gt=0, lt=1)
+
+
+class Rotate(Operation):
+    """Turn by up to `fraction` of a full circle either way, uniformly."""
+
+    kind: Literal["rotate"] = "rotate"
+    fraction: float = Field(gt=0, le=0.5)
+
+
+class Zoom(Operation):
+    """Scale by a factor between 1 - `fraction` and 1 + `fraction`, uniformly."""
+
+    kind: Literal["zoom"] = "zoom"
+    fraction: float = Field(gt=0, lt=1)
+
+
+class PadCrop(Operation):
+    """Pad by `padding` pixels of zero, then crop back to size at a random place."""
+
+    kind: Literal["pad_crop"] = "pad_crop"
+    padding: int = Field(gt=0)
+
+
+class Brightness(Operation):
+    """Multiply by a factor between 1 - `fraction` and 1 + `fraction`, clipped to 0..255."""
+
+    kind: Literal["brightness"] = "brightness"
+    fraction: float = Field(gt=0, lt=1)
+
+
+class Contrast(Operation):
+    """Scale the distance to the image's mean by 1 - `fraction` to 1 + `fraction`, clipped."""
+
+    kind: Literal["contrast"] = "contrast"
+    fraction: float = Field(gt=0, lt=1)
+
+
+AnyOperation = Annotated[
+    Union[Flip, Translate, Rotate, Zoom, PadCrop, Brightness, Contrast],
+    Field(discriminator="kind"),
+]
+Policy = tuple[AnyOperation, ...]

@@ -1,0 +1,197 @@
+"""Typed, frozen configuration of a run. Standard library and pydantic only.
+
+Each step of the line receives just its own slice, as JSON, so that changing one field reruns only
+the steps that field belongs to.
+"""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from components.architectures import ARCHITECTURES
+from components.policy import Policy
+
+
+class ConfigError(ValueError):
+    """The user's configuration or surroundings are wrong; the run ends with exit code 2."""
+
+
+class Slice(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class DataConfig(Slice):
+    """Where images come from and how they are split."""
+
+    source: str = Field(description="digits, tfds:NAME or folder:PATH")
+    dir: str | None = Field(None, description="TFDS data directory (default: TFDS's own)")
+    val_fraction: float = Field(0.1, gt=0, lt=0.5, description="share of train held out by hash")
+    test_fraction: float = Field(0.2, gt=0, lt=0.5, description="share, where there is no test")
+    max_quarantined: float = Field(0.01, ge=0, le=1, description="share of unreadable files")
+    min_per_class: int = Field(2, ge=1, description="images of each class in each split")
+    max_file_mib: float = Field(20, gt=0, description="larger files are quarantined")
+    max_megapixels: float = Field(50, gt=0, description="larger images are quarantined")
+
+
+class ImageConfig(Slice):
+    """Size of the arrays that the networks are fed."""
+
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+    channels: int = Field(description="1 grey, 3 RGB")
+
+    @field_validator("channels")
+    @classmethod
+    def _grey_or_rgb(cls, value: int) -> int:
+        if value not in (1, 3):
+            raise ValueError("expected 1 (grey) or 3 (RGB)")
+        return value
+
+
+class ModelConfig(Slice):
+    architecture: str = Field(description="a name in components/architectures.py")
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ARCHITECTURES:
+            raise ValueError(f"expected one of {', '.join(sorted(ARCHITECTURES))}")
+        return value
+
+
+class AugmentConfig(Slice):
+    """One policy per framework, each a list of operations of components/policy.py."""
+
+    keras: Policy = ()
+    torch: Policy = ()
+
+
+class TrainConfig(Slice):
+    """Recipe of both trainers: Adam; Keras halves the rate on plateaus, PyTorch anneals it."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    early_stopping: int = Field(10, ge=1, description="Keras: epochs without a better val_loss")
+    plateau: int = Field(5, ge=1, description="Keras: epochs before the rate is halved")
+    min_learning_rate: float = Field(1e-6, gt=0)
+    seed: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0, description="CPU threads, 0 for all cores")
+
+
+class GatesConfig(Slice):
+    """What a model must reach. Accuracies are shares of the test split."""
+
+    min_accuracy: float = Field(ge=0, le=1)
+    max_regression: float = Field(
+        0.01, ge=0, le=1, description="accuracy it may lose against the current release"
+    )
+
+
+class ExportConfig(Slice):
+    """Limits of disagreement between an artifact and the model it came from."""
+
+    max_difference: float = Field(1e-4, gt=0, description="largest probability difference")
+    min_agreement: float = Field(1.0, gt=0, le=1, description="share of equal top-1 labels")
+    images: int = Field(256, ge=1, description="held-out images compared, at batch 1 and 32")
+
+
+class BeamConfig(Slice):
+    args: tuple[str, ...] = Field((), description="options passed to Beam, e.g. --runner=...")
+
+    @field_validator("args", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+
+class RunConfig(Slice):
+    """Everything one run depends on."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the release")
+    root: str = "out"
+    data: DataConfig
+    image: ImageConfig
+    model: ModelConfig
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig
+    gates: GatesConfig
+    export: ExportConfig = ExportConfig()
+    beam: BeamConfig = BeamConfig()
+
+
+def leaves(config: BaseModel, prefix: str = "") -> dict[str, Any]:
+    """Dotted names to values, e.g. `{'train.epochs': 5, ...}`, in order of declaration."""
+    found: dict[str, Any] = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            found |= leaves(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def parse_overrides(arguments: list[str]) -> dict[str, str]:
+    """`['train.epochs=5']` to `{'train.epochs': '5'}`. Raises ConfigError on anything else."""
+    pairs: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise ConfigError(f"{argument!r} is not an override: expected key=value.")
+        pairs[key.strip()] = value
+    return pairs
+
+
+def override(config: RunConfig, pairs: dict[str, str]) -> RunConfig:
+    """`config` with the dotted keys of `pairs` replaced; lists and objects are written as JSON.
+
+    Raises ConfigError for an unknown key (naming the closest one) or a value that does not fit.
+    """
+    known = leaves(config)
+    values = config.model_dump()
+    for key, text in pairs.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+            raise ConfigError(
+                f"Unknown key {key!r}: did you mean {close[0]!r}? "
+                "`python -m pipeline show PRESET` lists every key."
+            )
+        *parents, leaf = key.split(".")
+        section = values
+        for parent in parents:
+            section = section[parent]
+        section[leaf] = _value(text)
+    return validated(values)
+
+
+def _value(text: str) -> Any:
+    if text[:1] in "[{" and text:
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{text!r} is not valid JSON: {error}.") from error
+    return None if text == "null" else text
+
+
+def validated(values: dict) -> RunConfig:
+    """RunConfig from plain values. Raises ConfigError naming the key, the value and the rule."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        rule = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"Bad value for {key}: {first['input']!r}: {rule}.") from error
+
+
+def json_slice(part: BaseModel) -> str:
+    """A slice as canonical JSON, the form in which a step receives it."""
+    return json.dumps(part.model_dump(mode="json"), sort_keys=True)
+
+
+def root_path(config: RunConfig) -> Path:
+    return Path(config.root).expanduser().resolve()
