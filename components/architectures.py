@@ -5,7 +5,8 @@ A network's input is a float image on a 0-to-255 scale, its output is logits; no
 to the ImageSpec and softmax to the loss and the exports.
 """
 
-from typing import Annotated, Callable, Literal, Union
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -66,7 +67,7 @@ class Dropout(Layer):
 
 
 AnyLayer = Annotated[
-    Union[Conv, BatchNorm, Relu, MaxPool, GlobalAveragePool, Flatten, Dense, Dropout],
+    Conv | BatchNorm | Relu | MaxPool | GlobalAveragePool | Flatten | Dense | Dropout,
     Field(discriminator="kind"),
 ]
 

@@ -4,7 +4,7 @@ Only the description lives here; `keras_augment.py` and `torch_augment.py` carry
 outside the exported graphs.
 """
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -62,7 +62,7 @@ class Contrast(Operation):
 
 
 AnyOperation = Annotated[
-    Union[Flip, Translate, Rotate, Zoom, PadCrop, Brightness, Contrast],
+    Flip | Translate | Rotate | Zoom | PadCrop | Brightness | Contrast,
     Field(discriminator="kind"),
 ]
 Policy = tuple[AnyOperation, ...]

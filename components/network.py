@@ -1,0 +1,83 @@
+"""What must be known to rebuild a trained network: `network.json` in every model directory.
+
+<directory>/network.json          framework, architecture, image_spec, labels
+<directory>/model.weights.h5      Keras's weights     (keras_model.py)
+<directory>/model.safetensors     PyTorch's weights   (torch_model.py)
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from components import atomic
+from components.architectures import Architecture, Dense, layer_shapes
+from components.image_spec import ImageSpec
+
+FRAMEWORKS = ("keras", "torch")
+FILE = "network.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network's framework, layers, input and class names; its weights lie beside it.
+
+    Raises ValueError when the parts do not fit each other.
+    """
+
+    framework: str
+    architecture: Architecture
+    spec: ImageSpec
+    labels: tuple[str, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "labels", tuple(self.labels))
+        if self.framework not in FRAMEWORKS:
+            raise ValueError(f"framework is {self.framework!r}, expected one of {FRAMEWORKS}.")
+        last = self.architecture.layers[-1] if self.architecture.layers else None
+        if not isinstance(last, Dense) or last.units != len(self.labels):
+            raise ValueError(
+                f"architecture {self.architecture.name!r} ends with {last!r}, expected a dense "
+                f"layer with one unit for each of the {len(self.labels)} classes."
+            )
+        layer_shapes(self.architecture, self.spec.shape)
+
+    def with_framework(self, name: str) -> "Network":
+        """The same network for the other framework."""
+        return dataclasses.replace(self, framework=name)
+
+    def save(self, directory: str | Path) -> None:
+        """Writes `network.json`; the directory is made if need be."""
+        values = {
+            "framework": self.framework,
+            "architecture": self.architecture.model_dump(mode="json"),
+            "image_spec": self.spec.to_dict(),
+            "labels": list(self.labels),
+        }
+        atomic.write(Path(directory) / FILE, json.dumps(values, indent=1, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "Network":
+        """Reads `network.json`. Raises ValueError when it is missing or not one."""
+        path = Path(directory) / FILE
+        try:
+            values = json.loads(path.read_text())
+            return cls(
+                framework=values["framework"],
+                architecture=Architecture.model_validate(values["architecture"]),
+                spec=ImageSpec.from_dict(values["image_spec"]),
+                labels=tuple(values["labels"]),
+            )
+        except FileNotFoundError as error:
+            raise ValueError(f"{path} is missing: expected a trained model's directory.") from error
+        except (KeyError, TypeError, ValidationError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} does not describe a network: {error!r}.") from error
+
+
+def weights_file(directory: str | Path, name: str) -> Path:
+    """The path of the weights `name` in a model directory. Raises ValueError when missing."""
+    path = Path(directory) / name
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: expected the trained weights; train the model again.")
+    return path
