@@ -1,0 +1,129 @@
+"""ExampleGen of the line: a source's chunks through Beam into Examples, one file per chunk.
+
+Each chunk is read, examined and written by one DoFn call without a shuffle, so that memory stays
+bounded by a chunk, and files are the same whichever runner and worker wrote them.
+"""
+
+import json
+import os
+import uuid
+from pathlib import Path
+
+import apache_beam as beam
+import tensorflow as tf
+from tfx.dsl.component.experimental.annotations import (
+    BeamComponentParameter,
+    OutputArtifact,
+    Parameter,
+)
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.artifacts_tfx import IngestReport
+from components.ingest import Accounting, Example, examine
+from components.sources import SPLITS, open_source
+from components.validate import require_trainable
+from pipeline.config import DataConfig
+
+
+def to_tf_example(example: Example, labels: tuple[str, ...]) -> tf.train.Example:
+    """The features that statistics, schema and transform see."""
+
+    def of_bytes(value: bytes) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    def of_int(value: int) -> tf.train.Feature:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+    def of_float(value: float) -> tf.train.Feature:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+
+    features = {
+        "image_bytes": of_bytes(example.image),
+        "label": of_int(example.label),
+        "class_name": of_bytes(labels[example.label].encode("utf-8", "surrogateescape")),
+        "sha256": of_bytes(example.sha256.encode()),
+        "format": of_bytes(example.format.encode()),
+        "height": of_int(example.height),
+        "width": of_int(example.width),
+        "channels": of_int(example.channels),
+        "mean": of_float(example.mean),
+        "std": of_float(example.std),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+class IngestChunk(beam.DoFn):
+    """(number, chunk) to its Accounting; writes `Split-<split>/` files, each by one rename."""
+
+    def __init__(self, config: DataConfig, directory: str, count: int):
+        self._config, self._directory, self._count = config, Path(directory), count
+
+    def setup(self):
+        self._source = open_source(self._config)
+
+    def process(self, numbered):
+        number, chunk = numbered
+        accounting, writers, source = Accounting(), {}, self._source
+        suffix = f"data_tfrecord-{number:05d}-of-{self._count:05d}"
+        unfinished = self._directory / f".{suffix}-{uuid.uuid4().hex}"
+        unfinished.mkdir(parents=True)
+        for raw in source.read(chunk, int(self._config.max_file_mib * 2**20)):
+            result = examine(raw, self._config, source.splits)
+            accounting.add(result)
+            if isinstance(result, Example):
+                if result.split not in writers:
+                    writers[result.split] = tf.io.TFRecordWriter(str(unfinished / result.split))
+                record = to_tf_example(result, source.labels)
+                writers[result.split].write(record.SerializeToString(deterministic=True))
+        for split, writer in writers.items():
+            writer.close()
+            folder = self._directory / artifact_utils.get_split_dir_name(split)
+            folder.mkdir(exist_ok=True)
+            os.replace(unfinished / split, folder / suffix)
+        unfinished.rmdir()
+        yield accounting
+
+
+def _merge(parts) -> Accounting:
+    total = Accounting()
+    for part in parts:
+        total.merge(part)
+    return total
+
+
+@component(use_beam=True)
+def ImageExampleGen(
+    examples: OutputArtifact[standard_artifacts.Examples],
+    report: OutputArtifact[IngestReport],
+    data: Parameter[str],
+    fingerprint: Parameter[str],
+    code: Parameter[str],
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Images of `data` (DataConfig as JSON) to Examples with splits train, val and test.
+
+    `fingerprint` is that of the source's content: without it a changed folder would hit the cache.
+    """
+    del fingerprint, code
+    config = DataConfig.model_validate_json(data)
+    source = open_source(config)
+    chunks = source.chunks()
+    accounting_path = os.path.join(report.uri, "accounting.json")
+
+    def write(accounting: Accounting) -> None:
+        Path(accounting_path).write_text(json.dumps(accounting.summary(source.labels), indent=1))
+
+    labels = list(source.labels)
+    Path(report.uri, "labels.json").write_text(json.dumps(labels))
+    with beam_pipeline as p:
+        _ = (
+            p
+            | "Chunks" >> beam.Create(list(enumerate(chunks)))
+            | "Spread" >> beam.Reshuffle()
+            | "Ingest" >> beam.ParDo(IngestChunk(config, examples.uri, len(chunks)))
+            | "Account" >> beam.CombineGlobally(_merge)
+            | "Report" >> beam.Map(write)
+        )
+    require_trainable(json.loads(Path(accounting_path).read_text()))
+    examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

@@ -1,0 +1,48 @@
+"""Running a step in a process of its own: its memory, its GPU and its crashes stay there."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from components.console import inherited
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class StepFailed(RuntimeError):
+    """A step's process ended badly; the message is one sentence."""
+
+
+def run_module(module: str, arguments: dict, directory: str | Path) -> None:
+    """Runs `python -m MODULE ARGS.json` to its end; its chatter goes where ours goes.
+
+    `arguments` are left in `directory` as `MODULE.args.json`, so that the step can be repeated by
+    hand. Raises StepFailed with the sentence the process left in `MODULE.args.error`, or its exit
+    status when it left none (killed, out of memory).
+    """
+    path = Path(directory) / f"{module}.args.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(arguments, indent=1))
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+    }
+    status = subprocess.run(
+        [sys.executable, "-m", module, str(path)],
+        env=environment,
+        pass_fds=inherited(),
+        stdin=subprocess.DEVNULL,
+    ).returncode
+    if status:
+        left = path.with_suffix(".error")
+        reason = left.read_text().strip() if left.is_file() else f"exit status {status}"
+        if status < 0 and not left.is_file():
+            reason = f"killed by signal {-status} (9 is often the system running out of memory)"
+        raise StepFailed(f"{module} failed: {reason}")
+
+
+def leave_error(arguments_path: str | Path, sentence: str) -> None:
+    """Called by a step's `main` before it exits: what `run_module` is to say."""
+    Path(arguments_path).with_suffix(".error").write_text(sentence)

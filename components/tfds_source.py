@@ -1,0 +1,116 @@
+"""TensorFlow Datasets as a source: prepared sets are read, absent ones downloaded through TFDS.
+
+The library is imported where it is used: opening a set costs a second, reading it imports
+TensorFlow.
+"""
+
+import contextlib
+import difflib
+import hashlib
+import os
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.sources import _SPLIT_NAMES, CHUNK, RawImage
+from pipeline.config import ConfigError
+
+
+class TfdsSource:
+    """`tfds:NAME`: an image classification set with features `image` and `label`."""
+
+    def __init__(self, name: str, data_dir: str | None):
+        self._name, self._data_dir = name, data_dir
+        builder = self._builder()
+        features = builder.info.features
+        try:
+            self.labels = tuple(features["label"].names)
+            self.image_shape = tuple(features["image"].shape)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"TFDS set {name!r} has features {sorted(features)}: expected `image` and a "
+                "`label` that is a ClassLabel."
+            ) from error
+        self._counts = {
+            split: info.num_examples
+            for split, info in builder.info.splits.items()
+            if split in _SPLIT_NAMES
+        }
+        self.splits = frozenset(_SPLIT_NAMES[split] for split in self._counts)
+        if "train" not in self.splits:
+            raise ConfigError(
+                f"TFDS set {name!r} has splits {sorted(builder.info.splits)}: expected `train`."
+            )
+        self.directory = Path(builder.data_path)
+
+    def _builder(self):
+        import tensorflow_datasets as tfds
+
+        try:
+            builder = tfds.builder(self._name, data_dir=self._data_dir)
+        except tfds.core.registered.DatasetNotFoundError as error:
+            close = difflib.get_close_matches(self._name, tfds.list_builders(), n=1, cutoff=0.0)
+            raise ConfigError(
+                f"TFDS has no set {self._name!r}: did you mean {close[0]!r}?"
+            ) from error
+        if not Path(builder.data_path).is_dir():
+            self._download(builder)
+        return builder
+
+    def _download(self, builder) -> None:
+        absent = (
+            f"TFDS set {self._name!r} is not prepared under "
+            f"{str(Path(builder.data_path).parents[1])!r}"
+        )
+        if not _network():
+            raise ConfigError(
+                f"{absent} and there is no network to download it: "
+                "pass data.dir=PATH with a prepared copy."
+            )
+        try:
+            builder.download_and_prepare()
+        except (OSError, AssertionError) as error:
+            raise ConfigError(f"{absent} and the download failed: {error}") from error
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the names and contents of the prepared files."""
+        digest = hashlib.sha256()
+        for path in sorted(p for p in self.directory.iterdir() if p.is_file()):
+            digest.update(os.fsencode(path.name) + b"\0")
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def chunks(self) -> list[dict]:
+        return [
+            {"split": split, "start": start, "stop": min(start + 2 * CHUNK, count)}
+            for split, count in self._counts.items()
+            for start in range(0, count, 2 * CHUNK)
+        ]
+
+    def read(self, chunk: dict, max_bytes: int) -> Iterator[RawImage]:
+        import tensorflow_datasets as tfds
+
+        split, start, stop = chunk["split"], chunk["start"], chunk["stop"]
+        rows = self._builder().as_dataset(
+            split=f"{split}[{start}:{stop}]",
+            decoders={"image": tfds.decode.SkipDecoding()},
+            shuffle_files=False,
+        )
+        for row, example in enumerate(rows.as_numpy_iterator(), start):
+            yield RawImage(
+                name=f"{self._name}/{split}/{row}",
+                data=example["image"],
+                label=int(example["label"]),
+                split=_SPLIT_NAMES[split],
+            )
+
+
+def _network() -> bool:
+    """Whether a download can be tried at all: TFDS itself retries for minutes without one."""
+    if urllib.request.getproxies():
+        return True
+    with contextlib.suppress(OSError):
+        return bool(socket.getaddrinfo("storage.googleapis.com", 443))
+    return False

@@ -1,0 +1,37 @@
+"""The two trainers' glue: each framework in its own process, the same artifacts from both."""
+
+import json
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+
+from components.arrays import ImageArrays as Arrays
+from components.architectures import ARCHITECTURES
+from components.artifacts_tfx import AugmentPlan, ImageArrays
+from components.process import run_module
+
+
+@component
+def Train(
+    arrays: InputArtifact[ImageArrays],
+    plan: InputArtifact[AugmentPlan],
+    model: OutputArtifact[standard_artifacts.Model],
+    model_run: OutputArtifact[standard_artifacts.ModelRun],
+    framework: Parameter[str],
+    architecture: Parameter[str],
+    train: Parameter[str],
+    code: Parameter[str],
+) -> None:
+    """Trains `framework` (keras or torch); `train` is a TrainConfig as JSON."""
+    del code
+    classes = len(Arrays(arrays.uri).labels)
+    arguments = {
+        "arrays": arrays.uri,
+        "plan": plan.uri,
+        "architecture": ARCHITECTURES[architecture](classes).model_dump(mode="json"),
+        "train": json.loads(train),
+        "model_dir": model.uri,
+        "run_dir": model_run.uri,
+    }
+    run_module(f"components.train_{framework}", arguments, model_run.uri)
