@@ -1,9 +1,9 @@
 """ImageArrays on disk: sharded, memory-mapped uint8 images that every later step reads.
 
-    <directory>/image_spec.json      ImageSpec, mean and std of the training split
-    <directory>/labels.json          class names in label order
-    <directory>/<split>/images-00000.npy   uint8 (n, H, W, C)
-    <directory>/<split>/labels-00000.npy   int64 (n,)
+<directory>/image_spec.json      ImageSpec, mean and std of the training split
+<directory>/labels.json          class names in label order
+<directory>/<split>/images-00000.npy   uint8 (n, H, W, C)
+<directory>/<split>/labels-00000.npy   int64 (n,)
 """
 
 import json
@@ -47,10 +47,12 @@ class Split:
 
 
 class ImageArrays:
-    """The packed data set at `directory`."""
+    """The packed data set at `directory`. Raises ValueError when there is none."""
 
     def __init__(self, directory: str | Path):
         self.directory = Path(directory)
+        if not (self.directory / "image_spec.json").is_file():
+            raise ValueError(f"{self.directory} holds no image_spec.json: run the pack step first.")
         self.spec = ImageSpec.from_json((self.directory / "image_spec.json").read_text())
         self.labels: list[str] = json.loads((self.directory / "labels.json").read_text())
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import nn
@@ -119,12 +120,19 @@ def save_weights(module: nn.Module, path: Path) -> None:
         safetensors.torch.save_file(state, temporary)
 
 
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Reads a safetensors file into `module`. Raises ValueError when it does not fit."""
+    try:
+        module.load_state_dict(safetensors.torch.load_file(path))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise ValueError(f"{path} does not hold this network's weights: {error}") from error
+
+
 def load(directory: str | Path) -> ImageNetwork:
     """The trained network of a model directory, in eval mode, on the CPU.
 
-    Raises ValueError when a file is missing.
+    Raises ValueError when a file is missing or does not fit.
     """
     module = build(Network.load(directory))
-    state = safetensors.torch.load_file(weights_file(directory, WEIGHTS))
-    module.load_state_dict(state)
+    load_weights(module, weights_file(directory, WEIGHTS))
     return module.eval()

@@ -1,0 +1,176 @@
+"""What both trainers share, without a framework: arguments, the plan, batches, exit codes.
+
+The record of a training, on disk and on the screen, is `training_record.py`.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from components import atomic
+from components.architectures import ARCHITECTURES
+from components.arrays import ImageArrays, Split
+from components.console import console
+from components.network import Network
+from components.policy import Policy
+from pipeline.config import TrainConfig
+
+
+class UsageError(ValueError):
+    """The command line or its JSON file is wrong; exit code 2."""
+
+
+class Arguments(BaseModel):
+    """The fields of a command's ARGS.json, one subclass per command."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrainArgs(Arguments):
+    """Arguments of `train_keras` and `train_torch`."""
+
+    arrays: Path
+    """ImageArrays directory; only its splits `train` and `val` are read."""
+    plan: Path
+    """The augment step's directory: `policy.json` and `index.npy`, see `read_plan`."""
+    architecture: str
+    """A name in `components/architectures.py`."""
+    train: TrainConfig
+    model_dir: Path
+    """Where the trained model goes: `network.json` and the weights."""
+    run_dir: Path
+    """Where the record goes: `history.json`, `result.json`, `tensorboard/`, `checkpoints/`."""
+
+
+class PredictArgs(Arguments):
+    """Arguments of `keras_predict` and `torch_predict`."""
+
+    model_dir: Path
+    arrays: Path
+    split: str
+    output: Path
+    """npz file: `probabilities` float32 (N, classes), `labels` int64 (N,), in the split's order."""
+
+
+def command(module: str, arguments: type[Arguments], function: Callable, argv: list[str]) -> int:
+    """Runs `function(arguments from the JSON file in argv)` and returns the process's exit code.
+
+    0 on success, 2 for a wrong command line, 1 for everything else. A person gets one sentence on
+    the console; the stack of an unexpected error goes to standard error, which a run logs.
+    """
+    try:
+        if len(argv) != 1:
+            raise UsageError(f"usage: python -m {module} ARGS.json ({len(argv)} arguments given).")
+        function(_read(arguments, Path(argv[0])))
+    except UsageError as error:
+        _complain(module, error)
+        return 2
+    except Exception as error:  # noqa: BLE001 - the last resort of a process
+        if not isinstance(error, ValueError):
+            traceback.print_exc()
+        _complain(module, error)
+        return 1
+    return 0
+
+
+def _read(kind: type[Arguments], path: Path) -> Arguments:
+    try:
+        return kind.model_validate_json(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(f"{path}: {key}: {first['msg']} (got {first['input']!r}).") from error
+
+
+def _complain(module: str, error: Exception) -> None:
+    text = " ".join(str(error).split()) or "no message"
+    if not isinstance(error, ValueError):
+        text = f"{type(error).__name__}: {text}"
+    console().print(f"{module.rpartition('.')[2]}: {text}", style="red", markup=False)
+
+
+def read_policy(plan: Path, framework: str) -> Policy:
+    """The framework's list of operations in `policy.json`. Raises ValueError if it is not one."""
+    path = plan / "policy.json"
+    try:
+        return TypeAdapter(Policy).validate_python(json.loads(path.read_text())[framework])
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}; run the augment step.") from error
+    except (KeyError, json.JSONDecodeError, ValidationError) as error:
+        raise ValueError(f"{path} holds no valid policy for {framework}: {error!r}.") from error
+
+
+def read_index(plan: Path, rows: int) -> np.ndarray:
+    """int64 (N,): the rows of the training split (`rows` long) to train on, from `index.npy`.
+
+    A row may occur several times. Raises ValueError when it is missing or does not fit the split.
+    """
+    path = plan / "index.npy"
+    try:
+        index = np.load(path)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error}; run the augment step.") from error
+    if index.ndim != 1 or not len(index) or index.min() < 0 or index.max() >= rows:
+        raise ValueError(
+            f"{path} has shape {index.shape}, expected at least one row number from 0 to {rows - 1}"
+            ": it belongs to other arrays; run the augment step again."
+        )
+    return index.astype(np.int64)
+
+
+def open_split(arrays: ImageArrays, name: str) -> Split:
+    """A split of the arrays. Raises ValueError when it holds no images."""
+    split = arrays.split(name)
+    if not len(split):
+        raise ValueError(f"{arrays.directory / name} holds no images, expected at least one.")
+    return split
+
+
+def network_for(args: TrainArgs, arrays: ImageArrays, framework: str) -> Network:
+    """The network to train. Raises ValueError for an unknown architecture or too small images."""
+    if args.architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"architecture is {args.architecture!r}, expected one of {sorted(ARCHITECTURES)}."
+        )
+    architecture = ARCHITECTURES[args.architecture](len(arrays.labels))
+    return Network(framework, architecture, arrays.spec, tuple(arrays.labels))
+
+
+def shuffled_batches(
+    index: np.ndarray, batch_size: int, seed: int, epoch: int
+) -> Iterator[np.ndarray]:
+    """Yields each row of `index` once, in an order that depends on `seed` and `epoch` alone.
+
+    The last batch is as short as it is. Any epoch's order can be had without the ones before it.
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(index)
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def thread_count(threads: int) -> int:
+    """`threads`, or as many as there are cores for this process when it is 0."""
+    return threads or len(os.sched_getaffinity(0))
+
+
+def save_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray) -> None:
+    """Writes the npz of `PredictArgs.output`, whole or not at all."""
+    with atomic.replacing(path) as temporary, temporary.open("wb") as stream:
+        np.savez(
+            stream,
+            probabilities=probabilities.astype(np.float32),
+            labels=labels.astype(np.int64),
+        )
+
+
+def run(name: str, arguments: type[Arguments], function: Callable) -> None:
+    """Ends the process with `command`'s exit code."""
+    sys.exit(command(name, arguments, function, sys.argv[1:]))

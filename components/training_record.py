@@ -1,0 +1,191 @@
+"""The record of one training: history.json, result.json, TensorBoard, and what a person sees."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Protocol, Self
+
+from components import atomic
+from components.console import console, progress
+from pipeline.config import TrainConfig
+
+LINE_INTERVAL = 2.0  # seconds between epoch lines, so that short epochs do not flood the screen
+
+
+class TrainingError(ValueError):
+    """Training cannot go on; nothing is saved as a model; exit code 1."""
+
+
+class ScalarWriter(Protocol):
+    """TensorBoard's side of a record; each framework brings its own."""
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class TrainingRecord:
+    """Follows one training: a context manager around the epochs, in which `start_epoch`, `step`
+    for every batch and `end_epoch` are called in turn, and `finish` at the end.
+
+    Epochs count from 1. Images per second leave out validation and the run's first step, which
+    traces the graph, chooses kernels and fills caches.
+    """
+
+    def __init__(
+        self,
+        framework: str,
+        device: str,
+        parameters: int,
+        config: TrainConfig,
+        run_dir: Path,
+        writer: ScalarWriter,
+    ):
+        self.history: list[dict] = []
+        self.best: dict | None = None
+        self._framework, self._device, self._parameters = framework, device, parameters
+        self._config, self._run_dir, self._writer = config, run_dir, writer
+        self._console = console()
+        self._bar = progress(self._console)
+        self._task = self._bar.add_task(framework, total=None, status="")
+        self._line, self._line_at = "", -math.inf
+        self._run = _Tally()
+
+    def __enter__(self) -> Self:
+        self._say(f"{self._framework} on {self._device}, {self._parameters:,} parameters")
+        self._began = time.perf_counter()
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.stop()
+        self._writer.close()
+
+    def start_epoch(self, epoch: int, steps: int) -> None:
+        """Starts the clock for an epoch of `steps` batches."""
+        self._number, self._epoch = epoch, _Tally()
+        name = f"{self._framework}  epoch {epoch}/{self._config.epochs}"
+        self._bar.reset(self._task, total=steps, description=name, status="")
+        self._step_at = time.perf_counter()
+
+    def step(self, images: int, loss: float, accuracy: float, learning_rate: float) -> None:
+        """Counts a batch that has just ended, with its mean loss and accuracy.
+
+        Raises TrainingError when the loss is not finite.
+        """
+        now = time.perf_counter()
+        self._check_finite(loss, f"the loss at step {self._epoch.steps + 1}")
+        first = self._run.steps == 0
+        for tally in (self._run, self._epoch):
+            tally.add(images, loss, accuracy, now - self._step_at, timed=not first)
+        status = (
+            f"{self._epoch.speed:,.0f} img/s  loss {self._epoch.loss:.3f}  "
+            f"accuracy {self._epoch.accuracy:.3f}  lr {learning_rate:.1e}"
+        )
+        self._bar.update(self._task, advance=1, status=status)
+        self._step_at = time.perf_counter()
+
+    def end_epoch(self, val_loss: float, val_accuracy: float, learning_rate: float) -> bool:
+        """Writes the epoch's row everywhere; True when its val_loss is the lowest so far.
+
+        Raises TrainingError when `val_loss` is not finite.
+        """
+        self._check_finite(val_loss, "val_loss")
+        row = {
+            "epoch": self._number,
+            "loss": self._epoch.loss,
+            "accuracy": self._epoch.accuracy,
+            "val_loss": val_loss,
+            "val_accuracy": val_accuracy,
+            "learning_rate": learning_rate,
+            "seconds": self._epoch.seconds,
+            "images_per_second": self._epoch.speed,
+        }
+        self.history.append(row)
+        atomic.write(self._run_dir / "history.json", json.dumps(self.history, indent=1) + "\n")
+        for key in row.keys() - {"epoch"}:
+            self._writer.add_scalar(key, row[key], self._number)
+        self._show(row)
+        improved = self.best is None or val_loss < self.best["val_loss"]
+        if improved:
+            self.best = row
+        return improved
+
+    def finish(self) -> dict:
+        """Writes result.json and returns it."""
+        result = {
+            "framework": self._framework,
+            "device": self._device,
+            "epochs": len(self.history),
+            "best_epoch": self.best["epoch"],
+            "val_accuracy": self.best["val_accuracy"],
+            "val_loss": self.best["val_loss"],
+            "train_seconds": time.perf_counter() - self._began,
+            "images_per_second": self._run.speed,
+            "parameters": self._parameters,
+        }
+        atomic.write(self._run_dir / "result.json", json.dumps(result, indent=1) + "\n")
+        if self._line:
+            self._say(self._line)
+        self._say(
+            f"{self._framework}  {result['epochs']} epochs in {result['train_seconds']:.1f} s at "
+            f"{result['images_per_second']:,.0f} img/s; best is epoch {result['best_epoch']} with "
+            f"val_accuracy {result['val_accuracy']:.3f}"
+        )
+        return result
+
+    def _check_finite(self, loss: float, what: str) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"{what} of epoch {self._number} is {loss}, expected a finite number: training "
+                f"diverged; lower train.learning_rate (now {self._config.learning_rate:g}) or "
+                "look at the data."
+            )
+
+    def _show(self, row: dict) -> None:
+        self._line = (
+            f"{self._framework}  epoch {row['epoch']}/{self._config.epochs}  "
+            f"loss {row['loss']:.3f}  accuracy {row['accuracy']:.3f}  "
+            f"val_accuracy {row['val_accuracy']:.3f}  lr {row['learning_rate']:.1e}  "
+            f"{row['images_per_second']:,.0f} img/s"
+        )
+        if time.monotonic() - self._line_at >= LINE_INTERVAL:
+            self._say(self._line)
+            self._line, self._line_at = "", time.monotonic()
+
+    def _say(self, text: str) -> None:
+        self._bar.console.print(f"  {text}", markup=False, highlight=False)
+
+
+class _Tally:
+    """Sums over steps: images, loss and accuracy weighted by images, seconds."""
+
+    def __init__(self):
+        self.steps = self.images = self._timed_images = 0
+        self.seconds = self._timed_seconds = self._loss = self._correct = 0.0
+
+    def add(self, images: int, loss: float, accuracy: float, seconds: float, timed: bool) -> None:
+        self.steps += 1
+        self.images += images
+        self._loss += loss * images
+        self._correct += accuracy * images
+        self.seconds += seconds
+        if timed:
+            self._timed_images += images
+            self._timed_seconds += seconds
+
+    @property
+    def loss(self) -> float:
+        return self._loss / self.images
+
+    @property
+    def accuracy(self) -> float:
+        return self._correct / self.images
+
+    @property
+    def speed(self) -> float:
+        """Images per second; of the untimed first step when there was no other."""
+        if self._timed_seconds:
+            return self._timed_images / self._timed_seconds
+        return self.images / self.seconds if self.seconds else 0.0
