@@ -199,7 +199,7 @@ class Store:
         return announced + [release.version for release in self.releases(model)]
 
     def _append(self, model: str, event: str, version: int) -> None:
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         events = [
             *self._events(model),
             {"event": event, "version": version, "time": now},
@@ -284,7 +284,7 @@ def _unknown(kind: str, name: str, names) -> str:
     hint = (
         f"did you mean {close[0]}?"
         if close
-        else f"there is {', '.join(names) or 'none'}."
+        else f"released: {', '.join(names) or 'none'}."
     )
     return f"unknown {kind} {name!r}: {hint}"
 

@@ -61,7 +61,7 @@ def _chosen(
 
 
 def _list(store: Store, options: argparse.Namespace) -> int:
-    rows = [("MODEL", "VERSION", "", "FRAMEWORK", "CREATED", "LINEAGE")]
+    rows = [("MODEL", "VERSION", "STATE", "FRAMEWORK", "CREATED", "LINEAGE")]
     for release in _chosen(store, options.model):
         mark = "current" if store.current(release.model) == release else ""
         manifest = release.manifest()
