@@ -1,0 +1,252 @@
+"""Exports trained models and verifies every artifact: `python -m export ARGS.json`.
+
+ARGS = {"models": {"keras": model directory, "torch": ...} (one or both), "arrays": directory,
+"predictions": {"keras": npz, ...} (on the split "test"), "transform_graph": directory or null,
+"output": directory, "export": ExportConfig}.
+
+Writes <output>/<framework>/{saved_model/, model.tflite, model.onnx, contract.json} and
+<output>/parity.json. Exit code 0 when everything was exported (whether it passed is in parity.json),
+1, with one sentence on the console, when an export failed, 2 for arguments that do not fit.
+"""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from components import atomic
+from components.console import console
+from components.network import Network
+from export import contract as contracts
+from export import lineage, twin
+from export.parity import BATCHES
+from export.verify import child, verify
+from pipeline.config import ExportConfig
+
+THREADS = 2
+FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "model.onnx"}
+
+
+class ExportError(RuntimeError):
+    """An export failed; the message names the framework and the format."""
+
+
+class Args(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    models: dict[Literal["keras", "torch"], Path]
+    arrays: Path
+    predictions: dict[Literal["keras", "torch"], Path]
+    transform_graph: Path | None = None
+    output: Path
+    export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _predictions_for_each(self):
+        if not self.models or not self.models.keys() <= self.predictions.keys():
+            raise ValueError("expected at least one model, and predictions for each")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Args":
+        """From a JSON file; paths become absolute, as the child processes run elsewhere."""
+        args = cls.model_validate_json(Path(path).read_text())
+        paths = {
+            "models": {name: p.resolve() for name, p in args.models.items()},
+            "arrays": args.arrays.resolve(),
+            "predictions": {name: p.resolve() for name, p in args.predictions.items()},
+            "transform_graph": args.transform_graph and args.transform_graph.resolve(),
+            "output": args.output.resolve(),
+        }
+        return args.model_copy(update=paths)
+
+
+class Export:
+    """One run: every artifact is verified in a process of its own as soon as it is written, while
+    the next one is made. `pool` waits for the child processes, `say` prints a line."""
+
+    def __init__(self, args: Args, pool: concurrent.futures.Executor, say):
+        self.args, self.pool, self.say = args, pool, say
+        self.verifications: list[concurrent.futures.Future] = []
+
+    def run(self) -> list[dict]:
+        """Exports everything; parity.json's records. Raises ExportError."""
+        pytorchs_own = None
+        try:
+            if "torch" in self.args.models:
+                weights, network = self._torch()
+                contract = self._contract(network, weights)
+                # First of all, since its process needs nothing of TensorFlow, which loads meanwhile.
+                pytorchs_own = self.pool.submit(self._torch_onnx, contract)
+                with self._step("torch", "twin"):
+                    _prepare_tensorflow()
+                    model = twin.to_keras(weights, network)
+                self._tensorflow_formats(model, contract)
+            if "keras" in self.args.models:
+                with self._step("keras", "weights"):
+                    _prepare_tensorflow()
+                    network = Network.load(self.args.models["keras"])
+                    model = twin.load_keras(self.args.models["keras"])
+                    weights = twin.keras_weights(model, network)
+                contract = self._contract(network, weights)
+                module = self._tensorflow_formats(model, contract)
+                with self._step("keras", "onnx"):
+                    from export import onnx
+
+                    onnx.export_keras(module, contract, self._path("keras", "onnx"))
+                self._verify("keras", "onnx", contract)
+            if pytorchs_own is not None:
+                pytorchs_own.result()
+            return self._records()
+        finally:
+            for future in self.verifications:
+                future.cancel()
+
+    def _torch(self):
+        with self._step("torch", "weights"):
+            network = Network.load(self.args.models["torch"])
+            return twin.load_torch_weights(self.args.models["torch"], network), network
+
+    def _contract(self, network: Network, weights: twin.Weights) -> dict:
+        """The framework's contract, written where its artifacts will lie."""
+        with_transform = self.args.transform_graph is not None
+        contract = contracts.build(
+            network, lineage.identify(network, weights, with_transform)
+        )
+        path = self.args.output / network.framework / contracts.FILE
+        atomic.write(path, contracts.to_json(contract) + "\n")
+        return contract
+
+    def _tensorflow_formats(self, model, contract: dict):
+        """SavedModel and TFLite of a Keras model, the twin's or Keras's own."""
+        from export import savedmodel, tflite
+
+        framework = contract["framework"]
+        saved = self._path(framework, "saved_model")
+        with self._step(framework, "saved_model"):
+            module = savedmodel.inference(model, self.args.transform_graph)
+            savedmodel.export(module, contract, saved)
+        self._verify(framework, "saved_model", contract)
+        with self._step(framework, "tflite"):
+            tflite.export(saved, contract, self._path(framework, "tflite"))
+        self._verify(framework, "tflite", contract)
+        return module
+
+    def _torch_onnx(self, contract: dict) -> None:
+        with self._step("torch", "onnx"):
+            values = {
+                "model": str(self.args.models["torch"]),
+                "contract": contract,
+                "output": str(self._path("torch", "onnx")),
+                "threads": THREADS,
+            }
+            if reason := child("export.onnx", values, THREADS):
+                raise RuntimeError(reason)
+        self._verify("torch", "onnx", contract)
+
+    def _path(self, framework: str, artifact: str) -> Path:
+        return self.args.output / framework / FILES[artifact]
+
+    def _verify(self, framework: str, artifact: str, contract: dict) -> None:
+        values = {
+            "artifact": artifact,
+            "path": str(self._path(framework, artifact)),
+            "arrays": str(self.args.arrays),
+            "predictions": str(self.args.predictions[framework]),
+            "images": self.args.export.images,
+            "lineage": contract["lineage"],
+            "threads": THREADS,
+        }
+        future = self.pool.submit(verify, values, framework, self.args.export)
+        self.verifications.append(future)
+
+    def _records(self) -> list[dict]:
+        records = [
+            record for future in self.verifications for record in future.result()
+        ]
+        order = list(FILES)
+        records.sort(key=lambda r: (r["model"], order.index(r["artifact"]), r["batch"]))
+        for first in records[:: len(BATCHES)]:
+            self._say_verdict([r for r in records if _artifact(r) == _artifact(first)])
+        return records
+
+    def _say_verdict(self, records: list[dict]) -> None:
+        """One line for an artifact: the worst of its batch sizes."""
+        name = "  verify {} {}: ".format(*_artifact(records[0]))
+        if reason := next((r["reason"] for r in records if not r["passed"]), None):
+            return self.say(f"{name}REFUSED: {reason}")
+        difference = max(r["max_difference"] for r in records)
+        agreement = min(r["agreement"] for r in records)
+        sizes = " and ".join(str(r["batch"]) for r in records)
+        return self.say(
+            f"{name}{records[0]['images']} images at batch {sizes}: largest difference "
+            f"{difference:.1e}, agreement {agreement:.4f}"
+        )
+
+    @contextlib.contextmanager
+    def _step(self, framework: str, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        except Exception as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ExportError(
+                f"The export of {framework}'s {what} failed: {first}"
+            ) from error
+        self.say(f"  export {framework} {what}: {time.perf_counter() - started:.1f} s")
+
+
+def _artifact(record: dict) -> tuple[str, str]:
+    return record["model"], record["artifact"]
+
+
+def _prepare_tensorflow() -> None:
+    """Sets TensorFlow's threads, which works only before its first operation."""
+    import tensorflow as tf
+
+    if tf.config.threading.get_intra_op_parallelism_threads() != THREADS:
+        tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+        tf.config.threading.set_inter_op_parallelism_threads(THREADS)
+
+
+def main(arguments: list[str]) -> int:
+    terminal = console()
+
+    def say(line: str) -> None:
+        terminal.print(line, markup=False, highlight=False)
+
+    try:
+        args = Args.load(arguments[0])
+    except (IndexError, OSError, ValueError) as error:
+        say(f"python -m export expects ARGS.json: {error}")
+        return 2
+    # Artifacts are made and compared on the CPU: a GPU would only add its start-up and rounding.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for framework in args.models:
+        shutil.rmtree(args.output / framework, ignore_errors=True)
+    started = time.perf_counter()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            records = Export(args, pool, say).run()
+    except ExportError as error:
+        traceback.print_exc()
+        say(str(error))
+        return 1
+    atomic.write(args.output / "parity.json", json.dumps(records, indent=1) + "\n")
+    passed = sum(record["passed"] for record in records)
+    seconds = time.perf_counter() - started
+    say(f"  {passed} of {len(records)} comparisons passed, {seconds:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,148 @@
+"""A release directory out of one framework's verified exports. Framework-free.
+
+saved_model.pb  fingerprint.pb  variables/  assets/  assets.extra/contract.json
+model.onnx  model.tflite  contract.json  labels.txt  golden.npz  manifest.json
+"""
+
+import datetime
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from components.arrays import ImageArrays
+
+GOLDEN_IMAGES = 16
+MANIFEST = "manifest.json"
+_FORMATS = ("model.onnx", "model.tflite", "contract.json")
+
+
+def bundle(
+    framework_output_dir: str | Path,
+    target_dir: str | Path,
+    *,
+    model: str,
+    run_id: str,
+    arrays: str | Path,
+    predictions: str | Path,
+    metrics: dict,
+    gates: list,
+    parity: list,
+    extra: dict | None = None,
+) -> Path:
+    """Fills `target_dir` (new or empty) and returns it; publishing it is the release store's work.
+
+    `framework_output_dir` is `<output>/<framework>` of `python -m export`, `arrays` the ImageArrays
+    directory, `predictions` the npz of that framework's probabilities on the split "test".
+    `metrics`, `gates`, `parity` and the keys of `extra` go into the manifest as they are.
+
+    Raises ValueError when an export is missing or its contract differs, when the predictions are
+    not of this split, when `target_dir` holds something, or when `extra` names a key of its own.
+    """
+    source, target = Path(framework_output_dir), Path(target_dir)
+    contract = _contract(source)
+    if target.exists() and any(target.iterdir()):
+        raise ValueError(f"{target} is not empty: expected a new directory.")
+    shutil.copytree(source / "saved_model", target, dirs_exist_ok=True)
+    for name in _FORMATS:
+        shutil.copyfile(source / name, target / name)
+    (target / "labels.txt").write_bytes(labels_text(contract["labels"]))
+    np.savez(target / "golden.npz", **golden(Path(arrays), Path(predictions)))
+    manifest = {
+        "model": model,
+        "framework": contract["framework"],
+        "lineage": contract["lineage"],
+        "created": datetime.datetime.now(datetime.UTC).isoformat(
+            timespec="microseconds"
+        ),
+        "run_id": run_id,
+        "metrics": metrics,
+        "parity": parity,
+        "gates": gates,
+        "files": files(target),
+    }
+    if clash := sorted(manifest.keys() & (extra or {}).keys()):
+        raise ValueError(
+            f"extra names {clash}, which the manifest sets itself: rename them."
+        )
+    text = json.dumps(manifest | (extra or {}), indent=1, allow_nan=False)
+    (target / MANIFEST).write_text(text + "\n")
+    return target
+
+
+def golden(arrays: Path, predictions: Path) -> dict[str, np.ndarray]:
+    """Up to 16 held-out images spread over the split "test", with the source's own answers.
+
+    image uint8 (n, H, W, C), probabilities float32 (n, classes), label int64 (n,).
+    """
+    split = ImageArrays(arrays).split("test")
+    with np.load(predictions) as stored:
+        probabilities, labels = stored["probabilities"], stored["labels"]
+    if not len(split) or not np.array_equal(labels, split.labels):
+        raise ValueError(
+            f"{predictions} holds {len(labels)} predictions that are not those of the split test "
+            f"({len(split)} images): predict it again."
+        )
+    rows = (
+        np.linspace(0, len(split) - 1, min(GOLDEN_IMAGES, len(split)))
+        .round()
+        .astype(int)
+    )
+    return {
+        "image": split.images(rows),
+        "probabilities": probabilities[rows].astype(np.float32),
+        "label": split.labels[rows].astype(np.int64),
+    }
+
+
+def labels_text(labels: list[str]) -> bytes:
+    """One label per line as UTF-8, for readers that know nothing else; contract.json is exact.
+
+    Labels are folder names, which may hold anything: a character that would end the line, or that
+    has no UTF-8 form, is written as its Python escape, so that line n is always label n.
+    """
+    lines = []
+    for label in labels:
+        if len(f"{label}.".splitlines()) > 1:
+            label = "".join(
+                c
+                if len(f"{c}.".splitlines()) == 1
+                else c.encode("unicode_escape").decode()
+                for c in label
+            )
+        lines.append(label + "\n")
+    return "".join(lines).encode("utf-8", errors="backslashreplace")
+
+
+def files(directory: Path) -> dict[str, dict]:
+    """`{"sha256", "bytes"}` of every file below `directory` but the manifest, by relative path."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if path.is_file() and name != MANIFEST:
+            content = path.read_bytes()
+            found[name] = {
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "bytes": len(content),
+            }
+    return found
+
+
+def _contract(source: Path) -> dict:
+    """The contract of the exports in `source`, which all formats must be there to share."""
+    inside = source / "saved_model" / "assets.extra" / "contract.json"
+    for path in (
+        inside,
+        source / "saved_model/saved_model.pb",
+        *(source / n for n in _FORMATS),
+    ):
+        if not path.is_file():
+            raise ValueError(f"{path} is missing: export the model again.")
+    contract = json.loads((source / "contract.json").read_text())
+    if json.loads(inside.read_text()) != contract:
+        raise ValueError(
+            f"{inside} and {source / 'contract.json'} are of different exports: export again."
+        )
+    return contract

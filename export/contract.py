@@ -1,0 +1,101 @@
+"""The contract inside every artifact: what it takes, what it gives, and where it came from.
+
+    SavedModel   assets.extra/contract.json
+    TFLite       metadata buffer `contract`
+    ONNX         metadata_props `contract` and `lineage`
+
+Nothing here imports a framework; reading a TFLite file needs ai_edge_litert (its flatbuffer schema)
+and an ONNX file needs onnxruntime.
+"""
+
+import json
+from pathlib import Path
+
+from components.network import Network
+
+KEY = "contract"
+IMAGE, IMAGE_BYTES, PROBABILITIES = "image", "image_bytes", "probabilities"
+FILE = "contract.json"
+EXTRA = Path("assets.extra") / FILE
+
+
+def build(network: Network, lineage: str) -> dict:
+    """The contract of `network`'s artifacts, as plain JSON values.
+
+    `None` stands for the batch dimension.
+    """
+    contract = {
+        "framework": network.framework,
+        "lineage": lineage,
+        "input": {
+            "name": IMAGE,
+            "dtype": "uint8",
+            "shape": [None, *network.spec.shape],
+        },
+        "output": {
+            "name": PROBABILITIES,
+            "dtype": "float32",
+            "shape": [None, len(network.labels)],
+        },
+        "image_spec": network.spec.to_dict(),
+        "labels": list(network.labels),
+    }
+    return json.loads(to_json(contract))
+
+
+def to_json(contract: dict) -> str:
+    """One line of ASCII: the same contract gives the same bytes in every artifact."""
+    return json.dumps(contract, sort_keys=True)
+
+
+def read(artifact: str, path: str | Path) -> dict:
+    """The contract inside an artifact of kind `saved_model`, `tflite` or `onnx`.
+
+    Raises ValueError when there is none.
+    """
+    readers = {
+        "saved_model": read_saved_model,
+        "tflite": read_tflite,
+        "onnx": read_onnx,
+    }
+    return readers[artifact](path)
+
+
+def read_saved_model(directory: str | Path) -> dict:
+    path = Path(directory) / EXTRA
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: {_ADVICE}")
+    return json.loads(path.read_text())
+
+
+def read_tflite(path: str | Path) -> dict:
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(Path(path).read_bytes(), 0)
+    for index in range(model.MetadataLength()):
+        entry = model.Metadata(index)
+        if entry.Name() == KEY.encode():
+            return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+    raise ValueError(f"{path} holds no metadata buffer {KEY!r}: {_ADVICE}")
+
+
+def read_onnx(path: str | Path) -> dict:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"]
+    )
+    return from_onnx_session(session, path)
+
+
+def from_onnx_session(session, path: str | Path) -> dict:
+    """The contract of an open ONNX Runtime session."""
+    properties = session.get_modelmeta().custom_metadata_map
+    if KEY not in properties:
+        raise ValueError(f"{path} has no metadata property {KEY!r}: {_ADVICE}")
+    return json.loads(properties[KEY])
+
+
+_ADVICE = "expected a file written by `python -m export`; export the model again."

@@ -1,0 +1,290 @@
+"""One artifact against the model it came from, in a fresh process: `python -m export.parity ARGS.json`.
+
+ARGS = {"artifact": "saved_model" | "tflite" | "onnx", "path", "arrays", "predictions", "images",
+"batches": [1, 32], "output", "lineage" (optional), "threads" (optional)}. `predictions` is the npz
+of the source framework's own probabilities on the split "test". Only the runtime that the artifact
+needs is imported, so that nothing of the exporting process can help it along.
+"""
+
+import dataclasses
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components import atomic
+from components.arrays import ImageArrays
+from export import contract as contracts
+
+THREADS = 2
+BATCHES = (1, 32)
+
+# uint8 (N, H, W, C) to float32 (N, classes).
+Road = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """An artifact in its runtime: its ways from images to probabilities by name, what the runtime
+    says of its input and output (in the contract's form), and the contract found inside."""
+
+    roads: dict[str, Road]
+    input: dict
+    output: dict
+    contract: dict
+
+
+def open_artifact(artifact: str, path: str | Path, threads: int = THREADS) -> Opened:
+    """Opens a SavedModel directory, a TFLite file or an ONNX file on the CPU."""
+    openers = {
+        "saved_model": _open_saved_model,
+        "tflite": _open_tflite,
+        "onnx": _open_onnx,
+    }
+    return openers[artifact](Path(path), threads)
+
+
+def verify(args: dict) -> list[dict]:
+    """One record for each batch size in `args["batches"]`.
+
+    A record holds artifact, batch, images (the number compared), max_difference and agreement
+    (share of equal top-1 labels; both None where they cannot be had), bytes, and `reason`: None, or
+    a sentence saying why the artifact fails whatever the numbers are.
+    """
+    path = Path(args["path"])
+    blank = {
+        "artifact": args["artifact"],
+        "images": 0,
+        "max_difference": None,
+        "agreement": None,
+        "bytes": size(path),
+        "reason": None,
+    }
+    try:
+        opened = open_artifact(args["artifact"], path, args.get("threads", THREADS))
+        arrays = ImageArrays(args["arrays"])
+        reason = disagreement(opened, arrays, args.get("lineage"))
+        if reason:
+            raise ValueError(reason)
+        images, expected = _held_out(arrays, Path(args["predictions"]), args["images"])
+    except Exception as error:  # noqa: BLE001 (whatever a runtime raises is a failed record)
+        return [
+            blank | {"batch": batch, "reason": _sentence(error)}
+            for batch in args["batches"]
+        ]
+    records = []
+    for batch in args["batches"]:
+        try:
+            measured = compare(opened.roads, images, expected, batch)
+        except Exception as error:  # noqa: BLE001
+            measured = {"reason": _sentence(error)}
+        records.append(blank | {"batch": batch, "images": len(images)} | measured)
+    return records
+
+
+def compare(
+    roads: dict[str, Road], images: np.ndarray, expected: np.ndarray, batch: int
+) -> dict[str, float]:
+    """Largest probability difference and share of equal top-1 labels, the worst over all roads.
+
+    Raises ValueError for an answer that is not finite or has another shape or type.
+    """
+    largest, agreement = 0.0, 1.0
+    for name, road in roads.items():
+        equal = compared = 0
+        for rows in batches(len(images), batch):
+            received = road(images[rows])
+            _check_answer(name, received, (len(rows), expected.shape[1]))
+            largest = max(largest, float(np.abs(received - expected[rows]).max()))
+            equal += int((received.argmax(1) == expected[rows].argmax(1)).sum())
+            compared += len(rows)
+        agreement = min(agreement, equal / compared)
+    return {"max_difference": largest, "agreement": agreement}
+
+
+def batches(count: int, batch: int) -> Iterator[np.ndarray]:
+    """Row numbers that cover `count` images in batches of exactly `batch`, then a shorter batch.
+
+    With fewer images than `batch`, images repeat to fill one; where nothing is left over, a few
+    rows are run again, because an artifact that only takes the last size it saw is broken too.
+    """
+    rows = np.resize(np.arange(count), max(count, batch))
+    full = len(rows) // batch * batch
+    for start in range(0, full, batch):
+        yield rows[start : start + batch]
+    if batch > 1:
+        yield rows[full:] if full < len(rows) else rows[: max(1, batch // 3)]
+
+
+def disagreement(
+    opened: Opened, arrays: ImageArrays, lineage: str | None
+) -> str | None:
+    """What in the artifact's interface or contract is not as it must be, or None."""
+    contract = opened.contract
+    expectations = [
+        ("its input", opened.input, {**_INPUT, "shape": [None, *arrays.spec.shape]}),
+        ("its output", opened.output, {**_OUTPUT, "shape": [None, len(arrays.labels)]}),
+        ("the input in its contract", contract.get("input"), opened.input),
+        ("the output in its contract", contract.get("output"), opened.output),
+        ("the labels in its contract", contract.get("labels"), list(arrays.labels)),
+    ]
+    if lineage is not None:
+        expectations.append(
+            ("the lineage in its contract", contract.get("lineage"), lineage)
+        )
+    for what, received, expected in expectations:
+        if received != expected:
+            return f"{what} is {received}, expected {expected}."
+    return None
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a directory."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return sum(p.stat().st_size for p in files)
+
+
+_INPUT = {"name": contracts.IMAGE, "dtype": "uint8"}
+_OUTPUT = {"name": contracts.PROBABILITIES, "dtype": "float32"}
+
+
+def _check_answer(road: str, received: np.ndarray, shape: tuple[int, int]) -> None:
+    if received.shape != shape or received.dtype != np.float32:
+        raise ValueError(
+            f"{road} gives {received.dtype} {received.shape}, expected float32 {shape}."
+        )
+    if not np.isfinite(received).all():
+        raise ValueError(f"{road} gives probabilities that are not finite.")
+
+
+def _held_out(
+    arrays: ImageArrays, path: Path, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`count` images spread evenly over the split "test" (all, if fewer), and their predictions."""
+    split = arrays.split("test")
+    with np.load(path) as stored:
+        probabilities, labels = stored["probabilities"], stored["labels"]
+    if not np.array_equal(labels, split.labels):
+        raise ValueError(
+            f"{path} has other labels than the split test: predict it again."
+        )
+    if not len(split):
+        raise ValueError("the split test is empty: nothing to compare with.")
+    if not np.isfinite(probabilities).all():
+        raise ValueError(f"{path} holds probabilities that are not finite.")
+    rows = np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int)
+    return split.images(rows), probabilities[rows]
+
+
+def _open_saved_model(path: Path, threads: int) -> Opened:
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    loaded = tf.saved_model.load(str(path))
+    default = loaded.signatures["serving_default"]
+    roads = {
+        contracts.IMAGE: lambda images: default(image=tf.constant(images))[
+            contracts.PROBABILITIES
+        ].numpy()
+    }
+    if "serving_bytes" in loaded.signatures:
+        encoded = loaded.signatures["serving_bytes"]
+        roads[contracts.IMAGE_BYTES] = lambda images: encoded(
+            image_bytes=tf.constant([_png(image) for image in images])
+        )[contracts.PROBABILITIES].numpy()
+    (received,) = default.structured_input_signature[1].values()
+    ((name, given),) = default.structured_outputs.items()
+    return Opened(
+        roads,
+        {
+            "name": received.name,
+            "dtype": received.dtype.name,
+            "shape": received.shape.as_list(),
+        },
+        {"name": name, "dtype": given.dtype.name, "shape": given.shape.as_list()},
+        contracts.read_saved_model(path),
+    )
+
+
+def _open_tflite(path: Path, threads: int) -> Opened:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=threads)
+    runner = interpreter.get_signature_runner("serving_default")
+
+    def described(details: dict) -> dict:
+        ((name, tensor),) = details.items()
+        shape = [None if axis < 0 else int(axis) for axis in tensor["shape_signature"]]
+        return {"name": name, "dtype": np.dtype(tensor["dtype"]).name, "shape": shape}
+
+    return Opened(
+        {contracts.IMAGE: lambda images: runner(image=images)[contracts.PROBABILITIES]},
+        described(runner.get_input_details()),
+        described(runner.get_output_details()),
+        contracts.read_tflite(path),
+    )
+
+
+def _open_onnx(path: Path, threads: int) -> Opened:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"]
+    )
+    types = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+
+    def described(values: list) -> dict:
+        (value,) = values
+        shape = [axis if isinstance(axis, int) else None for axis in value.shape]
+        return {
+            "name": value.name,
+            "dtype": types.get(value.type, value.type),
+            "shape": shape,
+        }
+
+    return Opened(
+        {
+            contracts.IMAGE: lambda images: session.run(
+                None, {contracts.IMAGE: images}
+            )[0]
+        },
+        described(session.get_inputs()),
+        described(session.get_outputs()),
+        contracts.from_onnx_session(session, path),
+    )
+
+
+def _png(image: np.ndarray) -> bytes:
+    encoded = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
+        encoded, "PNG"
+    )
+    return encoded.getvalue()
+
+
+def _sentence(error: BaseException) -> str:
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return (
+        first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the records as JSON to `output`; exit code 1 when one has a reason to fail."""
+    args = json.loads(Path(arguments[0]).read_text())
+    records = verify(args)
+    atomic.write(args["output"], json.dumps(records, indent=1) + "\n")
+    return 1 if any(record["reason"] for record in records) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

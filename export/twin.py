@@ -1,0 +1,151 @@
+"""Weights between the two frameworks: one architecture, two networks that give the same numbers.
+
+PyTorch has no road of its own to SavedModel and TFLite; its weights take Keras's, in a twin of the
+same architecture. Weights travel as a mapping from `<layer>/<weight>` to a float32 array in Keras's
+layout:
+
+    convolution   kernel (H, W, in, out)   PyTorch keeps (out, in, H, W)
+    dense         kernel (in, out)         PyTorch keeps (out, in)
+    batch norm    gamma, beta, moving_mean, moving_variance   weight, bias, running_mean, running_var
+
+Flattening is channels-last in both (see `torch_model.ChannelsLastFlatten`), so that a transpose is
+all a dense kernel needs. PyTorch's `num_batches_tracked` is a step counter, not a weight, and stays.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from components.architectures import BatchNorm, Conv, Dense
+from components.network import Network, weights_file
+
+Weights = dict[str, np.ndarray]
+
+# Keras's weight: (PyTorch's weight, axes of the PyTorch array in Keras's order).
+_CONV = {"kernel": ("weight", (2, 3, 1, 0)), "bias": ("bias", (0,))}
+_DENSE = {"kernel": ("weight", (1, 0)), "bias": ("bias", (0,))}
+_BATCH_NORM = {
+    "gamma": ("weight", (0,)),
+    "beta": ("bias", (0,)),
+    "moving_mean": ("running_mean", (0,)),
+    "moving_variance": ("running_var", (0,)),
+}
+_TABLES = {Conv: _CONV, Dense: _DENSE, BatchNorm: _BATCH_NORM}
+
+
+def _entries(network: Network) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
+    """(layer, Keras's weight, PyTorch's weight, axes) for every weight, in order."""
+    for layer, description in network.architecture.named_layers():
+        for keras_name, (torch_name, axes) in _TABLES.get(
+            type(description), {}
+        ).items():
+            yield layer, keras_name, torch_name, axes
+
+
+def keras_weights(model, network: Network) -> Weights:
+    """The weights of a Keras model, float32, in Keras's layout."""
+    return {
+        f"{layer}/{name}": np.asarray(getattr(model.get_layer(layer), name), np.float32)
+        for layer, name, _, _ in _entries(network)
+    }
+
+
+def torch_weights(state: Mapping[str, np.ndarray], network: Network) -> Weights:
+    """The weights of a PyTorch state dictionary (as NumPy arrays), float32, in Keras's layout.
+
+    Raises ValueError when one is missing.
+    """
+    weights = {}
+    for layer, name, other, axes in _entries(network):
+        if f"{layer}.{other}" not in state:
+            raise ValueError(
+                f"weight {layer}.{other} is missing from the PyTorch weights."
+            )
+        array = np.asarray(state[f"{layer}.{other}"], np.float32)
+        weights[f"{layer}/{name}"] = np.ascontiguousarray(array.transpose(axes))
+    return weights
+
+
+def load_torch_weights(directory: str | Path, network: Network) -> Weights:
+    """The weights of a PyTorch model directory, read without PyTorch.
+
+    TensorFlow's process stays free of PyTorch: loading Triton, which PyTorch's exporter does, after
+    TensorFlow ends the process (both bring an LLVM of their own).
+    """
+    from safetensors.numpy import load_file
+
+    return torch_weights(
+        load_file(weights_file(directory, "model.safetensors")), network
+    )
+
+
+def to_keras(weights: Mapping[str, np.ndarray], network: Network):
+    """A float32 Keras model of `network` with `weights`.
+
+    Raises ValueError when a weight is missing or has another shape.
+    """
+    from components import keras_model
+
+    with float32_policy():
+        model = keras_model.build(network)
+    for layer, name, _, _ in _entries(network):
+        variable = getattr(model.get_layer(layer), name)
+        variable.assign(_fitting(weights, f"{layer}/{name}", tuple(variable.shape)))
+    return model
+
+
+def to_torch(weights: Mapping[str, np.ndarray], network: Network):
+    """A PyTorch module of `network` with `weights`, in eval mode, on the CPU.
+
+    Raises ValueError when a weight is missing or has another shape.
+    """
+    import torch
+
+    from components import torch_model
+
+    module = torch_model.build(network)
+    state = module.state_dict()
+    for layer, name, other, axes in _entries(network):
+        target = state[f"{layer}.{other}"]
+        shape = tuple(target.shape[axis] for axis in axes)
+        array = _fitting(weights, f"{layer}/{name}", shape)
+        target.copy_(
+            torch.from_numpy(np.ascontiguousarray(array.transpose(np.argsort(axes))))
+        )
+    return module.eval()
+
+
+def load_keras(directory: str | Path):
+    """The Keras model of a model directory in float32, whatever precision it was trained in."""
+    from components import keras_model
+
+    with float32_policy():
+        return keras_model.load(directory)
+
+
+@contextlib.contextmanager
+def float32_policy():
+    """Keras layers made inside compute in float32: reduced precision does not convert."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _fitting(
+    weights: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]
+) -> np.ndarray:
+    if name not in weights:
+        raise ValueError(
+            f"weight {name} is missing; the weights belong to another architecture."
+        )
+    array = np.asarray(weights[name], np.float32)
+    if array.shape != shape:
+        raise ValueError(f"weight {name} has shape {array.shape}, expected {shape}.")
+    return array

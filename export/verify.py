@@ -1,0 +1,102 @@
+"""Child processes of the export, and the verdict on what `export.parity` measured in them."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from export.parity import BATCHES, size
+from pipeline.config import ExportConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+# A child that hangs has failed; the largest preset takes seconds.
+CHILD_SECONDS = 900
+
+
+def child(module: str, values: dict, threads: int) -> str | None:
+    """Runs `python -m <module> ARGS.json` on the CPU; None, or why it failed.
+
+    What it writes on standard error is passed on to this process's.
+    """
+    environment = os.environ | {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "OMP_NUM_THREADS": str(threads),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    with tempfile.TemporaryDirectory(prefix="export-") as scratch:
+        args = Path(scratch) / "args.json"
+        args.write_text(json.dumps(values))
+        command = [sys.executable, "-m", module, str(args)]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stderr=subprocess.PIPE,
+                timeout=CHILD_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return f"{module} did not end within {CHILD_SECONDS} s"
+    text = done.stderr.decode(errors="replace")
+    sys.stderr.write(text)
+    if done.returncode < 0:
+        return f"{module} was ended by signal {-done.returncode}"
+    if done.returncode:
+        return next(
+            (line for line in reversed(text.splitlines()) if line.strip()), "no message"
+        )
+    return None
+
+
+def verify(values: dict, model: str, limits: ExportConfig) -> list[dict]:
+    """parity.json's records for one artifact, one for each batch size; never raises.
+
+    `values` are the arguments of `export.parity` without batches and output. Each record has
+    `model` and `passed`, and `reason`: None where it passed, else a sentence.
+    """
+    with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
+        output = Path(scratch) / "records.json"
+        reason = child(
+            "export.parity",
+            values | {"batches": BATCHES, "output": str(output)},
+            values["threads"],
+        )
+        if (
+            output.is_file()
+        ):  # A failure that the child could still describe is in there.
+            records = json.loads(output.read_text())
+        else:
+            records = [_unmeasured(values, batch, reason) for batch in BATCHES]
+    return [judge({"model": model} | record, limits) for record in records]
+
+
+def judge(record: dict, limits: ExportConfig) -> dict:
+    """The record with `passed` and, where it did not, a reason. NaN does not pass."""
+    difference, agreement, reason = (
+        record["max_difference"],
+        record["agreement"],
+        record["reason"],
+    )
+    if reason is None and not (
+        difference is not None and difference <= limits.max_difference
+    ):
+        reason = f"probabilities differ by {difference}, expected at most {limits.max_difference}."
+    if reason is None and not (
+        agreement is not None and agreement >= limits.min_agreement
+    ):
+        reason = f"top-1 labels agree on {agreement}, expected at least {limits.min_agreement}."
+    return record | {"reason": reason, "passed": reason is None}
+
+
+def _unmeasured(values: dict, batch: int, reason: str | None) -> dict:
+    return {
+        "artifact": values["artifact"],
+        "batch": batch,
+        "images": 0,
+        "max_difference": None,
+        "agreement": None,
+        "bytes": size(Path(values["path"])),
+        "reason": reason or "the verification wrote no record.",
+    }
