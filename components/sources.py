@@ -18,7 +18,7 @@ CHUNK = 2500
 """Images per unit of work: bounds the memory of a worker and names its output shard."""
 
 SPLITS = ("train", "val", "test")
-_SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
 
 class DataRefused(ValueError):
@@ -88,7 +88,7 @@ class FolderSource:
                 "give folder:PATH with one subfolder per class."
             )
         top = self._folders(self.path)
-        own = {_SPLIT_NAMES[name]: self.path / name for name in top if name in _SPLIT_NAMES}
+        own = {SPLIT_NAMES[name]: self.path / name for name in top if name in SPLIT_NAMES}
         self.splits = frozenset(own) if "train" in own else frozenset()
         self._roots = own if self.splits else {None: self.path}
         names = {name for root in self._roots.values() for name in self._folders(root)}
@@ -133,9 +133,17 @@ class FolderSource:
         return digest.hexdigest()
 
     def sample(self, count: int) -> list[Path]:
-        """Up to `count` files spread evenly over the listing."""
+        """Up to `count` regular files spread evenly over the listing."""
         step = max(1, len(self._files) // count)
-        return [path for _, _, path in self._files[::step]][:count]
+        paths = [path for _, _, path in self._files[::step]][:count]
+        return [path for path in paths if stat.S_ISREG(os.lstat(path).st_mode)]
+
+    def counts(self) -> list[int]:
+        """Number of files of each class, in label order."""
+        counts = [0] * len(self.labels)
+        for _, label, _ in self._files:
+            counts[label] += 1
+        return counts
 
     def chunks(self) -> list[dict]:
         return [
@@ -164,9 +172,6 @@ def _read_regular_file(path: str, max_bytes: int) -> tuple[bytes | None, int, st
         if status.st_size > max_bytes:
             return None, status.st_size, "file_too_large"
         return file.read(), status.st_size, None
-
-
-Source = DigitsSource | FolderSource
 
 
 def open_source(config: DataConfig):

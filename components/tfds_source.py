@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.sources import _SPLIT_NAMES, CHUNK, RawImage
+from components.sources import SPLIT_NAMES, CHUNK, RawImage
 from pipeline.config import ConfigError
 
 
@@ -35,13 +35,14 @@ class TfdsSource:
         self._counts = {
             split: info.num_examples
             for split, info in builder.info.splits.items()
-            if split in _SPLIT_NAMES
+            if split in SPLIT_NAMES
         }
-        self.splits = frozenset(_SPLIT_NAMES[split] for split in self._counts)
+        self.splits = frozenset(SPLIT_NAMES[split] for split in self._counts)
         if "train" not in self.splits:
             raise ConfigError(
                 f"TFDS set {name!r} has splits {sorted(builder.info.splits)}: expected `train`."
             )
+        self.images = sum(self._counts.values())
         self.directory = Path(builder.data_path)
 
     def _builder(self):
@@ -103,7 +104,7 @@ class TfdsSource:
                 name=f"{self._name}/{split}/{row}",
                 data=example["image"],
                 label=int(example["label"]),
-                split=_SPLIT_NAMES[split],
+                split=SPLIT_NAMES[split],
             )
 
 

@@ -6,8 +6,8 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from components.arrays import ImageArrays as Arrays
 from components.architectures import ARCHITECTURES
+from components.arrays import ImageArrays as Arrays
 from components.artifacts_tfx import AugmentPlan, ImageArrays
 from components.process import run_module
 
@@ -25,11 +25,10 @@ def Train(
 ) -> None:
     """Trains `framework` (keras or torch); `train` is a TrainConfig as JSON."""
     del code
-    classes = len(Arrays(arrays.uri).labels)
     arguments = {
         "arrays": arrays.uri,
         "plan": plan.uri,
-        "architecture": ARCHITECTURES[architecture](classes).model_dump(mode="json"),
+        "architecture": architecture,
         "train": json.loads(train),
         "model_dir": model.uri,
         "run_dir": model_run.uri,

@@ -1,0 +1,52 @@
+"""Export step: every blessed model in three formats, each run and compared in a fresh process."""
+
+import json
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+
+from components.artifacts_tfx import Exports, GateVerdict, ImageArrays, Predictions
+from components.gates import GateRefused, GateResult
+from components.process import run_module
+
+
+@component
+def Export(
+    arrays: InputArtifact[ImageArrays],
+    transform_graph: InputArtifact[standard_artifacts.TransformGraph],
+    verdict: InputArtifact[GateVerdict],
+    keras_model: InputArtifact[standard_artifacts.Model],
+    torch_model: InputArtifact[standard_artifacts.Model],
+    keras_predictions: InputArtifact[Predictions],
+    torch_predictions: InputArtifact[Predictions],
+    keras_blessing: InputArtifact[standard_artifacts.ModelBlessing],
+    torch_blessing: InputArtifact[standard_artifacts.ModelBlessing],
+    exports: OutputArtifact[Exports],
+    export: Parameter[str],
+    code: Parameter[str],
+) -> None:
+    """`export` is an ExportConfig as JSON. Raises GateRefused when no model is blessed."""
+    del code
+    parts = {
+        "keras": (keras_model, keras_predictions, keras_blessing),
+        "torch": (torch_model, torch_predictions, torch_blessing),
+    }
+    blessed = {
+        name: (model, predictions)
+        for name, (model, predictions, blessing) in parts.items()
+        if blessing.get_int_custom_property("blessed") == 1
+    }
+    if not blessed:
+        gates = json.loads(Path(verdict.uri, "verdict.json").read_text())
+        raise GateRefused([GateResult(**gate) for gate in gates if not gate["passed"]])
+    arguments = {
+        "models": {name: model.uri for name, (model, _) in blessed.items()},
+        "predictions": {name: str(Path(p.uri, "test.npz")) for name, (_, p) in blessed.items()},
+        "arrays": arrays.uri,
+        "transform_graph": transform_graph.uri,
+        "output": exports.uri,
+        "export": json.loads(export),
+    }
+    run_module("export", arguments, exports.uri)

@@ -1,0 +1,86 @@
+"""Command line: `python -m pipeline run PRESET [key=value ...]`.
+
+Nothing heavy is imported before a run needs it: help, list and show answer at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Darkroom: from images to a gated, verified, served release.",
+)
+
+
+@app.command()
+def run(
+    preset: Annotated[str, typer.Argument(help="a preset, folder:PATH or tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+) -> None:
+    """Run the whole line: ingest, train, judge, export, verify, release.
+
+    Exit codes: 0 released or unchanged, 1 internal error, 2 configuration, 3 refused by a gate,
+    4 refused data, 75 another run holds the output root.
+    """
+    from pipeline.run import run as run_line
+
+    raise typer.Exit(run_line(preset, overrides or []))
+
+
+@app.command("list")
+def list_presets() -> None:
+    """List the presets."""
+    from pipeline.presets import PRESETS
+
+    for name, function in PRESETS.items():
+        typer.echo(f"{name:<14}{function.__doc__.splitlines()[0]}")
+    typer.echo(f"{'folder:PATH':<14}Your own images, one folder per class.")
+    typer.echo(f"{'tfds:NAME':<14}Any TFDS set with features image and label.")
+
+
+@app.command()
+def show(
+    preset: Annotated[str, typer.Argument(help="a preset, folder:PATH or tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+) -> None:
+    """Print every key of a preset with its value, in the form that `run` takes."""
+    import json
+
+    from pipeline.config import leaves, override, parse_overrides
+    from pipeline.presets import load
+
+    pairs = parse_overrides(overrides or [])
+    for key, value in leaves(override(load(preset, pairs), pairs)).items():
+        if isinstance(value, tuple):
+            value = json.dumps([v.model_dump() if hasattr(v, "model_dump") else v for v in value])
+        typer.echo(f"{key}={'null' if value is None else value}")
+
+
+def main() -> None:
+    """Runs the command line; an expected error is one line on standard error."""
+    from components.sources import DataRefused
+    from pipeline.config import ConfigError
+    from pipeline.verdict import EXIT_DATA, EXIT_LOCKED, EXIT_USAGE, Locked
+
+    try:
+        app()
+    except ConfigError as error:
+        _stop(error, EXIT_USAGE)
+    except DataRefused as error:
+        _stop(error, EXIT_DATA)
+    except Locked as error:
+        _stop(error, EXIT_LOCKED)
+
+
+def _stop(error: Exception, code: int) -> None:
+    typer.echo(f"darkroom: {error}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""From what the steps left to the verdict: status, sentence and numbers. Standard library only."""
+
+import dataclasses
+import logging
+
+from components.gates import GateRefused
+from components.sources import DataRefused
+from pipeline.config import ConfigError
+from pipeline.verdict import EXIT_DATA, EXIT_GATE, EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Verdict
+
+FRAMEWORKS = ("keras", "torch")
+
+
+def collect(verdict: Verdict, steps: list, error: BaseException | None) -> None:
+    """Fills `verdict` from the finished `runner.Step`s and the error that ended the run, if any."""
+    from pipeline.runner import read_json
+
+    def read(step: str, output: str, file: str, default):
+        found = read_json(steps, step, output, file)
+        return default if found is None else found
+
+    verdict.steps = [
+        {key: value for key, value in dataclasses.asdict(step).items() if key != "outputs"}
+        for step in steps
+    ]
+    verdict.data = read("ingest", "report", "accounting.json", {})
+    verdict.gates = [
+        *read("data_gate", "verdict", "verdict.json", []),
+        *read("gates", "verdict", "verdict.json", []),
+    ]
+    for framework in FRAMEWORKS:
+        verdict.models |= _model(framework, read, verdict.gates)
+    verdict.artifacts = _artifacts(read("export", "exports", "parity.json", []), verdict.models)
+    release = read("push", "pushed", "release.json", None)
+    if error is None and release:
+        _released(verdict, release)
+    else:
+        _stopped(verdict, error)
+
+
+def _model(framework: str, read, gates: list[dict]) -> dict:
+    """`{framework: {...}}` once it is trained; accuracies are on the test split."""
+    result = read(f"train_{framework}", "model_run", "result.json", None)
+    if result is None:
+        return {}
+    metrics = read(f"evaluate_{framework}", "evaluation", "metrics.json", {})
+    own = [gate for gate in gates if gate["model"] == framework]
+    return {
+        framework: {
+            "accuracy": metrics.get("accuracy"),
+            "loss": metrics.get("loss"),
+            "blessed": bool(own) and all(gate["passed"] for gate in own),
+            **{k: v for k, v in result.items() if k != "framework"},
+            "metrics": metrics,
+            "history": read(f"train_{framework}", "model_run", "history.json", []),
+        }
+    }
+
+
+def _artifacts(parity: list[dict], models: dict) -> list[dict]:
+    """One row per framework and artifact: the worst of its batch sizes."""
+    rows: dict[tuple[str, str], dict] = {}
+    for record in parity:
+        row = rows.setdefault(
+            (record["model"], record["artifact"]),
+            {
+                "model": record["model"],
+                "artifact": record["artifact"],
+                "accuracy": models[record["model"]]["accuracy"],
+                "bytes": record.get("bytes"),
+                "images": record.get("images"),
+                "max_difference": 0.0,
+                "agreement": 1.0,
+                "passed": True,
+            },
+        )
+        failed = bool(record.get("error"))
+        difference = float("inf") if failed else record["max_difference"]
+        row["max_difference"] = max(row["max_difference"], difference)
+        row["agreement"] = min(row["agreement"], 0.0 if failed else record["agreement"])
+        row["passed"] = row["passed"] and record["passed"]
+    return list(rows.values())
+
+
+def _released(verdict: Verdict, release: dict) -> None:
+    verdict.exit_code = EXIT_OK
+    verdict.version, verdict.champion = release["version"], release["champion"]
+    verdict.release = release["path"]
+    accuracy = verdict.models[verdict.champion]["accuracy"]
+    if release["unchanged"]:
+        verdict.status = "unchanged"
+        verdict.sentence = (
+            f"The champion ({verdict.champion}, accuracy {accuracy:.4f}) is release "
+            f"{verdict.version} of {verdict.name} already; nothing new to push."
+        )
+    else:
+        verdict.status = "released"
+        verdict.sentence = (
+            f"Released {verdict.name} version {verdict.version}: {verdict.champion} with test "
+            f"accuracy {accuracy:.4f}, {sum(row['passed'] for row in verdict.artifacts)} "
+            "artifacts verified against their sources."
+        )
+
+
+def _stopped(verdict: Verdict, error: BaseException | None) -> None:
+    verdict.sentence = str(error) if error else "The line ended without a release or a refusal."
+    if isinstance(error, (DataRefused, GateRefused)):
+        verdict.status = "refused"
+        verdict.exit_code = EXIT_GATE if isinstance(error, GateRefused) else EXIT_DATA
+        known = {(g["name"], g["model"], g["artifact"]) for g in verdict.gates}
+        verdict.gates += [
+            gate
+            for gate in error.gates
+            if (gate["name"], gate["model"], gate["artifact"]) not in known
+        ]
+        return
+    verdict.status = "failed"
+    verdict.exit_code = EXIT_USAGE if isinstance(error, ConfigError) else EXIT_INTERNAL
+    # TFX and Beam put a stack into the message; its last line is what happened.
+    verdict.sentence = verdict.sentence.strip().splitlines()[-1].strip()
+    logging.error("The run failed", exc_info=error)
+

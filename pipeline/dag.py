@@ -1,0 +1,171 @@
+"""The line as a TFX pipeline: which step reads what. Importing this module imports TFX."""
+
+import json
+
+import apache_beam as beam  # noqa: F401 - resolves the annotations of the Beam components
+from tfx.components import ExampleValidator, SchemaGen, StatisticsGen, Transform
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+
+from components.augment_tfx import Augment
+from components.evaluate_tfx import Evaluate
+from components.export_tfx import Export
+from components.gates_tfx import Gates
+from components.image_spec import ImageSpec
+from components.ingest_tfx import ImageExampleGen
+from components.pack_tfx import Pack
+from components.push_tfx import Push
+from components.train_tfx import Train
+from components.validate_tfx import DataGate
+from pipeline.code import fingerprint
+from pipeline.config import RunConfig, json_slice, root_path
+
+FRAMEWORKS = ("keras", "torch")
+LOCAL_BEAM = ("--runner=FnApiRunner",)
+"""Beam's default local runner first tries to download a server; this one is part of the package."""
+
+# Without a packaging option TFX builds a source package of itself for every Beam step; local
+# runners never look at it.
+_NO_PACKAGING = "--sdk_container_image=unused"
+
+
+def pipeline_name(config: RunConfig) -> str:
+    return f"darkroom-{config.name}"
+
+
+def beam_args(config: RunConfig) -> list[str]:
+    """The user's `beam.args`, or Beam's in-process runner where they name none."""
+    args = list(config.beam.args)
+    if not any(arg.startswith("--runner") for arg in args):
+        args += LOCAL_BEAM
+    if not any("container_image" in arg or "setup_file" in arg for arg in args):
+        args.append(_NO_PACKAGING)
+    return args
+
+
+def build(config: RunConfig, *, source: str, run_id: str, baseline_version: int) -> Pipeline:
+    """The pipeline of one run.
+
+    `source` is the fingerprint of the images. `run_id` and `baseline_version` (the current
+    release, 0 for none) reach only the steps after evaluation: what feeds training must not
+    depend on a release, or every release would retrain.
+    """
+    root = root_path(config)
+    spec = ImageSpec(**config.image.model_dump()).to_json()
+    release_store = str(root / "serving")
+
+    ingest = ImageExampleGen(
+        data=json_slice(config.data),
+        fingerprint=source,
+        code=fingerprint("components.ingest_tfx", "components.tfds_source"),
+    ).with_id("ingest")
+    examples = ingest.outputs["examples"]
+    statistics = StatisticsGen(examples=examples).with_id("statistics")
+    schema = SchemaGen(
+        statistics=statistics.outputs["statistics"], infer_feature_shape=True
+    ).with_id("schema")
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    ).with_id("validator")
+    data_gate = DataGate(
+        report=ingest.outputs["report"],
+        anomalies=validator.outputs["anomalies"],
+        data=json_slice(config.data),
+        code=fingerprint("components.validate_tfx"),
+    ).with_id("data_gate")
+    transform = Transform(
+        examples=examples,
+        schema=schema.outputs["schema"],
+        preprocessing_fn="components.transform_tfx.preprocessing_fn",
+        materialize=False,
+        disable_statistics=True,
+        # TFX's only way to hand the function a parameter, and to have an edit of it noticed.
+        custom_config={
+            "image_spec": spec,
+            "code": fingerprint("components.transform_tfx"),
+        },
+    ).with_id("transform")
+    transform.add_upstream_node(data_gate)
+    pack = Pack(
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        report=ingest.outputs["report"],
+        image=spec,
+        code=fingerprint("components.pack_tfx"),
+    ).with_id("pack")
+    arrays = pack.outputs["arrays"]
+    augment = Augment(
+        arrays=arrays,
+        augment=json_slice(config.augment),
+        code=fingerprint("components.augment_tfx", "components.torch_augment"),
+    ).with_id("augment")
+
+    train, evaluate = {}, {}
+    for framework in FRAMEWORKS:
+        train[framework] = Train(
+            arrays=arrays,
+            plan=augment.outputs["plan"],
+            framework=framework,
+            architecture=config.model.architecture,
+            train=json_slice(config.train),
+            code=fingerprint("components.train_tfx", f"components.train_{framework}"),
+        ).with_id(f"train_{framework}")
+        evaluate[framework] = Evaluate(
+            arrays=arrays,
+            model=train[framework].outputs["model"],
+            framework=framework,
+            code=fingerprint("components.evaluate_tfx", f"components.{framework}_predict"),
+        ).with_id(f"evaluate_{framework}")
+    # One after the other: two trainers at once would share the cores and the progress line.
+    train["torch"].add_upstream_node(train["keras"])
+
+    def both(output: str, nodes: dict, name: str) -> dict:
+        return {f"{f}_{name}": nodes[f].outputs[output] for f in FRAMEWORKS}
+
+    gates = Gates(
+        arrays=arrays,
+        **both("evaluation", evaluate, "evaluation"),
+        gates=json_slice(config.gates),
+        store=release_store,
+        name=config.name,
+        baseline_version=baseline_version,
+        code=fingerprint("components.gates_tfx"),
+    ).with_id("gates")
+    export = Export(
+        arrays=arrays,
+        transform_graph=transform.outputs["transform_graph"],
+        verdict=gates.outputs["verdict"],
+        **both("model", train, "model"),
+        **both("predictions", evaluate, "predictions"),
+        **{f"{f}_blessing": gates.outputs[f"{f}_blessing"] for f in FRAMEWORKS},
+        export=json_slice(config.export),
+        code=fingerprint("components.export_tfx", "export.__main__", "export.parity"),
+    ).with_id("export")
+    push = Push(
+        exports=export.outputs["exports"],
+        verdict=gates.outputs["verdict"],
+        arrays=arrays,
+        report=ingest.outputs["report"],
+        **both("evaluation", evaluate, "evaluation"),
+        **both("predictions", evaluate, "predictions"),
+        export=json_slice(config.export),
+        store=release_store,
+        name=config.name,
+        lineage=json.dumps({"source_fingerprint": source, "config": config.model_dump(mode="json")}),
+        run_id=run_id,
+        code=fingerprint("components.push_tfx"),
+    ).with_id("push")
+
+    return Pipeline(
+        pipeline_name=pipeline_name(config),
+        pipeline_root=str(root / "artifacts"),
+        components=[
+            ingest, statistics, schema, validator, data_gate, transform, pack, augment,
+            *train.values(), *evaluate.values(), gates, export, push,
+        ],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(
+            str(root / "metadata.sqlite")
+        ),
+        beam_pipeline_args=beam_args(config),
+    )  # fmt: skip

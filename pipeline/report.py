@@ -1,0 +1,71 @@
+"""The run's page: verdict, models, artifacts, curves, data and steps in one HTML file."""
+
+import base64
+import io
+from pathlib import Path
+
+import jinja2
+
+from components import atomic
+from pipeline.verdict import Verdict
+
+_TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+
+def write(verdict: Verdict, directory: Path, preview: Path | None = None) -> None:
+    """Writes `report.html`; pictures are inside it, so the file can be sent as it is."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["bar"] = lambda share: f"{100 * share:.0f}%"
+    template = environment.from_string(_TEMPLATE.read_text())
+    page = template.render(
+        verdict=verdict,
+        curves=learning_curves(verdict.models),
+        preview=_inline_png(preview),
+        confusions=_confusions(verdict),
+    )
+    atomic.write(directory / "report.html", page)
+
+
+def learning_curves(models: dict) -> str:
+    """Loss and accuracy over epochs of both frameworks as inline SVG, or "" without a history."""
+    histories = {name: model["history"] for name, model in models.items() if model.get("history")}
+    if not histories:
+        return ""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+        for colour, (name, rows) in zip(("tab:orange", "tab:blue"), histories.items()):
+            epochs = [row["epoch"] for row in rows]
+            axes.plot(epochs, [row[metric] for row in rows], colour, ls=":", label=f"{name} train")
+            axes.plot(epochs, [row[f"val_{metric}"] for row in rows], colour, label=f"{name} val")
+            if len(rows) == 1:
+                axes.plot(epochs, [rows[0][f"val_{metric}"]], "o", color=colour)
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small")
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _inline_png(path: Path | None) -> str:
+    if path is None or not path.is_file():
+        return ""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _confusions(verdict: Verdict) -> dict[str, dict]:
+    """Per model: class names, counts (rows are true classes) and each cell's share of its row."""
+    found = {}
+    for name, model in verdict.models.items():
+        counts = (model.get("metrics") or {}).get("confusion_matrix")
+        if counts and len(counts) <= 30:
+            labels = list(model["metrics"]["per_class"])
+            shares = [[n / max(1, sum(row)) for n in row] for row in counts]
+            found[name] = {"labels": labels, "rows": list(zip(labels, counts, shares))}
+    return found
