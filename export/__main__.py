@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from components import atomic
 from components.console import console
 from components.network import Network
+from components.process import leave_error
 from export import contract as contracts
 from export import lineage, twin
 from export.parity import BATCHES
@@ -181,13 +182,14 @@ class Export:
     def _say_verdict(self, records: list[dict]) -> None:
         """One line for an artifact: the worst of its batch sizes."""
         name = "  verify {} {}: ".format(*_artifact(records[0]))
-        if reason := next((r["reason"] for r in records if not r["passed"]), None):
-            return self.say(f"{name}REFUSED: {reason}")
+        if error := next((r["error"] for r in records if r["error"]), None):
+            return self.say(f"{name}FAILED: {error}")
         difference = max(r["max_difference"] for r in records)
         agreement = min(r["agreement"] for r in records)
         sizes = " and ".join(str(r["batch"]) for r in records)
+        verdict = "" if all(r["passed"] for r in records) else "FAILED: "
         return self.say(
-            f"{name}{records[0]['images']} images at batch {sizes}: largest difference "
+            f"{name}{verdict}{records[0]['images']} images at batch {sizes}, largest difference "
             f"{difference:.1e}, agreement {agreement:.4f}"
         )
 
@@ -233,18 +235,15 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for framework in args.models:
         shutil.rmtree(args.output / framework, ignore_errors=True)
-    started = time.perf_counter()
     try:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             records = Export(args, pool, say).run()
     except ExportError as error:
         traceback.print_exc()
+        leave_error(arguments[0], str(error))
         say(str(error))
         return 1
     atomic.write(args.output / "parity.json", json.dumps(records, indent=1) + "\n")
-    passed = sum(record["passed"] for record in records)
-    seconds = time.perf_counter() - started
-    say(f"  {passed} of {len(records)} comparisons passed, {seconds:.0f} s")
     return 0
 
 

@@ -52,8 +52,8 @@ def verify(args: dict) -> list[dict]:
     """One record for each batch size in `args["batches"]`.
 
     A record holds artifact, batch, images (the number compared), max_difference and agreement
-    (share of equal top-1 labels; both None where they cannot be had), bytes, and `reason`: None, or
-    a sentence saying why the artifact fails whatever the numbers are.
+    (share of equal top-1 labels; both None where they cannot be had), bytes, and `error`: None, or
+    a sentence saying why there are no numbers.
     """
     path = Path(args["path"])
     blank = {
@@ -62,18 +62,18 @@ def verify(args: dict) -> list[dict]:
         "max_difference": None,
         "agreement": None,
         "bytes": size(path),
-        "reason": None,
+        "error": None,
     }
     try:
         opened = open_artifact(args["artifact"], path, args.get("threads", THREADS))
         arrays = ImageArrays(args["arrays"])
-        reason = disagreement(opened, arrays, args.get("lineage"))
-        if reason:
-            raise ValueError(reason)
+        wrong = disagreement(opened, arrays, args.get("lineage"))
+        if wrong:
+            raise ValueError(wrong)
         images, expected = _held_out(arrays, Path(args["predictions"]), args["images"])
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises is a failed record)
         return [
-            blank | {"batch": batch, "reason": _sentence(error)}
+            blank | {"batch": batch, "error": _sentence(error)}
             for batch in args["batches"]
         ]
     records = []
@@ -81,7 +81,7 @@ def verify(args: dict) -> list[dict]:
         try:
             measured = compare(opened.roads, images, expected, batch)
         except Exception as error:  # noqa: BLE001
-            measured = {"reason": _sentence(error)}
+            measured = {"error": _sentence(error)}
         records.append(blank | {"batch": batch, "images": len(images)} | measured)
     return records
 
@@ -279,11 +279,11 @@ def _sentence(error: BaseException) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Writes the records as JSON to `output`; exit code 1 when one has a reason to fail."""
+    """Writes the records as JSON to `output`; exit code 1 when a comparison failed."""
     args = json.loads(Path(arguments[0]).read_text())
     records = verify(args)
     atomic.write(args["output"], json.dumps(records, indent=1) + "\n")
-    return 1 if any(record["reason"] for record in records) else 0
+    return 1 if any(record["error"] for record in records) else 0
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ def _entries(network: Network) -> Iterator[tuple[str, str, str, tuple[int, ...]]
 def keras_weights(model, network: Network) -> Weights:
     """The weights of a Keras model, float32, in Keras's layout."""
     return {
-        f"{layer}/{name}": np.asarray(getattr(model.get_layer(layer), name), np.float32)
+        f"{layer}/{name}": getattr(model.get_layer(layer), name)
+        .value.numpy()
+        .astype(np.float32)
         for layer, name, _, _ in _entries(network)
     }
 

@@ -36,6 +36,7 @@ def child(module: str, values: dict, threads: int) -> str | None:
                 env=environment,
                 stderr=subprocess.PIPE,
                 timeout=CHILD_SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return f"{module} did not end within {CHILD_SECONDS} s"
@@ -53,8 +54,8 @@ def child(module: str, values: dict, threads: int) -> str | None:
 def verify(values: dict, model: str, limits: ExportConfig) -> list[dict]:
     """parity.json's records for one artifact, one for each batch size; never raises.
 
-    `values` are the arguments of `export.parity` without batches and output. Each record has
-    `model` and `passed`, and `reason`: None where it passed, else a sentence.
+    `values` are the arguments of `export.parity` without batches and output. A record is
+    `export.parity`'s with `model` and `passed`; a crash is in its `error`.
     """
     with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
         output = Path(scratch) / "records.json"
@@ -73,21 +74,17 @@ def verify(values: dict, model: str, limits: ExportConfig) -> list[dict]:
 
 
 def judge(record: dict, limits: ExportConfig) -> dict:
-    """The record with `passed` and, where it did not, a reason. NaN does not pass."""
-    difference, agreement, reason = (
-        record["max_difference"],
-        record["agreement"],
-        record["reason"],
+    """The record with `passed`. Only numbers within the limits pass: neither None nor NaN does."""
+    difference, agreement = record["max_difference"], record["agreement"]
+    measured = (
+        record["error"] is None and difference is not None and agreement is not None
     )
-    if reason is None and not (
-        difference is not None and difference <= limits.max_difference
-    ):
-        reason = f"probabilities differ by {difference}, expected at most {limits.max_difference}."
-    if reason is None and not (
-        agreement is not None and agreement >= limits.min_agreement
-    ):
-        reason = f"top-1 labels agree on {agreement}, expected at least {limits.min_agreement}."
-    return record | {"reason": reason, "passed": reason is None}
+    passed = (
+        measured
+        and difference <= limits.max_difference
+        and agreement >= limits.min_agreement
+    )
+    return record | {"passed": passed}
 
 
 def _unmeasured(values: dict, batch: int, reason: str | None) -> dict:
@@ -98,5 +95,5 @@ def _unmeasured(values: dict, batch: int, reason: str | None) -> dict:
         "max_difference": None,
         "agreement": None,
         "bytes": size(Path(values["path"])),
-        "reason": reason or "the verification wrote no record.",
+        "error": reason or "the verification wrote no record.",
     }

@@ -1,0 +1,232 @@
+"""Parity passes what is equal and nothing else: altered weights, NaN, foreign files, crashes."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.arrays import ImageArrays
+from export import contract as contracts
+from export import parity, verify
+from pipeline.config import ExportConfig
+from tests.export_data import (
+    digits_arrays,
+    keras_probabilities,
+    network,
+    random_weights,
+)
+
+FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "model.onnx"}
+LINEAGE = "keras-0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A Keras network in all three formats, its arrays and its own predictions."""
+    from export import onnx as onnx_format
+    from export import savedmodel, tflite, twin
+
+    directory = tmp_path_factory.mktemp("parity")
+    description = network("keras")
+    model = twin.to_keras(random_weights(description), description)
+    contract = contracts.build(description, LINEAGE)
+    module = savedmodel.inference(model)
+    savedmodel.export(module, contract, directory / "saved_model")
+    tflite.export(directory / "saved_model", contract, directory / "model.tflite")
+    onnx_format.export_keras(module, contract, directory / "model.onnx")
+    split = ImageArrays(digits_arrays(directory / "arrays")).split("test")
+    images, labels = next(split.batches(len(split)))
+    probabilities = keras_probabilities(model, images)
+    np.savez(directory / "predictions.npz", probabilities=probabilities, labels=labels)
+    return directory
+
+
+def arguments(directory, artifact, **changes) -> dict:
+    return {
+        "artifact": artifact,
+        "path": str(directory / FILES[artifact]),
+        "arrays": str(directory / "arrays"),
+        "predictions": str(directory / "predictions.npz"),
+        "images": 256,
+        "batches": [1, 32],
+        "threads": 2,
+        "lineage": LINEAGE,
+    } | changes
+
+
+def judged(args: dict) -> list[dict]:
+    return [verify.judge(record, ExportConfig()) for record in parity.verify(args)]
+
+
+@pytest.mark.parametrize("artifact", ["tflite", "onnx"])
+def test_an_artifact_equal_to_its_source_passes_at_both_batch_sizes(exported, artifact):
+    records = judged(arguments(exported, artifact))
+    assert [record["batch"] for record in records] == [1, 32]
+    for record in records:
+        assert record["error"] is None and record["passed"]
+        assert record["images"] == 256
+        assert record["max_difference"] < 1e-5 and record["agreement"] == 1.0
+        assert record["bytes"] == (exported / FILES[artifact]).stat().st_size
+
+
+def test_a_saved_model_is_verified_in_a_fresh_process_and_counted_whole(exported):
+    records = verify.verify(arguments(exported, "saved_model"), "keras", ExportConfig())
+    assert [record["passed"] for record in records] == [True, True], records
+    files = [path for path in (exported / "saved_model").rglob("*") if path.is_file()]
+    assert records[0]["bytes"] == sum(path.stat().st_size for path in files)
+
+
+def altered_onnx(exported, tmp_path, change):
+    model = onnx.load(exported / "model.onnx")
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype == np.float32 and array.ndim == 4 and array.size > 1000:
+            array = array.copy()
+            change(array)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+            onnx.save(model, tmp_path / "altered.onnx")
+            return str(tmp_path / "altered.onnx")
+    raise AssertionError("no convolution weight found")
+
+
+def test_one_altered_onnx_weight_fails(exported, tmp_path):
+    def change(array):
+        array[0, 0, 0, 0] += 0.5
+
+    records = judged(
+        arguments(exported, "onnx", path=altered_onnx(exported, tmp_path, change))
+    )
+    assert [record["passed"] for record in records] == [False, False]
+    assert all(record["max_difference"] > 1e-4 for record in records)
+
+
+def test_one_altered_tflite_weight_fails(exported, tmp_path):
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = bytearray((exported / "model.tflite").read_bytes())
+    model = schema.Model.GetRootAs(content, 0)
+    largest = max(
+        (model.Buffers(i).DataAsNumpy() for i in range(1, model.BuffersLength())),
+        key=lambda data: len(data) if isinstance(data, np.ndarray) else 0,
+    )
+    largest[:4] = np.frombuffer(np.float32(3).tobytes(), np.uint8)
+    (tmp_path / "altered.tflite").write_bytes(content)
+    records = judged(
+        arguments(exported, "tflite", path=str(tmp_path / "altered.tflite"))
+    )
+    assert [record["passed"] for record in records] == [False, False]
+
+
+def test_nan_never_passes_wherever_it_comes_from(exported, tmp_path):
+    def change(array):
+        array[:] = np.nan
+
+    records = judged(
+        arguments(exported, "onnx", path=altered_onnx(exported, tmp_path, change))
+    )
+    assert all(
+        not record["passed"] and "not finite" in record["error"] for record in records
+    )
+
+    with np.load(exported / "predictions.npz") as stored:
+        probabilities, labels = stored["probabilities"].copy(), stored["labels"]
+    probabilities[-1] = np.nan
+    np.savez(tmp_path / "nan.npz", probabilities=probabilities, labels=labels)
+    records = judged(arguments(exported, "onnx", predictions=str(tmp_path / "nan.npz")))
+    assert all(
+        not record["passed"] and "not finite" in record["error"] for record in records
+    )
+
+    measured = {"error": None, "max_difference": float("nan"), "agreement": 1.0}
+    assert not verify.judge(measured, ExportConfig())["passed"]
+
+
+def test_a_process_that_crashes_is_a_failed_record_with_the_reason(exported, tmp_path):
+    broken = shutil.copytree(exported / "saved_model", tmp_path / "saved_model")
+    (broken / "variables/variables.data-00000-of-00001").write_bytes(b"")
+    args = arguments(exported, "saved_model", path=str(broken))
+    records = verify.verify(args, "keras", ExportConfig())
+    assert [record["passed"] for record in records] == [False, False]
+    assert all(
+        record["error"] and record["max_difference"] is None for record in records
+    )
+
+    values = arguments(exported, "onnx") | {"arrays": None}
+    del values["images"]  # The child ends before it can write a record.
+    records = verify.verify(values, "keras", ExportConfig())
+    assert all(not record["passed"] and record["error"] for record in records)
+
+
+def test_a_file_that_is_not_there_is_a_failed_record(exported, tmp_path):
+    for artifact in ("tflite", "onnx"):
+        records = judged(arguments(exported, artifact, path=str(tmp_path / "none")))
+        assert all(not record["passed"] and record["error"] for record in records)
+
+
+def test_another_lineage_other_labels_or_another_size_is_refused(exported, tmp_path):
+    (record, _) = judged(arguments(exported, "onnx", lineage="keras-ffffffffffffffff"))
+    assert "lineage" in record["error"] and not record["passed"]
+
+    arrays = shutil.copytree(exported / "arrays", tmp_path / "arrays")
+    (arrays / "labels.json").write_text(json.dumps(list("9876543210")))
+    (record, _) = judged(arguments(exported, "onnx", arrays=str(arrays)))
+    assert "labels" in record["error"] and not record["passed"]
+
+    spec = json.loads((arrays / "image_spec.json").read_text()) | {"width": 9}
+    (arrays / "image_spec.json").write_text(json.dumps(spec))
+    (record, _) = judged(arguments(exported, "tflite", arrays=str(arrays)))
+    assert "input" in record["error"] and not record["passed"]
+
+
+def test_predictions_of_another_split_are_refused(exported, tmp_path):
+    with np.load(exported / "predictions.npz") as stored:
+        np.savez(
+            tmp_path / "short.npz",
+            probabilities=stored["probabilities"][:-1],
+            labels=stored["labels"][:-1],
+        )
+    (record, _) = judged(
+        arguments(exported, "onnx", predictions=str(tmp_path / "short.npz"))
+    )
+    assert "predict it again" in record["error"]
+
+
+def test_fewer_images_than_asked_for_are_all_used_and_batch_32_is_still_run(
+    exported, tmp_path
+):
+    arrays = digits_arrays(tmp_path / "arrays", test_images=7)
+    with np.load(exported / "predictions.npz") as stored:
+        np.savez(
+            tmp_path / "seven.npz",
+            probabilities=stored["probabilities"][:7],
+            labels=stored["labels"][:7],
+        )
+    for artifact in ("tflite", "onnx"):
+        records = judged(
+            arguments(
+                exported,
+                artifact,
+                arrays=str(arrays),
+                predictions=str(tmp_path / "seven.npz"),
+            )
+        )
+        assert [(r["batch"], r["images"], r["passed"]) for r in records] == [
+            (1, 7, True),
+            (32, 7, True),
+        ]
+
+
+@given(count=st.integers(1, 300), batch=st.sampled_from([1, 2, 32]))
+def test_batches_cover_every_image_at_the_full_size_and_end_with_a_shorter_one(
+    count, batch
+):
+    groups = list(parity.batches(count, batch))
+    assert {int(row) for group in groups for row in group} == set(range(count))
+    sizes = [len(group) for group in groups]
+    assert sizes.count(batch) >= 1
+    if batch > 1:
+        assert sizes[-1] < batch and set(sizes[:-1]) == {batch}
