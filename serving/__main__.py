@@ -21,9 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (StoreError, OSError) as error:
         return _fail(str(error))
 
-    from serving.core import (
-        Model,
-    )  # after the cheap refusals: it takes a fraction of a second
+    # After the cheap refusals and --help: these imports take a fraction of a second.
+    import uvloop
+
+    from serving.core import Model
     from serving.errors import ServingError
     from serving.http import application
 
@@ -33,11 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(str(error))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        asyncio.run(_serve(application(model), options, model))
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # granian reports a lost race for the port so
+        uvloop.run(_serve(application(model), options, model))
+    except (OSError, RuntimeError) as error:  # another server took the port meanwhile
         return _fail(f"cannot listen on {options.host}:{options.port}: {error}")
     return 0
 
@@ -48,15 +46,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve the current release over HTTP (Open Inference Protocol v2).",
     )
     parser.add_argument("--root", default="out", help="output root (default: out)")
-    parser.add_argument(
-        "--model", metavar="NAME", help="which model (default: the only one)"
-    )
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address (default: 127.0.0.1)"
-    )
+    parser.add_argument("--model", metavar="NAME", help="which model (default: the only one)")
+    parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=8080, help="port (default: 8080)")
     parser.add_argument(
         "--threads",
+        metavar="N",
         type=_count,
         default=0,
         help="CPU threads of an inference (default: all cores)",
@@ -65,19 +60,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is not a port, expected 1 to 65535")
-    return port
+    if not (text.isdecimal() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, expected 1 to 65535")
+    return int(text)
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise argparse.ArgumentTypeError(
-            f"{count} is negative, expected 0 (all cores) or more"
-        )
-    return count
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count, expected 0 (all cores) or more")
+    return int(text)
 
 
 def _check_address(host: str, port: int) -> None:
@@ -142,4 +133,7 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:  # while the model was loading
+        raise SystemExit(130) from None

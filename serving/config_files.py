@@ -73,11 +73,7 @@ def triton_model(model: str, version: int, contract: Mapping) -> str:
 
 def _tensor(tensor: Mapping) -> str:
     batch, *dims = tensor["shape"]
-    if (
-        batch is not None
-        or not dims
-        or not all(isinstance(d, int) and d > 0 for d in dims)
-    ):
+    if batch is not None or not dims or not all(isinstance(d, int) and d > 0 for d in dims):
         raise ValueError(
             f"{tensor['name']} has shape {tensor['shape']}, expected null (the batch) and then"
             " positive sizes"

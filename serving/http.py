@@ -36,6 +36,7 @@ def application(model: Model, concurrency: int = 2) -> Starlette:
             Exception: _internal_error,
         },
     )
+    app.router.redirect_slashes = False  # a redirect has no JSON body to say what is wrong
     app.state.model = model
     app.state.limiter = anyio.CapacityLimiter(concurrency)
     return app
@@ -75,9 +76,7 @@ async def _infer(request: Request) -> Response:
     body = await _body(request, protocol.body_limit(model))
     # Parsing a large body takes as long as the inference: neither may stop the event loop.
     limiter = request.app.state.limiter
-    content = await anyio.to_thread.run_sync(
-        protocol.answer, model, body, limiter=limiter
-    )
+    content = await anyio.to_thread.run_sync(protocol.answer, model, body, limiter=limiter)
     return Response(content, media_type="application/json")
 
 
@@ -87,9 +86,7 @@ def _model(request: Request) -> Model:
     if name != model.name:
         raise NotFound(f"unknown model {name!r}: {model.name} is served here.")
     if version not in (None, model.version):
-        raise NotFound(
-            f"version {version} of {name} is not served: version {model.version} is."
-        )
+        raise NotFound(f"version {version} of {name} is not served: version {model.version} is.")
     return model
 
 
@@ -105,9 +102,7 @@ async def _body(request: Request, limit: int) -> bytes:
         if size > limit * _DRAIN:
             break
     if size > limit:
-        raise TooLarge(
-            f"the body is over {limit} bytes, the most a full batch of images needs."
-        )
+        raise TooLarge(f"the body is over {limit} bytes, the most a full batch of images needs.")
     return b"".join(chunks)
 
 
@@ -117,14 +112,10 @@ async def _serving_error(request: Request, error: ServingError) -> JSONResponse:
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     message = f"{request.method} {request.url.path}: {error.detail}"
-    return JSONResponse(
-        {"error": message}, status_code=error.status_code, headers=error.headers
-    )
+    return JSONResponse({"error": message}, status_code=error.status_code, headers=error.headers)
 
 
 async def _internal_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, ClientDisconnect):
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return JSONResponse(
-        {"error": "internal error; the server's log says more"}, status_code=500
-    )
+    return JSONResponse({"error": "internal error; the server's log says more"}, status_code=500)

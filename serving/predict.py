@@ -24,9 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     from serving.errors import ServingError
 
     try:
-        predict, spec, labels = (
-            _onnx(release) if options.format == "onnx" else _tflite(release)
-        )
+        predict, spec, labels = _onnx(release) if options.format == "onnx" else _tflite(release)
     except ServingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -39,9 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"error: {name}: {reason}", file=sys.stderr)
             failed = True
             continue
-        print(
-            f"{name}: {_top(predict(image[None])[0], labels, options.top)}", flush=True
-        )
+        print(f"{name}: {_top(predict(image[None])[0], labels, options.top)}", flush=True)
     return 2 if failed else 0
 
 
@@ -50,25 +46,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m serving.predict",
         description="Classify images with the current release, without a server.",
     )
-    parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="JPEG, PNG, GIF, BMP or WEBP"
-    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG, GIF, BMP or WEBP")
     parser.add_argument("--root", default="out", help="output root (default: out)")
-    parser.add_argument(
-        "--model", metavar="NAME", help="which model (default: the only one)"
-    )
+    parser.add_argument("--model", metavar="NAME", help="which model (default: the only one)")
     parser.add_argument("--format", choices=("onnx", "tflite"), default="onnx")
-    parser.add_argument(
-        "--top", type=_positive, default=3, help="labels per image (default: 3)"
-    )
+    parser.add_argument("--top", type=_positive, default=3, help="labels per image (default: 3)")
     return parser
 
 
 def _positive(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{count} is too few, expected 1 or more")
-    return count
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count, expected 1 or more")
+    return int(text)
 
 
 def _top(probabilities, labels: tuple[str, ...], count: int) -> str:

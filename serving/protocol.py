@@ -47,9 +47,7 @@ def answer(model: Model, body: bytes) -> bytes:
     return encode_response(model, model.infer(images), identifier)
 
 
-def encode_response(
-    model: Model, probabilities: np.ndarray, identifier: str | None
-) -> bytes:
+def encode_response(model: Model, probabilities: np.ndarray, identifier: str | None) -> bytes:
     """JSON of the inference response, data flat in row-major order."""
     output = _describe(model.output_name, "FP32", probabilities.shape)
     response = {
@@ -69,9 +67,7 @@ def _parse(body: bytes) -> dict:
     try:
         request = json.loads(body)
     except RecursionError:
-        raise InvalidRequest(
-            "the body is nested too deeply to be an inference request."
-        ) from None
+        raise InvalidRequest("the body is nested too deeply to be an inference request.") from None
     except ValueError as error:
         raise InvalidRequest(f"the body is not JSON: {error}.") from error
     if not isinstance(request, dict):
@@ -83,18 +79,14 @@ def _input(model: Model, request: dict) -> np.ndarray:
     """The one input as uint8 (N, H, W, C)."""
     tensor = _named(request, "inputs", model.input_name)
     if tensor is None:
-        raise InvalidRequest(
-            f"inputs is missing, expected one tensor named {model.input_name!r}."
-        )
+        raise InvalidRequest(f"inputs is missing, expected one tensor named {model.input_name!r}.")
     if tensor.get("datatype") != "UINT8":
         raise InvalidRequest(
             f"{model.input_name} has datatype {tensor.get('datatype')!r}, expected 'UINT8'."
         )
     shape = tensor.get("shape")
     if not isinstance(shape, list) or not all(type(size) is int for size in shape):
-        raise InvalidRequest(
-            f"{model.input_name} needs a shape: a list of whole numbers."
-        )
+        raise InvalidRequest(f"{model.input_name} needs a shape: a list of whole numbers.")
     model.check_shape(tuple(shape))
     data = tensor.get("data")
     if not isinstance(data, list):
@@ -114,9 +106,7 @@ def _bytes(name: str, data: list, shape: list[int]) -> bytes:
     wrong = set(map(type, values)) - {int}  # bytes() would take true for 1
     if wrong:
         kinds = ", ".join(sorted(kind.__name__ for kind in wrong))
-        raise InvalidRequest(
-            f"{name} holds {kinds}, expected whole numbers from 0 to 255."
-        )
+        raise InvalidRequest(f"{name} holds {kinds}, expected whole numbers from 0 to 255.")
     try:
         return bytes(values)
     except ValueError:
@@ -135,23 +125,15 @@ def _flat(name: str, data: list, shape: list[int]) -> list:
     for depth, size in enumerate(shape):
         if depth:
             level = list(itertools.chain.from_iterable(level))
-        if depth < len(shape) - 1 and not all(
-            isinstance(entry, list) for entry in level
-        ):
-            raise InvalidRequest(
-                f"{name} is nested unevenly, expected lists as in shape {shape}."
-            )
+        if depth < len(shape) - 1 and not all(isinstance(entry, list) for entry in level):
+            raise InvalidRequest(f"{name} is nested unevenly, expected lists as in shape {shape}.")
         if len(level) != math.prod(shape[: depth + 1]):
             raise InvalidRequest(
                 f"{name} holds {len(level)} entries at depth {depth + 1}, its shape {shape} needs"
                 f" {math.prod(shape[: depth + 1])}."
             )
-        if depth < len(shape) - 1 and {len(entry) for entry in level} != {
-            shape[depth + 1]
-        }:
-            raise InvalidRequest(
-                f"{name} is nested unevenly, expected lists as in shape {shape}."
-            )
+        if depth < len(shape) - 1 and {len(entry) for entry in level} != {shape[depth + 1]}:
+            raise InvalidRequest(f"{name} is nested unevenly, expected lists as in shape {shape}.")
     return level
 
 
@@ -161,21 +143,15 @@ def _check_outputs(model: Model, request: dict) -> None:
 
 
 def _named(request: dict, key: str, expected: str) -> dict | None:
-    """The only tensor of `request[key]`, which must be named `expected`; None when there is none."""
+    """The only tensor of `request[key]`, which must be named `expected`; None if there is none."""
     tensors = request.get(key)
     if tensors is None or tensors == []:
         return None
-    if not isinstance(tensors, list) or not all(
-        isinstance(entry, dict) for entry in tensors
-    ):
-        raise InvalidRequest(
-            f"{key} is not a list of objects, expected [{{'name': ...}}]."
-        )
+    if not isinstance(tensors, list) or not all(isinstance(entry, dict) for entry in tensors):
+        raise InvalidRequest(f"{key} is not a list of objects, expected [{{'name': ...}}].")
     names = [entry.get("name") for entry in tensors]
     if names != [expected]:
-        raise InvalidRequest(
-            f"{key} names {str(names)[:100]}, expected [{expected!r}]."
-        )
+        raise InvalidRequest(f"{key} names {str(names)[:100]}, expected [{expected!r}].")
     return tensors[0]
 
 

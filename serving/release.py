@@ -55,9 +55,7 @@ def verify_directory(directory: Path) -> list[str]:
         expected = files[name]
         path = directory / name
         if name not in found:
-            raise StoreError(
-                f"{path} is missing; {MANIFEST} lists it. Publish the model again."
-            )
+            raise StoreError(f"{path} is missing; {MANIFEST} lists it. Publish the model again.")
         size = path.stat().st_size
         if size != expected["bytes"]:
             raise StoreError(
@@ -70,27 +68,19 @@ def verify_directory(directory: Path) -> list[str]:
                 f" {expected['sha256'][:16]}..."
             )
     for name in sorted(found - set(files)):
-        raise StoreError(
-            f"{directory / name} is not listed in {MANIFEST}: list it or remove it."
-        )
+        raise StoreError(f"{directory / name} is not listed in {MANIFEST}: list it or remove it.")
     return sorted(files)
 
 
 def _listed_files(directory: Path) -> dict[str, dict]:
     files = _read_json(directory / MANIFEST).get("files")
     if not isinstance(files, dict) or not files:
-        raise StoreError(
-            f"{directory / MANIFEST} lists no files, expected every file's sha256."
-        )
+        raise StoreError(f"{directory / MANIFEST} lists no files, expected every file's sha256.")
     for name, entry in files.items():
         if name == MANIFEST or os.path.isabs(name) or os.path.normpath(name) != name:
-            raise StoreError(
-                f"{directory / MANIFEST} lists {name!r}, which it must not."
-            )
+            raise StoreError(f"{directory / MANIFEST} lists {name!r}, which it must not.")
         if ".." in Path(name).parts:
-            raise StoreError(
-                f"{directory / MANIFEST} lists {name!r}, outside the directory."
-            )
+            raise StoreError(f"{directory / MANIFEST} lists {name!r}, outside the directory.")
         if not (
             isinstance(entry, dict)
             and isinstance(entry.get("sha256"), str)
@@ -112,9 +102,7 @@ def _files_below(directory: Path) -> list[str]:
                 raise StoreError(
                     f"{path} is not a plain file or directory; releases hold no links."
                 )
-        names += [
-            os.path.relpath(os.path.join(parent, name), directory) for name in files
-        ]
+        names += [os.path.relpath(os.path.join(parent, name), directory) for name in files]
     return names
 
 
@@ -128,7 +116,5 @@ def _read_json(path: Path) -> dict:
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
-        raise StoreError(
-            f"{path} holds a {type(value).__name__}, expected a JSON object."
-        )
+        raise StoreError(f"{path} holds a {type(value).__name__}, expected a JSON object.")
     return value

@@ -3,7 +3,7 @@
     <root>/models.config, batching.config           what TensorFlow Serving reads
     <root>/models/<model>/<version>/                a release, see serving/release.py
     <root>/models/<model>/current -> <version>
-    <root>/models/<model>/history.jsonl             {"event": "publish"|"rollback", "version", "time"}
+    <root>/models/<model>/history.jsonl             lines of {"event", "version", "time"}
     <root>/models/<model>/config.pbtxt              what Triton reads
     <root>/.lock, .staging-*, .tmp-*                work in progress, outside what servers watch
 
@@ -73,13 +73,9 @@ class Store:
         """
         names = self.models()
         if not names:
-            raise StoreError(
-                f"there is no release in {self.root}: run `make demo`, or set --root."
-            )
+            raise StoreError(f"there is no release in {self.root}: run `make demo`, or set --root.")
         if model is None and len(names) > 1:
-            raise StoreError(
-                f"several models are released ({', '.join(names)}): choose one."
-            )
+            raise StoreError(f"several models are released ({', '.join(names)}): choose one.")
         name = model if model is not None else names[0]
         if name not in names:
             raise StoreError(_unknown("model", name, names))
@@ -98,9 +94,7 @@ class Store:
         self._check_source(model, source)
         with self._staging() as staging:
             _copy(source, staging, [*names, MANIFEST])
-            verify_directory(
-                staging
-            )  # what was read back, not what was meant to be written
+            verify_directory(staging)  # what was read back, not what was meant to be written
             with self._writing():
                 files.make_directory(target)
                 version = 1 + max([0, *self._used_versions(model)])
@@ -127,9 +121,7 @@ class Store:
                 version = line[-2]
             versions = [release.version for release in self.releases(model)]
             if version not in versions:
-                raise StoreError(
-                    _unknown(f"version of {model}", str(version), map(str, versions))
-                )
+                raise StoreError(_unknown(f"version of {model}", str(version), map(str, versions)))
             if version != line[-1]:
                 self._release(model, version).verify()
                 self._append(model, "rollback", version)
@@ -153,15 +145,11 @@ class Store:
         release = Release(model, 1, source)
         named = release.manifest().get("model", model)
         if named != model:
-            raise StoreError(
-                f"{source / MANIFEST} is of model {named!r}, expected {model!r}."
-            )
+            raise StoreError(f"{source / MANIFEST} is of model {named!r}, expected {model!r}.")
         try:
             config_files.triton_model(model, 1, release.contract())
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(
-                f"{source}/contract.json cannot be served: {error!r}."
-            ) from error
+            raise StoreError(f"{source}/contract.json cannot be served: {error!r}.") from error
 
     def _events(self, model: str) -> list[dict]:
         path = self._directory(model) / "history.jsonl"
@@ -175,9 +163,7 @@ class Store:
                 event = json.loads(text)
                 events.append({**event, "version": int(event["version"])})
             except (KeyError, TypeError, ValueError) as error:
-                raise StoreError(
-                    f"{path}, line {number}, is damaged: {text[:80]!r}."
-                ) from error
+                raise StoreError(f"{path}, line {number}, is damaged: {text[:80]!r}.") from error
         return events
 
     def _line(self, model: str) -> list[int]:
@@ -229,22 +215,16 @@ class Store:
         try:
             yield path
         except OSError as error:
-            raise StoreError(
-                f"the release cannot be copied into the store: {error}"
-            ) from error
+            raise StoreError(f"the release cannot be copied into the store: {error}") from error
         finally:
-            shutil.rmtree(
-                path, ignore_errors=True
-            )  # it is gone after a successful rename
+            shutil.rmtree(path, ignore_errors=True)  # it is gone after a successful rename
             os.close(descriptor)
 
     def _remove_leftovers(self) -> None:
         for path in self.root.glob(".tmp-*"):
             path.unlink()
         for path in self.root.glob(".staging-*"):
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # its live owner just removed it
+            with contextlib.suppress(FileNotFoundError):  # its live owner just removed it
                 descriptor = files.lock_directory(path)
                 if descriptor is not None:
                     shutil.rmtree(path, ignore_errors=True)
@@ -260,9 +240,7 @@ class Store:
             files.replace_link(directory / "current", str(release.version), self.root)
             # A release damaged since must not stop the publish or the rollback that repairs it.
             with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
-                text = config_files.triton_model(
-                    model, release.version, release.contract()
-                )
+                text = config_files.triton_model(model, release.version, release.contract())
                 files.replace_text(directory / "config.pbtxt", text, self.root)
         models = config_files.tf_serving_models(versions)
         batching = config_files.tf_serving_batching()
@@ -281,11 +259,7 @@ def _copy(source: Path, target: Path, names: list[str]) -> None:
 def _unknown(kind: str, name: str, names) -> str:
     names = list(names)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = (
-        f"did you mean {close[0]}?"
-        if close
-        else f"released: {', '.join(names) or 'none'}."
-    )
+    hint = f"did you mean {close[0]}?" if close else f"released: {', '.join(names) or 'none'}."
     return f"unknown {kind} {name!r}: {hint}"
 
 

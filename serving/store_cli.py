@@ -30,26 +30,18 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", parents=[common], help="show every release")
     listing.add_argument("model", nargs="?", help="only this model")
     listing.set_defaults(command=_list)
-    verify = commands.add_parser(
-        "verify", parents=[common], help="compare files with manifests"
-    )
+    verify = commands.add_parser("verify", parents=[common], help="compare files with manifests")
     verify.add_argument("model", nargs="?", help="only this model")
     verify.add_argument("version", nargs="?", type=int, help="only this version")
     verify.set_defaults(command=_verify)
-    back = commands.add_parser(
-        "rollback", parents=[common], help="make another release current"
-    )
+    back = commands.add_parser("rollback", parents=[common], help="make another release current")
     back.add_argument("model")
-    back.add_argument(
-        "version", nargs="?", type=int, help="default: the one current before"
-    )
+    back.add_argument("version", nargs="?", type=int, help="default: the one current before")
     back.set_defaults(command=_rollback)
     return parser
 
 
-def _chosen(
-    store: Store, model: str | None, version: int | None = None
-) -> list[Release]:
+def _chosen(store: Store, model: str | None, version: int | None = None) -> list[Release]:
     names = store.models() if model is None else [store.select(model).model]
     releases = [release for name in names for release in store.releases(name)]
     if version is not None:
@@ -65,9 +57,7 @@ def _list(store: Store, options: argparse.Namespace) -> int:
     for release in _chosen(store, options.model):
         mark = "current" if store.current(release.model) == release else ""
         manifest = release.manifest()
-        facts = [
-            str(manifest.get(key, "-")) for key in ("framework", "created", "lineage")
-        ]
+        facts = [str(manifest.get(key, "-")) for key in ("framework", "created", "lineage")]
         rows.append((release.model, str(release.version), mark, *facts))
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
