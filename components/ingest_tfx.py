@@ -78,7 +78,7 @@ class IngestChunk(beam.DoFn):
                 writers[result.split].write(record.SerializeToString(deterministic=True))
         for split, writer in writers.items():
             writer.close()
-            folder = self._directory / artifact_utils.get_split_dir_name(split)
+            folder = self._directory / f"Split-{split}"
             folder.mkdir(exist_ok=True)
             os.replace(unfinished / split, folder / suffix)
         unfinished.rmdir()

@@ -19,6 +19,7 @@ from components.arrays import ImageArrays, Split
 from components.console import console
 from components.network import Network
 from components.policy import Policy
+from components.process import leave_error
 from pipeline.config import TrainConfig
 
 
@@ -69,12 +70,14 @@ def command(module: str, arguments: type[Arguments], function: Callable, argv: l
             raise UsageError(f"usage: python -m {module} ARGS.json ({len(argv)} arguments given).")
         function(_read(arguments, Path(argv[0])))
     except UsageError as error:
-        _complain(module, error)
+        _complain(module, str(error), argv)
         return 2
+    except ValueError as error:
+        _complain(module, str(error), argv)
+        return 1
     except Exception as error:  # noqa: BLE001 - the last resort of a process
-        if not isinstance(error, ValueError):
-            traceback.print_exc()
-        _complain(module, error)
+        traceback.print_exc()
+        _complain(module, f"{type(error).__name__}: {error}", argv)
         return 1
     return 0
 
@@ -90,11 +93,11 @@ def _read(kind: type[Arguments], path: Path) -> Arguments:
         raise UsageError(f"{path}: {key}: {first['msg']} (got {first['input']!r}).") from error
 
 
-def _complain(module: str, error: Exception) -> None:
-    text = " ".join(str(error).split()) or "no message"
-    if not isinstance(error, ValueError):
-        text = f"{type(error).__name__}: {text}"
-    console().print(f"{module.rpartition('.')[2]}: {text}", style="red", markup=False)
+def _complain(module: str, message: str, argv: list[str]) -> None:
+    sentence = " ".join(message.split())
+    console().print(f"{module.rpartition('.')[2]}: {sentence}", markup=False, highlight=False)
+    if len(argv) == 1 and Path(argv[0]).is_file():
+        leave_error(argv[0], sentence)
 
 
 def read_policy(plan: Path, framework: str) -> Policy:

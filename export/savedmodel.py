@@ -27,8 +27,9 @@ class Inference(tf.Module):
 
     def __init__(self, model, transform: Callable | None = None, transform_root=None):
         super().__init__(name="inference")
-        # Not the model itself: Keras would add layers, configurations and training functions.
-        self.weights = [variable.value for variable in model.variables]
+        # Not the model itself, with which Keras would add layers, configurations and functions of
+        # training, nor its `variables`, which count the states of random generators.
+        self.weights = [variable.value for variable in model.weights]
         self.transform_root = transform_root
         spec = tf.TensorSpec(
             (None, *model.input_shape[1:]), tf.uint8, name=contracts.IMAGE

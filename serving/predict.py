@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         release = Store(Path(options.root) / "serving").select(options.model)
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     store = Store(Path(options.root) / "serving")
     try:
         return options.command(store, options)
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

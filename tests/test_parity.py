@@ -73,13 +73,6 @@ def test_an_artifact_equal_to_its_source_passes_at_both_batch_sizes(exported, ar
         assert record["bytes"] == (exported / FILES[artifact]).stat().st_size
 
 
-def test_a_saved_model_is_verified_in_a_fresh_process_and_counted_whole(exported):
-    records = verify.verify(arguments(exported, "saved_model"), "keras", ExportConfig())
-    assert [record["passed"] for record in records] == [True, True], records
-    files = [path for path in (exported / "saved_model").rglob("*") if path.is_file()]
-    assert records[0]["bytes"] == sum(path.stat().st_size for path in files)
-
-
 def altered_onnx(exported, tmp_path, change):
     model = onnx.load(exported / "model.onnx")
     for tensor in model.graph.initializer:

@@ -5,6 +5,8 @@ import http.client
 import json
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.parse
 
@@ -13,6 +15,7 @@ import pytest
 
 from serving.store import Store
 from tests.serving_fixtures import (
+    REPOSITORY,
     digits,
     digits_release,
     expected,
@@ -164,6 +167,24 @@ def test_what_keeps_it_from_starting_is_one_line(root, url, tmp_path):
     assert "cannot listen on" in start_fails("--root", root, "--host", "203.0.113.1")
 
 
+def test_of_two_servers_started_at_once_on_one_port_one_is_refused(root):
+    command = [sys.executable, "-m", "serving", "--root", root, "--port", str(free_port())]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    servers = [subprocess.Popen(command, cwd=REPOSITORY, **pipes) for _ in range(2)]
+    try:
+        wait = time.monotonic() + 30
+        while all(process.poll() is None for process in servers) and time.monotonic() < wait:
+            time.sleep(0.05)
+        (refused,) = [process for process in servers if process.poll() is not None]
+        assert refused.returncode == 2 and "Address already in use" in refused.stderr.read()
+        (serving,) = [process for process in servers if process is not refused]
+        assert "serves version 2" in serving.stdout.readline()
+    finally:
+        for process in servers:
+            process.terminate()
+            process.communicate(timeout=20)
+
+
 def test_it_refuses_a_release_that_changed_or_does_not_repeat_its_golden_outputs(tmp_path):
     store = Store(tmp_path / "out/serving")
     store.publish("digits", digits_release(tmp_path / "wrong", scale=1.01))
@@ -176,7 +197,7 @@ def test_it_refuses_a_release_that_changed_or_does_not_repeat_its_golden_outputs
 def test_help_imports_nothing_heavy():
     script = (
         "import sys, serving.__main__, serving.predict, serving.store_cli\n"
-        "heavy = {'numpy', 'PIL', 'onnxruntime', 'starlette', 'granian', 'anyio', 'uvloop'}\n"
+        "heavy = {'numpy', 'PIL', 'onnxruntime', 'starlette', 'granian', 'anyio', 'asyncio'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert run("-c", script).stdout == "[]\n"
@@ -189,7 +210,7 @@ def test_no_training_framework_is_ever_imported(root):
         "import sys\n"
         "for name in ('tensorflow', 'tfx', 'torch', 'keras', 'onnx', 'pydantic', 'rich'):\n"
         "    sys.modules[name] = None\n"
-        "import serving.http, serving.protocol, serving.core, serving.predict, serving.__main__\n"
+        "import serving.listener, serving.http, serving.predict, serving.__main__\n"
         "from serving.core import Model\n"
         "from serving.store import Store\n"
         "print(Model(Store(sys.argv[1]).select()).version)"

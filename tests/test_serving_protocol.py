@@ -135,7 +135,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(
     key=st.sampled_from(["name", "datatype", "shape", "data", "inputs", "outputs", "id"]), junk=JSON
 )
@@ -152,7 +152,7 @@ def test_whatever_takes_the_place_of_a_field_is_answered_or_explained(model, key
         assert math.isclose(sum(response["outputs"][0]["data"]), 1, abs_tol=1e-5)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_explained(model, content):
     with pytest.raises(InvalidRequest):
