@@ -24,7 +24,8 @@ def network(framework: str, name: str = "digits") -> Network:
 
 
 def random_weights(description: Network, seed: int = 0) -> dict[str, np.ndarray]:
-    """A weight of the right shape for every name, moving statistics far from their start."""
+    """A weight of the right shape for every name, the same for the same seed; moving statistics
+    far from their start."""
     from components import keras_model
     from export import twin
 
@@ -34,11 +35,12 @@ def random_weights(description: Network, seed: int = 0) -> dict[str, np.ndarray]
         keras_model.build(description), description
     ).items():
         if name.endswith("kernel"):
-            weights[name] = start + generator.normal(0, 0.02, start.shape)
+            scale = np.prod(start.shape[:-1]) ** -0.5
+            weights[name] = generator.normal(0, scale, start.shape)
         elif name.endswith("moving_variance"):
             weights[name] = generator.uniform(0.3, 2, start.shape)
         else:
-            weights[name] = start + generator.normal(0, 0.3, start.shape)
+            weights[name] = generator.normal(0, 0.3, start.shape)
     return {name: array.astype(np.float32) for name, array in weights.items()}
 
 

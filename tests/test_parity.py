@@ -102,11 +102,9 @@ def test_one_altered_tflite_weight_fails(exported, tmp_path):
 
     content = bytearray((exported / "model.tflite").read_bytes())
     model = schema.Model.GetRootAs(content, 0)
-    largest = max(
-        (model.Buffers(i).DataAsNumpy() for i in range(1, model.BuffersLength())),
-        key=lambda data: len(data) if isinstance(data, np.ndarray) else 0,
-    )
-    largest[:4] = np.frombuffer(np.float32(3).tobytes(), np.uint8)
+    buffers = [model.Buffers(i).DataAsNumpy() for i in range(1, model.BuffersLength())]
+    (bias,) = (b for b in buffers if isinstance(b, np.ndarray) and len(b) == 10 * 4)
+    bias.view(np.float32)[3] += 0.01
     (tmp_path / "altered.tflite").write_bytes(content)
     records = judged(
         arguments(exported, "tflite", path=str(tmp_path / "altered.tflite"))

@@ -1,0 +1,188 @@
+"""A release directory holds every format, golden answers, and a manifest that proves its files."""
+
+import datetime
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from components.arrays import ImageArrays
+from export import contract as contracts
+from export.bundle import bundle, labels_text
+from tests.export_data import LABELS, digits_arrays, network
+
+LINEAGE = "torch-0123456789abcdef"
+
+
+@pytest.fixture
+def exports(tmp_path):
+    """What `python -m export` leaves for one framework; bundling does not look into the formats."""
+    directory = tmp_path / "out/torch"
+    contract = contracts.to_json(contracts.build(network("torch"), LINEAGE)) + "\n"
+    for name, content in {
+        "saved_model/saved_model.pb": "graph",
+        "saved_model/fingerprint.pb": "print",
+        "saved_model/variables/variables.index": "index",
+        "saved_model/variables/variables.data-00000-of-00001": "data",
+        "saved_model/assets.extra/contract.json": contract,
+        "model.onnx": "onnx",
+        "model.tflite": "tflite",
+        "contract.json": contract,
+    }.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(content)
+    return directory
+
+
+@pytest.fixture
+def data(tmp_path):
+    arrays = digits_arrays(tmp_path / "arrays", 101)
+    labels = ImageArrays(arrays).split("test").labels
+    probabilities = (
+        np.random.default_rng(0).dirichlet(np.ones(10), 101).astype(np.float32)
+    )
+    np.savez(tmp_path / "predictions.npz", probabilities=probabilities, labels=labels)
+    return {"arrays": arrays, "predictions": tmp_path / "predictions.npz"}
+
+
+def made(exports, target, data, **changes):
+    facts = {
+        "model": "digits",
+        "run_id": "run-1",
+        "metrics": {"accuracy": 0.98},
+        "gates": [{"name": "accuracy", "passed": True}],
+        "parity": [{"artifact": "onnx", "passed": True}],
+        "extra": {"data": {"good": 3}},
+    }
+    return bundle(exports, target, **(facts | data | changes))
+
+
+def test_the_release_has_the_layout_that_servers_read(exports, data, tmp_path):
+    release = made(exports, tmp_path / "release", data)
+    found = {
+        p.relative_to(release).as_posix() for p in release.rglob("*") if p.is_file()
+    }
+    assert found == {
+        "saved_model.pb",
+        "fingerprint.pb",
+        "variables/variables.index",
+        "variables/variables.data-00000-of-00001",
+        "assets.extra/contract.json",
+        "model.onnx",
+        "model.tflite",
+        "contract.json",
+        "labels.txt",
+        "golden.npz",
+        "manifest.json",
+    }
+    assert (release / "labels.txt").read_text().splitlines() == list(LABELS)
+
+
+def test_the_manifest_proves_every_other_file_and_carries_the_facts(
+    exports, data, tmp_path
+):
+    release = made(exports, tmp_path / "release", data)
+    manifest = json.loads((release / "manifest.json").read_text())
+    found = {
+        p.relative_to(release).as_posix() for p in release.rglob("*") if p.is_file()
+    }
+    assert manifest["files"].keys() == found - {"manifest.json"}
+    for name, entry in manifest["files"].items():
+        content = (release / name).read_bytes()
+        assert entry == {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+        }
+    assert (
+        datetime.datetime.fromisoformat(manifest["created"]).utcoffset().total_seconds()
+        == 0
+    )
+    for name, value in {
+        "model": "digits",
+        "framework": "torch",
+        "lineage": LINEAGE,
+        "run_id": "run-1",
+        "metrics": {"accuracy": 0.98},
+        "data": {"good": 3},
+    }.items():
+        assert manifest[name] == value
+
+
+def test_golden_inputs_are_held_out_images_with_the_sources_own_answers(
+    exports, data, tmp_path
+):
+    release = made(exports, tmp_path / "release", data)
+    golden = np.load(release / "golden.npz")
+    assert golden["image"].shape == (16, 8, 8, 1) and golden["image"].dtype == np.uint8
+    assert (
+        golden["probabilities"].dtype == np.float32
+        and golden["label"].dtype == np.int64
+    )
+    split = ImageArrays(data["arrays"]).split("test")
+    stored = np.load(data["predictions"])["probabilities"]
+    everything = split.images(np.arange(len(split)))
+    for image, probabilities, label in zip(
+        golden["image"], golden["probabilities"], golden["label"]
+    ):
+        rows = np.flatnonzero((everything == image).all((1, 2, 3)))
+        assert any(np.array_equal(stored[r], probabilities) for r in rows)
+        assert label in split.labels[rows]
+
+
+def test_fewer_than_sixteen_test_images_are_all_golden(exports, tmp_path):
+    arrays = digits_arrays(tmp_path / "few", 5)
+    labels = ImageArrays(arrays).split("test").labels
+    np.savez(tmp_path / "few.npz", probabilities=np.full((5, 10), 0.1), labels=labels)
+    data = {"arrays": arrays, "predictions": tmp_path / "few.npz"}
+    release = made(exports, tmp_path / "release", data)
+    assert len(np.load(release / "golden.npz")["image"]) == 5
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["plain", "with space ", "ümlaut"],
+        ["new\nline", "carriage\rreturn", "line\u2028separator", "ends\n"],
+        ["not \udcff utf-8", "back\\slash", "tab\t"],
+    ],
+)
+def test_line_n_of_the_labels_file_is_always_label_n(labels):
+    lines = labels_text(labels).decode("utf-8").splitlines()
+    assert len(lines) == len(labels)
+    for line, label in zip(lines, labels):
+        clean = label.isprintable() or label.endswith("\t")
+        assert line == label if clean else line != label
+
+
+def test_a_missing_format_is_refused_by_name(exports, data, tmp_path):
+    (exports / "model.tflite").unlink()
+    with pytest.raises(ValueError, match=r"model\.tflite is missing"):
+        made(exports, tmp_path / "release", data)
+    assert not (tmp_path / "release").exists()
+
+
+def test_formats_of_two_exports_are_not_mixed(exports, data, tmp_path):
+    other = contracts.build(network("torch"), "torch-ffffffffffffffff")
+    (exports / "contract.json").write_text(contracts.to_json(other))
+    with pytest.raises(ValueError, match="different exports"):
+        made(exports, tmp_path / "release", data)
+
+
+def test_a_directory_in_use_predictions_of_other_data_and_clashing_extras_are_refused(
+    exports, data, tmp_path
+):
+    with pytest.raises(ValueError, match="not empty"):
+        made(exports, data["arrays"], data)
+    with pytest.raises(ValueError, match="lineage"):
+        made(exports, tmp_path / "first", data, extra={"lineage": "mine"})
+    np.savez(
+        tmp_path / "other.npz", probabilities=np.ones((3, 10)), labels=np.zeros(3, int)
+    )
+    with pytest.raises(ValueError, match="predict it again"):
+        made(exports, tmp_path / "second", data, predictions=tmp_path / "other.npz")
+
+
+def test_nan_never_gets_into_a_manifest(exports, data, tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        made(exports, tmp_path / "release", data, metrics={"accuracy": float("nan")})

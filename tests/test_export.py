@@ -1,0 +1,330 @@
+"""`python -m export` on both frameworks: six artifacts, their contracts, and the verdict."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from components.arrays import ImageArrays
+from components.image_spec import ImageSpec
+from export import contract as contracts
+from export import lineage
+from tests.export_data import (
+    LABELS,
+    digits_arrays,
+    keras_probabilities,
+    network,
+    random_weights,
+    torch_probabilities,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "model.onnx"}
+FRAMEWORKS = ("keras", "torch")
+ARTIFACTS = [(framework, artifact) for framework in FRAMEWORKS for artifact in FILES]
+
+
+def transform_graph(directory: Path) -> Path:
+    """The line's own transform, traced as TFX's Transform does where there are no analyzers."""
+    import tensorflow as tf
+    from tensorflow_transform import impl_helper
+
+    from components.transform_tfx import preprocessing_fn
+
+    config = {"image_spec": network("keras").spec.to_json()}
+    features = {
+        "image_bytes": tf.io.FixedLenFeature([1], tf.string),
+        "label": tf.io.FixedLenFeature([1], tf.int64),
+        "sha256": tf.io.VarLenFeature(tf.string),
+    }
+    types = {
+        "image_bytes": tf.TensorSpec([None, 1], tf.string),
+        "label": tf.TensorSpec([None, 1], tf.int64),
+        "sha256": tf.SparseTensorSpec([None, None], tf.string),
+    }
+    impl_helper.analyze_in_place(
+        lambda inputs: preprocessing_fn(inputs, config),
+        False,
+        features,
+        types,
+        str(directory),
+    )
+    return directory
+
+
+def run_export(directory: Path, **changes) -> subprocess.CompletedProcess:
+    values = {
+        "models": {name: str(directory / name) for name in FRAMEWORKS},
+        "arrays": str(directory / "arrays"),
+        "predictions": {name: str(directory / f"{name}.npz") for name in FRAMEWORKS},
+        "transform_graph": str(directory / "transform"),
+        "output": str(directory / "out"),
+        "export": {},
+    } | changes
+    path = directory / "args.json"
+    path.write_text(json.dumps(values))
+    environment = {k: v for k, v in os.environ.items() if k != "DARKROOM_CONSOLE_FD"}
+    return subprocess.run(
+        [sys.executable, "-m", "export", str(path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Model directories of both frameworks, with other weights each, exported together."""
+    from components import keras_model, torch_model
+    from export import twin
+
+    directory = tmp_path_factory.mktemp("export")
+    split = ImageArrays(digits_arrays(directory / "arrays", 260)).split("test")
+    images, labels = next(split.batches(len(split)))
+    for seed, framework in enumerate(FRAMEWORKS):
+        description = network(framework)
+        weights = random_weights(description, seed)
+        if framework == "keras":
+            model = twin.to_keras(weights, description)
+            keras_model.save(model, description, directory / framework)
+            probabilities = keras_probabilities(model, images)
+        else:
+            module = twin.to_torch(weights, description)
+            torch_model.save(module, description, directory / framework)
+            probabilities = torch_probabilities(module, images)
+        np.savez(
+            directory / f"{framework}.npz", probabilities=probabilities, labels=labels
+        )
+    transform_graph(directory / "transform")
+    done = run_export(directory)
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+def path_of(work, framework, artifact) -> Path:
+    return work / "out" / framework / FILES[artifact]
+
+
+def test_all_six_artifacts_agree_with_their_own_source_at_both_batch_sizes(work):
+    records = json.loads((work / "out/parity.json").read_text())
+    found = [(r["model"], r["artifact"], r["batch"]) for r in records]
+    assert found == [(*pair, batch) for pair in ARTIFACTS for batch in (1, 32)]
+    for record in records:
+        assert record["passed"] and record["error"] is None, record
+        assert record["images"] == 256 and record["bytes"] > 100_000
+        assert record["max_difference"] < 1e-5 and record["agreement"] == 1.0
+    whole = work / "out/keras/saved_model"
+    assert records[0]["bytes"] == sum(
+        p.stat().st_size for p in whole.rglob("*") if p.is_file()
+    )
+
+
+@pytest.mark.parametrize("framework, artifact", ARTIFACTS)
+def test_contract_and_lineage_are_inside_every_artifact(work, framework, artifact):
+    contract = json.loads((work / "out" / framework / "contract.json").read_text())
+    assert contracts.read(artifact, path_of(work, framework, artifact)) == contract
+    assert contract["framework"] == framework
+    assert contract["lineage"].startswith(f"{framework}-")
+    assert contract["labels"] == list(LABELS)
+    assert ImageSpec.from_dict(contract["image_spec"]) == network(framework).spec
+    assert contract["input"] == {
+        "name": "image",
+        "dtype": "uint8",
+        "shape": [None, 8, 8, 1],
+    }
+    assert contract["output"] == {
+        "name": "probabilities",
+        "dtype": "float32",
+        "shape": [None, 10],
+    }
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_onnx_is_one_file_of_the_stated_opset_without_traces_of_the_machine(
+    work, framework
+):
+    from export.onnx import OPSET
+
+    path = path_of(work, framework, "onnx")
+    model = onnx.load(path, load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [
+        ("", OPSET)
+    ]
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+    assert {p.key for p in model.metadata_props} == {"contract", "lineage"}
+    assert b"site-packages" not in path.read_bytes()
+    assert str(ROOT).encode() not in path.read_bytes()
+    assert not any("Dropout" in node.op_type for node in model.graph.node)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_tflite_has_builtin_operations_only_and_answers_any_batch_size(work, framework):
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = path_of(work, framework, "tflite")
+    content = path.read_bytes()
+    model = schema.Model.GetRootAs(content, 0)
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    assert all(code.CustomCode() is None for code in codes)
+    assert all(
+        code.BuiltinCode() != schema.BuiltinOperator.READ_VARIABLE for code in codes
+    )
+    runner = Interpreter(str(path), num_threads=1).get_signature_runner(
+        "serving_default"
+    )
+    images, _ = next(ImageArrays(work / "arrays").split("test").batches(33))
+    whole = runner(image=images)["probabilities"]
+    for rows in (slice(0, 1), slice(1, 33), slice(0, 5)):
+        np.testing.assert_allclose(
+            runner(image=images[rows])["probabilities"], whole[rows], atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_tflite_weights_keep_the_alignment_the_schema_demands(work, framework):
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = np.frombuffer(path_of(work, framework, "tflite").read_bytes(), np.uint8)
+    model = schema.Model.GetRootAs(content, 0)
+    start = content.__array_interface__["data"][0]
+    buffers = [model.Buffers(i) for i in range(model.BuffersLength())]
+    offsets = [
+        buffer.DataAsNumpy().__array_interface__["data"][0] - start
+        for buffer in buffers
+        if not buffer.DataIsNone()
+    ]
+    assert offsets and all(offset % 16 == 0 for offset in offsets)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_saved_model_signatures_give_the_same_for_pixels_and_for_files(work, framework):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path_of(work, framework, "saved_model")))
+    assert set(loaded.signatures) == {"serving_default", "serving_bytes"}
+    images, _ = next(ImageArrays(work / "arrays").split("test").batches(9))
+    expected = np.load(work / f"{framework}.npz")["probabilities"][:9]
+    pixels = loaded.signatures["serving_default"](image=tf.constant(images))
+    files = loaded.signatures["serving_bytes"](
+        image_bytes=tf.constant([png(i) for i in images])
+    )
+    np.testing.assert_allclose(pixels["probabilities"].numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(files["probabilities"].numpy(), expected, atol=1e-5)
+    large = encoded(np.kron(images[0, :, :, 0], np.ones((5, 5), np.uint8)), "JPEG")
+    answer = loaded.signatures["serving_bytes"](image_bytes=tf.constant([large]))
+    assert answer["probabilities"].numpy().argmax() == expected[0].argmax()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_saved_model_is_float32_inference_and_nothing_of_training(work, framework):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = (path_of(work, framework, "saved_model") / "saved_model.pb").read_bytes()
+    graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0]
+    nodes = [node for f in graph.graph_def.library.function for node in f.node_def]
+    operations = {node.op for node in nodes}
+    assert not [
+        op for op in operations if "Random" in op or "Dropout" in op or "Grad" in op
+    ]
+    variables = [
+        node.variable
+        for node in graph.object_graph_def.nodes
+        if node.HasField("variable")
+    ]
+    weights = sum(np.prod([d.size for d in v.shape.dim]) for v in variables)
+    assert weights == sum(a.size for a in random_weights(network(framework)).values())
+    assert {v.dtype for v in variables} == {1}  # DT_FLOAT
+
+
+def test_without_a_transform_graph_there_is_no_bytes_signature_and_one_framework_is_enough(
+    work,
+):
+    """In this process, as a start of Python with TensorFlow is what takes the time."""
+    import tensorflow as tf
+
+    from export import savedmodel, twin
+
+    description = network("keras")
+    model = twin.to_keras(random_weights(description), description)
+    contract = contracts.build(description, "keras-0000000000000000")
+    path = savedmodel.export(savedmodel.inference(model), contract, work / "plain")
+    assert set(tf.saved_model.load(str(path)).signatures) == {"serving_default"}
+
+
+def test_a_failing_export_ends_with_one_sentence_naming_framework_and_format(
+    work, tmp_path
+):
+    broken = tmp_path / "torch"
+    broken.mkdir()
+    (broken / "network.json").write_text((work / "torch/network.json").read_text())
+    done = run_export(work, models={"torch": str(broken)}, output=str(tmp_path / "out"))
+    assert done.returncode == 1
+    sentence = done.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("The export of torch's weights failed: ")
+    assert "model.safetensors is missing" in sentence
+    assert (work / "args.error").read_text() == sentence
+    assert not (tmp_path / "out/parity.json").exists()
+
+
+def test_wrong_arguments_are_refused_with_exit_code_2(tmp_path):
+    (tmp_path / "args.json").write_text('{"models": {}}')
+    done = subprocess.run(
+        [sys.executable, "-m", "export", str(tmp_path / "args.json")],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2 and b"arrays" in done.stderr
+
+
+def test_lineage_changes_with_whatever_the_artifacts_depend_on(tmp_path):
+    description = network("keras")
+    weights = {"00_conv/kernel": np.arange(4, dtype=np.float32)}
+    for name in (
+        "export/onnx.py",
+        "components/keras_model.py",
+        "components/transform_tfx.py",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("pass\n")
+
+    def identify(weights=weights, with_transform=True, description=description):
+        return lineage.identify(description, weights, with_transform, root=tmp_path)
+
+    first = identify()
+    assert first == identify() and first.startswith("keras-") and len(first) == 6 + 16
+    altered = {"00_conv/kernel": np.array([0, 1, 2, 3.0000002], np.float32)}
+    others = {
+        identify(weights=altered),
+        identify(
+            weights={"00_conv/kernel": weights["00_conv/kernel"].astype(np.float64)}
+        ),
+        identify(with_transform=False),
+        identify(description=description.with_framework("torch")),
+    }
+    (tmp_path / "components/transform_tfx.py").write_text("pass  # changed\n")
+    others.add(identify())
+    (tmp_path / "export/onnx.py").write_text("pass  # changed\n")
+    others.add(identify())
+    assert len(others) == 6 and first not in others
+
+
+def png(image: np.ndarray) -> bytes:
+    return encoded(image[:, :, 0], "PNG")
+
+
+def encoded(pixels: np.ndarray, form: str) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form)
+    return stream.getvalue()
