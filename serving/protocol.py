@@ -121,19 +121,11 @@ def _flat(name: str, data: list, shape: list[int]) -> list:
     """Flat data as it is; nested data must follow `shape` at every level."""
     if not data or not isinstance(data[0], list):
         return data
-    level: list[Any] = data
-    for depth, size in enumerate(shape):
-        if depth:
-            level = list(itertools.chain.from_iterable(level))
-        if depth < len(shape) - 1 and not all(isinstance(entry, list) for entry in level):
-            raise InvalidRequest(f"{name} is nested unevenly, expected lists as in shape {shape}.")
-        if len(level) != math.prod(shape[: depth + 1]):
-            raise InvalidRequest(
-                f"{name} holds {len(level)} entries at depth {depth + 1}, its shape {shape} needs"
-                f" {math.prod(shape[: depth + 1])}."
-            )
-        if depth < len(shape) - 1 and {len(entry) for entry in level} != {shape[depth + 1]}:
-            raise InvalidRequest(f"{name} is nested unevenly, expected lists as in shape {shape}.")
+    level: list[Any] = [data]
+    for size in shape:
+        if not all(isinstance(entry, list) and len(entry) == size for entry in level):
+            raise InvalidRequest(f"{name} is nested unlike its shape {shape}: flat data will do.")
+        level = list(itertools.chain.from_iterable(level))
     return level
 
 

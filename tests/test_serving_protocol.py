@@ -87,10 +87,10 @@ def test_outputs_may_be_named_and_must_exist(model):
         ({"data": [0] * 63 + ["0"]}, "holds str"),
         ({"data": [0] * 63 + [None]}, "holds NoneType"),
         ({"data": [0] * 63 + [[0]]}, "holds list"),
-        ({"data": [[0] * 64]}, "nested unevenly"),
-        ({"data": [[[[0]] * 8] * 7 + [[[0]] * 7]]}, "nested unevenly"),
-        ({"data": [[[[0]] * 8] * 8, 5]}, "nested unevenly"),
-        ({"data": [[[[0]] * 8] * 8] * 2}, "holds 2 entries at depth 1"),
+        ({"data": [[0] * 64]}, "nested unlike its shape"),
+        ({"data": [[[[0]] * 8] * 7 + [[[0]] * 7]]}, "nested unlike its shape"),
+        ({"data": [[[[0]] * 8] * 8, 5]}, "nested unlike its shape"),
+        ({"data": [[[[0]] * 8] * 8] * 2}, "nested unlike its shape"),
     ],
 )
 def test_a_tensor_that_is_not_the_input_is_explained(model, changes, message):
