@@ -83,27 +83,13 @@ class Export:
         pytorchs_own = None
         try:
             if "torch" in self.args.models:
-                weights, network = self._torch()
+                network, weights = self._torch_weights()
                 contract = self._contract(network, weights)
                 # First of all, since its process needs nothing of TensorFlow, which loads meanwhile.
                 pytorchs_own = self.pool.submit(self._torch_onnx, contract)
-                with self._step("torch", "twin"):
-                    _prepare_tensorflow()
-                    model = twin.to_keras(weights, network)
-                self._tensorflow_formats(model, contract)
+                self._torch_by_twin(network, weights, contract)
             if "keras" in self.args.models:
-                with self._step("keras", "weights"):
-                    _prepare_tensorflow()
-                    network = Network.load(self.args.models["keras"])
-                    model = twin.load_keras(self.args.models["keras"])
-                    weights = twin.keras_weights(model, network)
-                contract = self._contract(network, weights)
-                module = self._tensorflow_formats(model, contract)
-                with self._step("keras", "onnx"):
-                    from export import onnx
-
-                    onnx.export_keras(module, contract, self._path("keras", "onnx"))
-                self._verify("keras", "onnx", contract)
+                self._keras()
             if pytorchs_own is not None:
                 pytorchs_own.result()
             return self._records()
@@ -111,17 +97,54 @@ class Export:
             for future in self.verifications:
                 future.cancel()
 
-    def _torch(self):
+    def _network(self, framework: str) -> Network:
+        network = Network.load(self.args.models[framework])
+        if network.framework != framework:
+            raise ValueError(
+                f"{self.args.models[framework]} holds a model of {network.framework}, "
+                f"expected {framework}."
+            )
+        return network
+
+    def _torch_weights(self) -> tuple[Network, twin.Weights]:
         with self._step("torch", "weights"):
-            network = Network.load(self.args.models["torch"])
-            return twin.load_torch_weights(self.args.models["torch"], network), network
+            network = self._network("torch")
+            return network, twin.load_torch_weights(self.args.models["torch"], network)
+
+    def _torch_by_twin(self, network: Network, weights: twin.Weights, contract: dict) -> None:
+        self._load_tensorflow("torch")
+        with self._step("torch", "twin"):
+            model = twin.to_keras(weights, network)
+        self._tensorflow_formats(model, contract)
+
+    def _keras(self) -> None:
+        self._load_tensorflow("keras")
+        with self._step("keras", "weights"):
+            network = self._network("keras")
+            model = twin.load_keras(self.args.models["keras"])
+            weights = twin.keras_weights(model, network)
+        contract = self._contract(network, weights)
+        module = self._tensorflow_formats(model, contract)
+        with self._step("keras", "onnx"):
+            from export import onnx
+
+            onnx.export_keras(module, contract, self._path("keras", "onnx"))
+        self._verify("keras", "onnx", contract)
+
+    def _load_tensorflow(self, framework: str) -> None:
+        """Imports TensorFlow, once, and sets its threads, which works only before it is used."""
+        if "tensorflow" in sys.modules:
+            return
+        with self._step(framework, "start of TensorFlow"):
+            import tensorflow as tf
+
+            tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+            tf.config.threading.set_inter_op_parallelism_threads(THREADS)
 
     def _contract(self, network: Network, weights: twin.Weights) -> dict:
         """The framework's contract, written where its artifacts will lie."""
         with_transform = self.args.transform_graph is not None
-        contract = contracts.build(
-            network, lineage.identify(network, weights, with_transform)
-        )
+        contract = contracts.build(network, lineage.identify(network, weights, with_transform))
         path = self.args.output / network.framework / contracts.FILE
         atomic.write(path, contracts.to_json(contract) + "\n")
         return contract
@@ -170,9 +193,7 @@ class Export:
         self.verifications.append(future)
 
     def _records(self) -> list[dict]:
-        records = [
-            record for future in self.verifications for record in future.result()
-        ]
+        records = [record for future in self.verifications for record in future.result()]
         order = list(FILES)
         records.sort(key=lambda r: (r["model"], order.index(r["artifact"]), r["batch"]))
         for first in records[:: len(BATCHES)]:
@@ -200,23 +221,12 @@ class Export:
             yield
         except Exception as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ExportError(
-                f"The export of {framework}'s {what} failed: {first}"
-            ) from error
+            raise ExportError(f"The export of {framework}'s {what} failed: {first}") from error
         self.say(f"  export {framework} {what}: {time.perf_counter() - started:.1f} s")
 
 
 def _artifact(record: dict) -> tuple[str, str]:
     return record["model"], record["artifact"]
-
-
-def _prepare_tensorflow() -> None:
-    """Sets TensorFlow's threads, which works only before its first operation."""
-    import tensorflow as tf
-
-    if tf.config.threading.get_intra_op_parallelism_threads() != THREADS:
-        tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-        tf.config.threading.set_inter_op_parallelism_threads(THREADS)
 
 
 def main(arguments: list[str]) -> int:

@@ -54,9 +54,7 @@ def bundle(
         "model": model,
         "framework": contract["framework"],
         "lineage": contract["lineage"],
-        "created": datetime.datetime.now(datetime.UTC).isoformat(
-            timespec="microseconds"
-        ),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
         "run_id": run_id,
         "metrics": metrics,
         "parity": parity,
@@ -64,9 +62,7 @@ def bundle(
         "files": files(target),
     }
     if clash := sorted(manifest.keys() & (extra or {}).keys()):
-        raise ValueError(
-            f"extra names {clash}, which the manifest sets itself: rename them."
-        )
+        raise ValueError(f"extra names {clash}, which the manifest sets itself: rename them.")
     text = json.dumps(manifest | (extra or {}), indent=1, allow_nan=False)
     (target / MANIFEST).write_text(text + "\n")
     return target
@@ -85,11 +81,7 @@ def golden(arrays: Path, predictions: Path) -> dict[str, np.ndarray]:
             f"{predictions} holds {len(labels)} predictions that are not those of the split test "
             f"({len(split)} images): predict it again."
         )
-    rows = (
-        np.linspace(0, len(split) - 1, min(GOLDEN_IMAGES, len(split)))
-        .round()
-        .astype(int)
-    )
+    rows = np.linspace(0, len(split) - 1, min(GOLDEN_IMAGES, len(split))).round().astype(int)
     return {
         "image": split.images(rows),
         "probabilities": probabilities[rows].astype(np.float32),
@@ -107,9 +99,7 @@ def labels_text(labels: list[str]) -> bytes:
     for label in labels:
         if len(f"{label}.".splitlines()) > 1:
             label = "".join(
-                c
-                if len(f"{c}.".splitlines()) == 1
-                else c.encode("unicode_escape").decode()
+                c if len(f"{c}.".splitlines()) == 1 else c.encode("unicode_escape").decode()
                 for c in label
             )
         lines.append(label + "\n")

@@ -46,9 +46,7 @@ def identify(
     for name in sorted(weights):
         array = np.ascontiguousarray(weights[name])
         add(f"weight {name} {array.dtype.str} {array.shape}", array.tobytes())
-    sources = [
-        root / name for name in _NETWORK_SOURCES + _TRANSFORM_SOURCES * with_transform
-    ]
+    sources = [root / name for name in _NETWORK_SOURCES + _TRANSFORM_SOURCES * with_transform]
     for path in sorted([*(root / "export").glob("*.py"), *sources]):
         if path.is_file():
             add(f"source {path.relative_to(root).as_posix()}", path.read_bytes())

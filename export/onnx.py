@@ -131,9 +131,7 @@ def main(arguments: list[str]) -> None:
 
     values = json.loads(Path(arguments[0]).read_text())
     torch.set_num_threads(values["threads"])
-    export_torch(
-        torch_model.load(values["model"]), values["contract"], values["output"]
-    )
+    export_torch(torch_model.load(values["model"]), values["contract"], values["output"])
 
 
 if __name__ == "__main__":

@@ -72,10 +72,7 @@ def verify(args: dict) -> list[dict]:
             raise ValueError(wrong)
         images, expected = _held_out(arrays, Path(args["predictions"]), args["images"])
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises is a failed record)
-        return [
-            blank | {"batch": batch, "error": _sentence(error)}
-            for batch in args["batches"]
-        ]
+        return [blank | {"batch": batch, "error": _sentence(error)} for batch in args["batches"]]
     records = []
     for batch in args["batches"]:
         try:
@@ -120,9 +117,7 @@ def batches(count: int, batch: int) -> Iterator[np.ndarray]:
         yield rows[full:] if full < len(rows) else rows[: max(1, batch // 3)]
 
 
-def disagreement(
-    opened: Opened, arrays: ImageArrays, lineage: str | None
-) -> str | None:
+def disagreement(opened: Opened, arrays: ImageArrays, lineage: str | None) -> str | None:
     """What in the artifact's interface or contract is not as it must be, or None."""
     contract = opened.contract
     expectations = [
@@ -133,9 +128,7 @@ def disagreement(
         ("the labels in its contract", contract.get("labels"), list(arrays.labels)),
     ]
     if lineage is not None:
-        expectations.append(
-            ("the lineage in its contract", contract.get("lineage"), lineage)
-        )
+        expectations.append(("the lineage in its contract", contract.get("lineage"), lineage))
     for what, received, expected in expectations:
         if received != expected:
             return f"{what} is {received}, expected {expected}."
@@ -161,17 +154,13 @@ def _check_answer(road: str, received: np.ndarray, shape: tuple[int, int]) -> No
         raise ValueError(f"{road} gives probabilities that are not finite.")
 
 
-def _held_out(
-    arrays: ImageArrays, path: Path, count: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _held_out(arrays: ImageArrays, path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     """`count` images spread evenly over the split "test" (all, if fewer), and their predictions."""
     split = arrays.split("test")
     with np.load(path) as stored:
         probabilities, labels = stored["probabilities"], stored["labels"]
     if not np.array_equal(labels, split.labels):
-        raise ValueError(
-            f"{path} has other labels than the split test: predict it again."
-        )
+        raise ValueError(f"{path} has other labels than the split test: predict it again.")
     if not len(split):
         raise ValueError("the split test is empty: nothing to compare with.")
     if not np.isfinite(probabilities).all():
@@ -237,9 +226,7 @@ def _open_onnx(path: Path, threads: int) -> Opened:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     types = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
     def described(values: list) -> dict:
@@ -252,11 +239,7 @@ def _open_onnx(path: Path, threads: int) -> Opened:
         }
 
     return Opened(
-        {
-            contracts.IMAGE: lambda images: session.run(
-                None, {contracts.IMAGE: images}
-            )[0]
-        },
+        {contracts.IMAGE: lambda images: session.run(None, {contracts.IMAGE: images})[0]},
         described(session.get_inputs()),
         described(session.get_outputs()),
         contracts.from_onnx_session(session, path),
@@ -265,17 +248,13 @@ def _open_onnx(path: Path, threads: int) -> Opened:
 
 def _png(image: np.ndarray) -> bytes:
     encoded = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
-        encoded, "PNG"
-    )
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(encoded, "PNG")
     return encoded.getvalue()
 
 
 def _sentence(error: BaseException) -> str:
     first = (str(error).strip() or "no message").splitlines()[0]
-    return (
-        first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
-    )
+    return first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
 
 
 def main(arguments: list[str]) -> int:

@@ -31,18 +31,12 @@ class Inference(tf.Module):
         # training, nor its `variables`, which count the states of random generators.
         self.weights = [variable.value for variable in model.weights]
         self.transform_root = transform_root
-        spec = tf.TensorSpec(
-            (None, *model.input_shape[1:]), tf.uint8, name=contracts.IMAGE
-        )
+        spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name=contracts.IMAGE)
         encoded = tf.TensorSpec((None,), tf.string, name=contracts.IMAGE_BYTES)
 
         def probabilities(image):
             logits = model(tf.cast(image, tf.float32), training=False)
-            return {
-                contracts.PROBABILITIES: tf.nn.softmax(
-                    logits, name=contracts.PROBABILITIES
-                )
-            }
+            return {contracts.PROBABILITIES: tf.nn.softmax(logits, name=contracts.PROBABILITIES)}
 
         def from_bytes(image_bytes):
             # The transform's outputs cannot be uint8; the packed arrays are, rounded like this.
@@ -50,9 +44,7 @@ class Inference(tf.Module):
             return probabilities(tf.ensure_shape(tf.cast(pixels, tf.uint8), spec.shape))
 
         self.image = tf.function(probabilities, input_signature=[spec])
-        self.image_bytes = transform and tf.function(
-            from_bytes, input_signature=[encoded]
-        )
+        self.image_bytes = transform and tf.function(from_bytes, input_signature=[encoded])
 
 
 def inference(model, transform_graph: str | Path | None = None) -> Inference:
@@ -61,9 +53,7 @@ def inference(model, transform_graph: str | Path | None = None) -> Inference:
         return Inference(model)
     path = Path(transform_graph) / TRANSFORM_FN
     if not path.is_dir():
-        raise ValueError(
-            f"{path} is missing: expected the TransformGraph of the Transform step."
-        )
+        raise ValueError(f"{path} is missing: expected the TransformGraph of the Transform step.")
     loaded = tf.saved_model.load(str(path))
     return Inference(model, _image_of(loaded.transform_fn), loaded)
 
@@ -98,14 +88,10 @@ def _image_of(transform_fn) -> Callable:
     def image(image_bytes):
         rows = tf.shape(image_bytes)[0]
         fed = {
-            name: _feed(spec, image_bytes)
-            if name == contracts.IMAGE_BYTES
-            else _empty(spec, rows)
+            name: _feed(spec, image_bytes) if name == contracts.IMAGE_BYTES else _empty(spec, rows)
             for name, spec in features.items()
         }
-        return transform_fn(*tf.nest.flatten(fed, expand_composites=True))[
-            contracts.IMAGE
-        ]
+        return transform_fn(*tf.nest.flatten(fed, expand_composites=True))[contracts.IMAGE]
 
     return image
 

@@ -54,6 +54,4 @@ class _AlignedBuilder(flatbuffers.Builder):
     (`force_align`), which the generated Python code does not."""
 
     def StartVector(self, elemSize, numElems, alignment):
-        return super().StartVector(
-            elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment
-        )
+        return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)

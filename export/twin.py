@@ -38,18 +38,14 @@ _TABLES = {Conv: _CONV, Dense: _DENSE, BatchNorm: _BATCH_NORM}
 def _entries(network: Network) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
     """(layer, Keras's weight, PyTorch's weight, axes) for every weight, in order."""
     for layer, description in network.architecture.named_layers():
-        for keras_name, (torch_name, axes) in _TABLES.get(
-            type(description), {}
-        ).items():
+        for keras_name, (torch_name, axes) in _TABLES.get(type(description), {}).items():
             yield layer, keras_name, torch_name, axes
 
 
 def keras_weights(model, network: Network) -> Weights:
     """The weights of a Keras model, float32, in Keras's layout."""
     return {
-        f"{layer}/{name}": getattr(model.get_layer(layer), name)
-        .value.numpy()
-        .astype(np.float32)
+        f"{layer}/{name}": getattr(model.get_layer(layer), name).value.numpy().astype(np.float32)
         for layer, name, _, _ in _entries(network)
     }
 
@@ -62,9 +58,7 @@ def torch_weights(state: Mapping[str, np.ndarray], network: Network) -> Weights:
     weights = {}
     for layer, name, other, axes in _entries(network):
         if f"{layer}.{other}" not in state:
-            raise ValueError(
-                f"weight {layer}.{other} is missing from the PyTorch weights."
-            )
+            raise ValueError(f"weight {layer}.{other} is missing from the PyTorch weights.")
         array = np.asarray(state[f"{layer}.{other}"], np.float32)
         weights[f"{layer}/{name}"] = np.ascontiguousarray(array.transpose(axes))
     return weights
@@ -78,9 +72,7 @@ def load_torch_weights(directory: str | Path, network: Network) -> Weights:
     """
     from safetensors.numpy import load_file
 
-    return torch_weights(
-        load_file(weights_file(directory, "model.safetensors")), network
-    )
+    return torch_weights(load_file(weights_file(directory, "model.safetensors")), network)
 
 
 def to_keras(weights: Mapping[str, np.ndarray], network: Network):
@@ -113,9 +105,7 @@ def to_torch(weights: Mapping[str, np.ndarray], network: Network):
         target = state[f"{layer}.{other}"]
         shape = tuple(target.shape[axis] for axis in axes)
         array = _fitting(weights, f"{layer}/{name}", shape)
-        target.copy_(
-            torch.from_numpy(np.ascontiguousarray(array.transpose(np.argsort(axes))))
-        )
+        target.copy_(torch.from_numpy(np.ascontiguousarray(array.transpose(np.argsort(axes)))))
     return module.eval()
 
 
@@ -140,13 +130,9 @@ def float32_policy():
         keras.config.set_dtype_policy(before)
 
 
-def _fitting(
-    weights: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]
-) -> np.ndarray:
+def _fitting(weights: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
     if name not in weights:
-        raise ValueError(
-            f"weight {name} is missing; the weights belong to another architecture."
-        )
+        raise ValueError(f"weight {name} is missing; the weights belong to another architecture.")
     array = np.asarray(weights[name], np.float32)
     if array.shape != shape:
         raise ValueError(f"weight {name} has shape {array.shape}, expected {shape}.")

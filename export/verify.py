@@ -45,9 +45,7 @@ def child(module: str, values: dict, threads: int) -> str | None:
     if done.returncode < 0:
         return f"{module} was ended by signal {-done.returncode}"
     if done.returncode:
-        return next(
-            (line for line in reversed(text.splitlines()) if line.strip()), "no message"
-        )
+        return next((line for line in reversed(text.splitlines()) if line.strip()), "no message")
     return None
 
 
@@ -64,9 +62,7 @@ def verify(values: dict, model: str, limits: ExportConfig) -> list[dict]:
             values | {"batches": BATCHES, "output": str(output)},
             values["threads"],
         )
-        if (
-            output.is_file()
-        ):  # A failure that the child could still describe is in there.
+        if output.is_file():  # A failure that the child could still describe is in there.
             records = json.loads(output.read_text())
         else:
             records = [_unmeasured(values, batch, reason) for batch in BATCHES]
@@ -76,14 +72,8 @@ def verify(values: dict, model: str, limits: ExportConfig) -> list[dict]:
 def judge(record: dict, limits: ExportConfig) -> dict:
     """The record with `passed`. Only numbers within the limits pass: neither None nor NaN does."""
     difference, agreement = record["max_difference"], record["agreement"]
-    measured = (
-        record["error"] is None and difference is not None and agreement is not None
-    )
-    passed = (
-        measured
-        and difference <= limits.max_difference
-        and agreement >= limits.min_agreement
-    )
+    measured = record["error"] is None and difference is not None and agreement is not None
+    passed = measured and difference <= limits.max_difference and agreement >= limits.min_agreement
     return record | {"passed": passed}
 
 

@@ -31,9 +31,7 @@ def random_weights(description: Network, seed: int = 0) -> dict[str, np.ndarray]
 
     generator = np.random.default_rng(seed)
     weights = {}
-    for name, start in twin.keras_weights(
-        keras_model.build(description), description
-    ).items():
+    for name, start in twin.keras_weights(keras_model.build(description), description).items():
         if name.endswith("kernel"):
             scale = np.prod(start.shape[:-1]) ** -0.5
             weights[name] = generator.normal(0, scale, start.shape)
@@ -47,9 +45,7 @@ def random_weights(description: Network, seed: int = 0) -> dict[str, np.ndarray]
 def digits_arrays(directory: Path, test_images: int = 300) -> Path:
     """An ImageArrays directory with nothing but the split `test`, in two shards."""
     digits = load_digits()
-    images = (
-        (digits.images * 255 / 16).round().astype(np.uint8)[:test_images, :, :, None]
-    )
+    images = (digits.images * 255 / 16).round().astype(np.uint8)[:test_images, :, :, None]
     labels = digits.target[:test_images].astype(np.int64)
     (directory / "test").mkdir(parents=True)
     (directory / "image_spec.json").write_text(SPECS["digits"].to_json())

@@ -39,9 +39,7 @@ def exports(tmp_path):
 def data(tmp_path):
     arrays = digits_arrays(tmp_path / "arrays", 101)
     labels = ImageArrays(arrays).split("test").labels
-    probabilities = (
-        np.random.default_rng(0).dirichlet(np.ones(10), 101).astype(np.float32)
-    )
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(10), 101).astype(np.float32)
     np.savez(tmp_path / "predictions.npz", probabilities=probabilities, labels=labels)
     return {"arrays": arrays, "predictions": tmp_path / "predictions.npz"}
 
@@ -60,9 +58,7 @@ def made(exports, target, data, **changes):
 
 def test_the_release_has_the_layout_that_servers_read(exports, data, tmp_path):
     release = made(exports, tmp_path / "release", data)
-    found = {
-        p.relative_to(release).as_posix() for p in release.rglob("*") if p.is_file()
-    }
+    found = {p.relative_to(release).as_posix() for p in release.rglob("*") if p.is_file()}
     assert found == {
         "saved_model.pb",
         "fingerprint.pb",
@@ -79,14 +75,10 @@ def test_the_release_has_the_layout_that_servers_read(exports, data, tmp_path):
     assert (release / "labels.txt").read_text().splitlines() == list(LABELS)
 
 
-def test_the_manifest_proves_every_other_file_and_carries_the_facts(
-    exports, data, tmp_path
-):
+def test_the_manifest_proves_every_other_file_and_carries_the_facts(exports, data, tmp_path):
     release = made(exports, tmp_path / "release", data)
     manifest = json.loads((release / "manifest.json").read_text())
-    found = {
-        p.relative_to(release).as_posix() for p in release.rglob("*") if p.is_file()
-    }
+    found = {p.relative_to(release).as_posix() for p in release.rglob("*") if p.is_file()}
     assert manifest["files"].keys() == found - {"manifest.json"}
     for name, entry in manifest["files"].items():
         content = (release / name).read_bytes()
@@ -94,10 +86,7 @@ def test_the_manifest_proves_every_other_file_and_carries_the_facts(
             "sha256": hashlib.sha256(content).hexdigest(),
             "bytes": len(content),
         }
-    assert (
-        datetime.datetime.fromisoformat(manifest["created"]).utcoffset().total_seconds()
-        == 0
-    )
+    assert datetime.datetime.fromisoformat(manifest["created"]).utcoffset().total_seconds() == 0
     for name, value in {
         "model": "digits",
         "framework": "torch",
@@ -109,16 +98,11 @@ def test_the_manifest_proves_every_other_file_and_carries_the_facts(
         assert manifest[name] == value
 
 
-def test_golden_inputs_are_held_out_images_with_the_sources_own_answers(
-    exports, data, tmp_path
-):
+def test_golden_inputs_are_held_out_images_with_the_sources_own_answers(exports, data, tmp_path):
     release = made(exports, tmp_path / "release", data)
     golden = np.load(release / "golden.npz")
     assert golden["image"].shape == (16, 8, 8, 1) and golden["image"].dtype == np.uint8
-    assert (
-        golden["probabilities"].dtype == np.float32
-        and golden["label"].dtype == np.int64
-    )
+    assert golden["probabilities"].dtype == np.float32 and golden["label"].dtype == np.int64
     split = ImageArrays(data["arrays"]).split("test")
     stored = np.load(data["predictions"])["probabilities"]
     everything = split.images(np.arange(len(split)))
@@ -176,9 +160,7 @@ def test_a_directory_in_use_predictions_of_other_data_and_clashing_extras_are_re
         made(exports, data["arrays"], data)
     with pytest.raises(ValueError, match="lineage"):
         made(exports, tmp_path / "first", data, extra={"lineage": "mine"})
-    np.savez(
-        tmp_path / "other.npz", probabilities=np.ones((3, 10)), labels=np.zeros(3, int)
-    )
+    np.savez(tmp_path / "other.npz", probabilities=np.ones((3, 10)), labels=np.zeros(3, int))
     with pytest.raises(ValueError, match="predict it again"):
         made(exports, tmp_path / "second", data, predictions=tmp_path / "other.npz")
 

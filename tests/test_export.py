@@ -101,9 +101,7 @@ def work(tmp_path_factory):
             module = twin.to_torch(weights, description)
             torch_model.save(module, description, directory / framework)
             probabilities = torch_probabilities(module, images)
-        np.savez(
-            directory / f"{framework}.npz", probabilities=probabilities, labels=labels
-        )
+        np.savez(directory / f"{framework}.npz", probabilities=probabilities, labels=labels)
     transform_graph(directory / "transform")
     done = run_export(directory)
     assert done.returncode == 0, done.stderr
@@ -123,9 +121,7 @@ def test_all_six_artifacts_agree_with_their_own_source_at_both_batch_sizes(work)
         assert record["images"] == 256 and record["bytes"] > 100_000
         assert record["max_difference"] < 1e-5 and record["agreement"] == 1.0
     whole = work / "out/keras/saved_model"
-    assert records[0]["bytes"] == sum(
-        p.stat().st_size for p in whole.rglob("*") if p.is_file()
-    )
+    assert records[0]["bytes"] == sum(p.stat().st_size for p in whole.rglob("*") if p.is_file())
 
 
 @pytest.mark.parametrize("framework, artifact", ARTIFACTS)
@@ -149,17 +145,13 @@ def test_contract_and_lineage_are_inside_every_artifact(work, framework, artifac
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_onnx_is_one_file_of_the_stated_opset_without_traces_of_the_machine(
-    work, framework
-):
+def test_onnx_is_one_file_of_the_stated_opset_without_traces_of_the_machine(work, framework):
     from export.onnx import OPSET
 
     path = path_of(work, framework, "onnx")
     model = onnx.load(path, load_external_data=False)
     onnx.checker.check_model(model, full_check=True)
-    assert [(entry.domain, entry.version) for entry in model.opset_import] == [
-        ("", OPSET)
-    ]
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
     assert not any(tensor.external_data for tensor in model.graph.initializer)
     assert {p.key for p in model.metadata_props} == {"contract", "lineage"}
     assert b"site-packages" not in path.read_bytes()
@@ -177,12 +169,8 @@ def test_tflite_has_builtin_operations_only_and_answers_any_batch_size(work, fra
     model = schema.Model.GetRootAs(content, 0)
     codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
     assert all(code.CustomCode() is None for code in codes)
-    assert all(
-        code.BuiltinCode() != schema.BuiltinOperator.READ_VARIABLE for code in codes
-    )
-    runner = Interpreter(str(path), num_threads=1).get_signature_runner(
-        "serving_default"
-    )
+    assert all(code.BuiltinCode() != schema.BuiltinOperator.READ_VARIABLE for code in codes)
+    runner = Interpreter(str(path), num_threads=1).get_signature_runner("serving_default")
     images, _ = next(ImageArrays(work / "arrays").split("test").batches(33))
     whole = runner(image=images)["probabilities"]
     for rows in (slice(0, 1), slice(1, 33), slice(0, 5)):
@@ -216,9 +204,7 @@ def test_saved_model_signatures_give_the_same_for_pixels_and_for_files(work, fra
     images, _ = next(ImageArrays(work / "arrays").split("test").batches(9))
     expected = np.load(work / f"{framework}.npz")["probabilities"][:9]
     pixels = loaded.signatures["serving_default"](image=tf.constant(images))
-    files = loaded.signatures["serving_bytes"](
-        image_bytes=tf.constant([png(i) for i in images])
-    )
+    files = loaded.signatures["serving_bytes"](image_bytes=tf.constant([png(i) for i in images]))
     np.testing.assert_allclose(pixels["probabilities"].numpy(), expected, atol=1e-5)
     np.testing.assert_allclose(files["probabilities"].numpy(), expected, atol=1e-5)
     large = encoded(np.kron(images[0, :, :, 0], np.ones((5, 5), np.uint8)), "JPEG")
@@ -234,13 +220,9 @@ def test_saved_model_is_float32_inference_and_nothing_of_training(work, framewor
     graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0]
     nodes = [node for f in graph.graph_def.library.function for node in f.node_def]
     operations = {node.op for node in nodes}
-    assert not [
-        op for op in operations if "Random" in op or "Dropout" in op or "Grad" in op
-    ]
+    assert not [op for op in operations if "Random" in op or "Dropout" in op or "Grad" in op]
     variables = [
-        node.variable
-        for node in graph.object_graph_def.nodes
-        if node.HasField("variable")
+        node.variable for node in graph.object_graph_def.nodes if node.HasField("variable")
     ]
     weights = sum(np.prod([d.size for d in v.shape.dim]) for v in variables)
     assert weights == sum(a.size for a in random_weights(network(framework)).values())
@@ -262,9 +244,7 @@ def test_without_a_transform_graph_there_is_no_bytes_signature_and_one_framework
     assert set(tf.saved_model.load(str(path)).signatures) == {"serving_default"}
 
 
-def test_a_failing_export_ends_with_one_sentence_naming_framework_and_format(
-    work, tmp_path
-):
+def test_a_failing_export_ends_with_one_sentence_naming_framework_and_format(work, tmp_path):
     broken = tmp_path / "torch"
     broken.mkdir()
     (broken / "network.json").write_text((work / "torch/network.json").read_text())
@@ -307,9 +287,7 @@ def test_lineage_changes_with_whatever_the_artifacts_depend_on(tmp_path):
     altered = {"00_conv/kernel": np.array([0, 1, 2, 3.0000002], np.float32)}
     others = {
         identify(weights=altered),
-        identify(
-            weights={"00_conv/kernel": weights["00_conv/kernel"].astype(np.float64)}
-        ),
+        identify(weights={"00_conv/kernel": weights["00_conv/kernel"].astype(np.float64)}),
         identify(with_transform=False),
         identify(description=description.with_framework("torch")),
     }

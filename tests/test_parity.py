@@ -76,9 +76,7 @@ def test_an_artifact_equal_to_its_source_passes_at_both_batch_sizes(exported, ar
 def altered_onnx(exported, tmp_path, value: float) -> str:
     """The ONNX file with `value` added to the bias of one class."""
     model = onnx.load(exported / "model.onnx")
-    (bias,) = (
-        tensor for tensor in model.graph.initializer if list(tensor.dims) == [10]
-    )
+    (bias,) = (tensor for tensor in model.graph.initializer if list(tensor.dims) == [10])
     array = onnx.numpy_helper.to_array(bias).copy()
     array[3] += value
     bias.CopyFrom(onnx.numpy_helper.from_array(array, bias.name))
@@ -87,9 +85,7 @@ def altered_onnx(exported, tmp_path, value: float) -> str:
 
 
 def test_one_altered_onnx_weight_fails(exported, tmp_path):
-    records = judged(
-        arguments(exported, "onnx", path=altered_onnx(exported, tmp_path, 0.01))
-    )
+    records = judged(arguments(exported, "onnx", path=altered_onnx(exported, tmp_path, 0.01)))
     assert [record["passed"] for record in records] == [False, False]
     assert all(record["max_difference"] > 1e-4 for record in records)
 
@@ -103,31 +99,21 @@ def test_one_altered_tflite_weight_fails(exported, tmp_path):
     (bias,) = (b for b in buffers if isinstance(b, np.ndarray) and len(b) == 10 * 4)
     bias.view(np.float32)[3] += 0.01
     (tmp_path / "altered.tflite").write_bytes(content)
-    records = judged(
-        arguments(exported, "tflite", path=str(tmp_path / "altered.tflite"))
-    )
+    records = judged(arguments(exported, "tflite", path=str(tmp_path / "altered.tflite")))
     assert [record["passed"] for record in records] == [False, False]
 
 
 def test_nan_never_passes_wherever_it_comes_from(exported, tmp_path):
-    def change(array):
-        array[:] = np.nan
-
-    records = judged(
-        arguments(exported, "onnx", path=altered_onnx(exported, tmp_path, change))
-    )
-    assert all(
-        not record["passed"] and "not finite" in record["error"] for record in records
-    )
+    path = altered_onnx(exported, tmp_path, float("nan"))
+    records = judged(arguments(exported, "onnx", path=path))
+    assert all(not record["passed"] and "not finite" in record["error"] for record in records)
 
     with np.load(exported / "predictions.npz") as stored:
         probabilities, labels = stored["probabilities"].copy(), stored["labels"]
     probabilities[-1] = np.nan
     np.savez(tmp_path / "nan.npz", probabilities=probabilities, labels=labels)
     records = judged(arguments(exported, "onnx", predictions=str(tmp_path / "nan.npz")))
-    assert all(
-        not record["passed"] and "not finite" in record["error"] for record in records
-    )
+    assert all(not record["passed"] and "not finite" in record["error"] for record in records)
 
     measured = {"error": None, "max_difference": float("nan"), "agreement": 1.0}
     assert not verify.judge(measured, ExportConfig())["passed"]
@@ -139,9 +125,7 @@ def test_a_process_that_crashes_is_a_failed_record_with_the_reason(exported, tmp
     args = arguments(exported, "saved_model", path=str(broken))
     records = verify.verify(args, "keras", ExportConfig())
     assert [record["passed"] for record in records] == [False, False]
-    assert all(
-        record["error"] and record["max_difference"] is None for record in records
-    )
+    assert all(record["error"] and record["max_difference"] is None for record in records)
 
     values = arguments(exported, "onnx") | {"arrays": None}
     del values["images"]  # The child ends before it can write a record.
@@ -177,15 +161,11 @@ def test_predictions_of_another_split_are_refused(exported, tmp_path):
             probabilities=stored["probabilities"][:-1],
             labels=stored["labels"][:-1],
         )
-    (record, _) = judged(
-        arguments(exported, "onnx", predictions=str(tmp_path / "short.npz"))
-    )
+    (record, _) = judged(arguments(exported, "onnx", predictions=str(tmp_path / "short.npz")))
     assert "predict it again" in record["error"]
 
 
-def test_fewer_images_than_asked_for_are_all_used_and_batch_32_is_still_run(
-    exported, tmp_path
-):
+def test_fewer_images_than_asked_for_are_all_used_and_batch_32_is_still_run(exported, tmp_path):
     arrays = digits_arrays(tmp_path / "arrays", test_images=7)
     with np.load(exported / "predictions.npz") as stored:
         np.savez(
@@ -209,9 +189,7 @@ def test_fewer_images_than_asked_for_are_all_used_and_batch_32_is_still_run(
 
 
 @given(count=st.integers(1, 300), batch=st.sampled_from([1, 2, 32]))
-def test_batches_cover_every_image_at_the_full_size_and_end_with_a_shorter_one(
-    count, batch
-):
+def test_batches_cover_every_image_at_the_full_size_and_end_with_a_shorter_one(count, batch):
     groups = list(parity.batches(count, batch))
     assert {int(row) for group in groups for row in group} == set(range(count))
     sizes = [len(group) for group in groups]

@@ -23,12 +23,8 @@ def test_probabilities_are_equal_and_weights_come_back_bit_for_bit(architecture,
     description = network("torch", architecture)
     weights = random_weights(description, seed)
     module = twin.to_torch(weights, description)
-    model = twin.to_keras(
-        twin.torch_weights(torch_state(module), description), description
-    )
-    images = np.random.default_rng(seed).integers(
-        0, 256, (7, *description.spec.shape), np.uint8
-    )
+    model = twin.to_keras(twin.torch_weights(torch_state(module), description), description)
+    images = np.random.default_rng(seed).integers(0, 256, (7, *description.spec.shape), np.uint8)
     np.testing.assert_allclose(
         keras_probabilities(model, images),
         torch_probabilities(module, images),
@@ -80,10 +76,6 @@ def test_weights_of_another_architecture_are_refused_by_name():
     description = network("torch")
     weights = random_weights(description)
     with pytest.raises(ValueError, match=r"00_conv/kernel has shape .* expected"):
-        twin.to_keras(
-            weights | {"00_conv/kernel": np.zeros((5, 5, 1, 32))}, description
-        )
+        twin.to_keras(weights | {"00_conv/kernel": np.zeros((5, 5, 1, 32))}, description)
     with pytest.raises(ValueError, match="12_dense/bias is missing"):
-        twin.to_torch(
-            {k: v for k, v in weights.items() if k != "12_dense/bias"}, description
-        )
+        twin.to_torch({k: v for k, v in weights.items() if k != "12_dense/bias"}, description)
