@@ -1,0 +1,39 @@
+# Darkroom's commands. Everything runs in .venv, which `make setup` builds from the hashed lock.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv/bin/python
+
+.PHONY: help setup lock demo test test-full lint benchmarks clean
+
+help:
+	@echo "make demo       run the whole line on scikit-learn's digits (a few minutes)"
+	@echo "make test       build .venv if needed and run the tests"
+	@echo "make test-full  the tests and the long proofs (MNIST, CIFAR-10, many kills)"
+	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
+	@echo "make lock       rebuild requirements.txt from pyproject.toml"
+	@echo "make lint       ruff's checks and formatting"
+	@echo "make clean      remove .venv and out/"
+
+setup:
+	@PYTHON="$(PYTHON)" GPU="$(GPU)" bash .ci/setup.sh
+
+lock: setup
+	@bash .ci/lock.sh
+
+demo: setup
+	@$(VENV) -m pipeline run digits
+
+test: setup
+	@$(VENV) -m pytest -q -m "not full" tests
+
+test-full: setup
+	@$(VENV) -m pytest -q tests
+
+lint: setup
+	@$(VENV) -m ruff check . && $(VENV) -m ruff format --check .
+
+benchmarks: setup
+	@$(VENV) -m benchmarks
+
+clean:
+	rm -rf .venv out
