@@ -27,5 +27,3 @@ def measure(release: Release, arrays: ImageArrays) -> Baseline:
         for images, labels in test.batches(256)
     )
     return Baseline(release.version, correct / len(test), "on the same test images")
-
-

@@ -91,6 +91,15 @@ def check_parity(record: dict, max_difference: float, min_agreement: float) -> l
     ]
 
 
+def parity_gates(
+    records: list[dict], max_difference: float, min_agreement: float
+) -> list[GateResult]:
+    """`check_parity` over every record of `parity.json`."""
+    return [
+        gate for record in records for gate in check_parity(record, max_difference, min_agreement)
+    ]
+
+
 def choose_champion(metrics: dict[str, dict]) -> str:
     """The blessed model with the best accuracy; on a tie, the lower loss."""
     return max(metrics, key=lambda name: (metrics[name]["accuracy"], -metrics[name]["loss"]))

@@ -10,23 +10,23 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from components.artifacts_tfx import Exports, GateVerdict, ImageArrays, IngestReport, Predictions
-from components.gates import GateRefused, GateResult, check_parity, choose_champion
+from components.gates import GateRefused, choose_champion, parity_gates
 from export.bundle import bundle
 from pipeline.config import ExportConfig
-from serving.store import Store
+from serving.store import Release, Store, StoreError
 
 
 def _read(uri: str, name: str):
     return json.loads(Path(uri, name).read_text())
 
 
-def parity_gates(exports: str, config: ExportConfig) -> list[GateResult]:
-    """Every artifact's comparison with its source model, as gates."""
-    return [
-        gate
-        for record in _read(exports, "parity.json")
-        for gate in check_parity(record, config.max_difference, config.min_agreement)
-    ]
+def _is(release: Release, lineage: str) -> bool:
+    """Whether the release is whole and holds the model of this lineage."""
+    try:
+        release.verify()
+    except StoreError:
+        return False
+    return release.contract()["lineage"] == lineage
 
 
 @component
@@ -54,18 +54,20 @@ def Push(
     current release already (same weights, code and contract) is not pushed again.
     """
     del code
-    parity = parity_gates(exports.uri, ExportConfig.model_validate_json(export))
+    limits = ExportConfig.model_validate_json(export)
+    records = _read(exports.uri, "parity.json")
+    parity = parity_gates(records, limits.max_difference, limits.min_agreement)
     failed = [gate for gate in parity if not gate.passed]
     if failed:
         raise GateRefused(failed)
-    exported = {record["model"] for record in _read(exports.uri, "parity.json")}
+    exported = {record["model"] for record in records}
     evaluations = {"keras": keras_evaluation, "torch": torch_evaluation}
     metrics = {model: _read(evaluations[model].uri, "metrics.json") for model in exported}
     champion = choose_champion(metrics)
     contract = _read(f"{exports.uri}/{champion}", "contract.json")
     releases = Store(store)
     current = releases.current(name)
-    unchanged = bool(current) and current.contract()["lineage"] == contract["lineage"]
+    unchanged = current is not None and _is(current, contract["lineage"])
     if unchanged:
         release = current
     else:
@@ -82,7 +84,7 @@ def Push(
                 predictions=str(Path(predictions.uri, "test.npz")),
                 metrics=metrics[champion],
                 gates=[gate for gate in gates if gate["model"] == champion],
-                parity=[r for r in _read(exports.uri, "parity.json") if r["model"] == champion],
+                parity=[record for record in records if record["model"] == champion],
                 extra={"data": _read(report.uri, "accounting.json"), **json.loads(lineage)},
             )
             release = releases.publish(name, directory)

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.sources import SPLIT_NAMES, CHUNK, RawImage
+from components.sources import CHUNK, SPLIT_NAMES, RawImage
 from pipeline.config import ConfigError
 
 

@@ -6,8 +6,6 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from components.architectures import ARCHITECTURES
-from components.arrays import ImageArrays as Arrays
 from components.artifacts_tfx import AugmentPlan, ImageArrays
 from components.process import run_module
 

@@ -25,7 +25,7 @@ def _file(module: str) -> Path | None:
     return None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _imports(path: Path) -> frozenset[Path]:
     found = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -61,6 +61,6 @@ def fingerprint(*modules: str) -> str:
     return json.dumps({p.relative_to(ROOT).as_posix(): _hash(p) for p in paths}, sort_keys=True)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

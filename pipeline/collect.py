@@ -3,16 +3,18 @@
 import dataclasses
 import logging
 
-from components.gates import GateRefused
+from components.gates import GateRefused, parity_gates
 from components.sources import DataRefused
-from pipeline.config import ConfigError
+from pipeline.config import ConfigError, ExportConfig
 from pipeline.verdict import EXIT_DATA, EXIT_GATE, EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Verdict
 
 FRAMEWORKS = ("keras", "torch")
 
 
-def collect(verdict: Verdict, steps: list, error: BaseException | None) -> None:
-    """Fills `verdict` from the finished `runner.Step`s and the error that ended the run, if any."""
+def collect(
+    verdict: Verdict, limits: ExportConfig, steps: list, error: BaseException | None
+) -> None:
+    """Fills `verdict` from the `runner.Step`s and the error that ended the run, if any."""
     from pipeline.runner import read_json
 
     def read(step: str, output: str, file: str, default):
@@ -30,12 +32,15 @@ def collect(verdict: Verdict, steps: list, error: BaseException | None) -> None:
     ]
     for framework in FRAMEWORKS:
         verdict.models |= _model(framework, read, verdict.gates)
-    verdict.artifacts = _artifacts(read("export", "exports", "parity.json", []), verdict.models)
+    parity = read("export", "exports", "parity.json", [])
+    checks = parity_gates(parity, limits.max_difference, limits.min_agreement)
+    verdict.gates += [dataclasses.asdict(check) for check in checks]
+    verdict.artifacts = _artifacts(parity, verdict.models)
     release = read("push", "pushed", "release.json", None)
     if error is None and release:
         _released(verdict, release)
     else:
-        _stopped(verdict, error)
+        _stopped(verdict, steps, error)
 
 
 def _model(framework: str, read, gates: list[dict]) -> dict:
@@ -102,7 +107,7 @@ def _released(verdict: Verdict, release: dict) -> None:
         )
 
 
-def _stopped(verdict: Verdict, error: BaseException | None) -> None:
+def _stopped(verdict: Verdict, steps: list, error: BaseException | None) -> None:
     verdict.sentence = str(error) if error else "The line ended without a release or a refusal."
     if isinstance(error, (DataRefused, GateRefused)):
         verdict.status = "refused"
@@ -117,6 +122,7 @@ def _stopped(verdict: Verdict, error: BaseException | None) -> None:
     verdict.status = "failed"
     verdict.exit_code = EXIT_USAGE if isinstance(error, ConfigError) else EXIT_INTERNAL
     # TFX and Beam put a stack into the message; its last line is what happened.
-    verdict.sentence = verdict.sentence.strip().splitlines()[-1].strip()
+    reason = verdict.sentence.strip().splitlines()[-1].strip()
+    where = f"Step {steps[-1].name} failed: " if steps else ""
+    verdict.sentence = f"{where}{reason}"
     logging.error("The run failed", exc_info=error)
-

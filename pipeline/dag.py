@@ -151,7 +151,9 @@ def build(config: RunConfig, *, source: str, run_id: str, baseline_version: int)
         export=json_slice(config.export),
         store=release_store,
         name=config.name,
-        lineage=json.dumps({"source_fingerprint": source, "config": config.model_dump(mode="json")}),
+        lineage=json.dumps(
+            {"source_fingerprint": source, "config": config.model_dump(mode="json")}
+        ),
         run_id=run_id,
         code=fingerprint("components.push_tfx"),
     ).with_id("push")

@@ -12,8 +12,9 @@ from pipeline.verdict import Verdict
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
-def write(verdict: Verdict, directory: Path, preview: Path | None = None) -> None:
-    """Writes `report.html`; pictures are inside it, so the file can be sent as it is."""
+def write(verdict: Verdict, directory: Path) -> None:
+    """Writes `report.html`; pictures (`preview.png` too) are inside it, so that the file can be
+    sent as it is."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -22,7 +23,7 @@ def write(verdict: Verdict, directory: Path, preview: Path | None = None) -> Non
     page = template.render(
         verdict=verdict,
         curves=learning_curves(verdict.models),
-        preview=_inline_png(preview),
+        preview=_inline_png(directory / "preview.png"),
         confusions=_confusions(verdict),
     )
     atomic.write(directory / "report.html", page)
@@ -53,8 +54,8 @@ def learning_curves(models: dict) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _inline_png(path: Path | None) -> str:
-    if path is None or not path.is_file():
+def _inline_png(path: Path) -> str:
+    if not path.is_file():
         return ""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 

@@ -1,6 +1,6 @@
 """One run from command to verdict: everything around the DAG, none of it needing TFX.
 
-    lock -> look at the source -> unchanged? -> DAG -> verdict.json, report.html, table
+lock -> look at the source -> unchanged? -> DAG -> verdict.json, report.html, table
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,7 @@ def run(preset: str, arguments: list[str]) -> int:
             terminal.heading(config, verdict.run_id)
             if previous and _still_holds(previous, verdict.fingerprint, root):
                 _repeat(previous, verdict)
+                _keep_preview(directory.parent / previous.run_id, directory)
             else:
                 _run_line(config, images, verdict, root, terminal)
             verdict.seconds = time.monotonic() - started
@@ -78,7 +80,10 @@ def _run_line(
         baseline_version=current.version if current else 0,
     )
     steps, error = runner.execute(pipeline, terminal.step_started, terminal.step_finished)
-    collect(verdict, steps, error)
+    collect(verdict, config.export, steps, error)
+    for step in steps:
+        if step.name == "augment" and "plan" in step.outputs:
+            _keep_preview(Path(step.outputs["plan"]), root / "runs" / verdict.run_id)
 
 
 def _close(verdict: Verdict, directory: Path, terminal: Terminal) -> int:
@@ -122,6 +127,12 @@ def _repeat(previous: Verdict, verdict: Verdict) -> None:
         )
     else:
         verdict.status, verdict.sentence = previous.status, previous.sentence
+
+
+def _keep_preview(source: Path, directory: Path) -> None:
+    """Copies the augmentation's contact sheet beside the report."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(source / "preview.png", directory / "preview.png")
 
 
 def _refuse_early(preset: str, overrides: dict[str, str], error: DataRefused) -> int:
@@ -189,5 +200,3 @@ def _lock(root: Path) -> Iterator[None]:
                 f"Another run is using {str(root)!r}: wait for it, or pass another root=PATH."
             ) from error
         yield
-
-

@@ -25,7 +25,10 @@ from pipeline.why import why_it_ran
 
 @dataclasses.dataclass
 class Step:
-    """One step of a run as the verdict lists it; `outputs` are artifact directories by name."""
+    """One step of a run as the verdict lists it; `outputs` are artifact directories by name.
+
+    A step that stopped the run has none.
+    """
 
     name: str
     seconds: float
@@ -39,6 +42,10 @@ class _Watcher:
         self.started, self.finished = started, finished
         self.steps: list[Step] = []
         self.error: BaseException | None = None
+
+    def end(self, step: Step) -> None:
+        self.steps.append(step)
+        self.finished(step)
 
 
 _watcher: _Watcher | None = None
@@ -55,11 +62,9 @@ class _WatchedNode(PipelineNodeAsDoFn):
         except BaseException as error:
             # Beam and TFX wrap what passes through them: keep the error as it was raised.
             _watcher.error = _watcher.error or _cause(error)
-            _watcher.finished(Step(name, time.monotonic() - start, False, "did not finish"))
+            _watcher.end(Step(name, time.monotonic() - start, False, "stopped the run"))
             raise
-        step = Step(name, time.monotonic() - start, *self._explain())
-        _watcher.steps.append(step)
-        _watcher.finished(step)
+        _watcher.end(Step(name, time.monotonic() - start, *self._explain()))
 
     def _explain(self) -> tuple[bool, str, dict[str, str]]:
         run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
@@ -101,7 +106,8 @@ def _default_beam_runner(name: str) -> Iterator[None]:
 def execute(
     pipeline: Pipeline, started: Callable[[str], None], finished: Callable[[Step], None]
 ) -> tuple[list[Step], BaseException | None]:
-    """Runs the pipeline; returns its finished steps in order and the first error, if any.
+    """Runs the pipeline; returns its steps in order, the last one that which failed, and the
+    first error, if any.
 
     `started(name)` and `finished(step)` are called as steps begin and end, from Beam's thread.
     """

@@ -112,8 +112,7 @@ def models_table(verdict: Verdict) -> Table:
         table.add_column(name, justify="right")
     table.add_column("gates")
     for model, values in verdict.models.items():
-        own = [gate for gate in verdict.gates if gate["model"] == model]
-        blessed = _passed(all(gate["passed"] for gate in own) and bool(own))
+        blessed = _passed(values["blessed"])
         rows = [row for row in verdict.artifacts if row["model"] == model]
         table.add_row(
             model, "(trained)", _number(values["accuracy"], ".4f"), "", "", "", blessed,

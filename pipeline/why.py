@@ -21,9 +21,7 @@ def why_it_ran(
     for name in sorted(parameters.keys() | before.keys()):
         if parameters.get(name) != before.get(name) and name not in _UNNAMED:
             reasons += _differences(name, before.get(name), parameters.get(name))
-    reasons += [
-        f"new {name}" for name in sorted(inputs) if inputs[name] != inputs_before.get(name)
-    ]
+    reasons += [f"new {name}" for name in sorted(inputs) if inputs[name] != inputs_before.get(name)]
     if reasons:
         shown = ", ".join(reasons[:3])
         return shown + (f" and {len(reasons) - 3} more" if len(reasons) > 3 else "")
