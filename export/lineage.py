@@ -1,4 +1,8 @@
-"""The lineage id: the same id means the same artifacts."""
+"""The lineage id: the same id means artifacts of the same graph and the same weights.
+
+Their bytes may still differ: TensorFlow puts a random identifier into each SavedModel, and tf2onnx
+numbers the values it makes in no fixed order.
+"""
 
 import hashlib
 import importlib.metadata

@@ -3,6 +3,9 @@
 import datetime
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from export import contract as contracts
 from export.bundle import bundle, labels_text
 from tests.export_data import LABELS, digits_arrays, network
 
+ROOT = Path(__file__).resolve().parent.parent
 LINEAGE = "torch-0123456789abcdef"
 
 
@@ -168,3 +172,13 @@ def test_a_directory_in_use_predictions_of_other_data_and_clashing_extras_are_re
 def test_nan_never_gets_into_a_manifest(exports, data, tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         made(exports, tmp_path / "release", data, metrics={"accuracy": float("nan")})
+
+
+def test_bundling_needs_no_framework():
+    script = """
+import sys
+import export.bundle
+loaded = {"tensorflow", "keras", "torch", "tfx", "onnx"} & sys.modules.keys()
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

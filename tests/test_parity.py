@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -71,6 +73,19 @@ def test_an_artifact_equal_to_its_source_passes_at_both_batch_sizes(exported, ar
         assert record["images"] == 256
         assert record["max_difference"] < 1e-5 and record["agreement"] == 1.0
         assert record["bytes"] == (exported / FILES[artifact]).stat().st_size
+
+
+def test_onnx_and_tflite_are_verified_without_tensorflow_and_pytorch(exported):
+    script = """
+import json, sys
+from export import parity
+for args in json.loads(sys.argv[1]):
+    assert all(record["error"] is None for record in parity.verify(args)), args
+loaded = {"tensorflow", "keras", "torch", "tfx"} & sys.modules.keys()
+assert not loaded, loaded
+"""
+    values = json.dumps([arguments(exported, artifact) for artifact in ("onnx", "tflite")])
+    subprocess.run([sys.executable, "-c", script, values], cwd=verify.ROOT, check=True)
 
 
 def altered_onnx(exported, tmp_path, value: float) -> str:
