@@ -5,8 +5,8 @@ ARGS = {"models": {"keras": model directory, "torch": ...} (one or both), "array
 "output": directory, "export": ExportConfig}.
 
 Writes <output>/<framework>/{saved_model/, model.tflite, model.onnx, contract.json} and
-<output>/parity.json. Exit code 0 when everything was exported (whether it passed is in parity.json),
-1, with one sentence on the console, when an export failed, 2 for arguments that do not fit.
+<output>/parity.json. Exit code 0 when everything was exported (whether it passed is in
+parity.json), 1, with one sentence on the console, when an export failed, 2 for wrong arguments.
 """
 
 import concurrent.futures
@@ -85,7 +85,7 @@ class Export:
             if "torch" in self.args.models:
                 network, weights = self._torch_weights()
                 contract = self._contract(network, weights)
-                # First of all, since its process needs nothing of TensorFlow, which loads meanwhile.
+                # First, since its process needs nothing of TensorFlow, which loads meanwhile.
                 pytorchs_own = self.pool.submit(self._torch_onnx, contract)
                 self._torch_by_twin(network, weights, contract)
             if "keras" in self.args.models:

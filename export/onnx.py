@@ -124,7 +124,7 @@ def _drop_unused_domains(model: onnx.ModelProto) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """ARGS.json: {"model": PyTorch model directory, "contract": {...}, "output": path, "threads"}."""
+    """ARGS.json: {"model": PyTorch model directory, "contract", "output": path, "threads"}."""
     import torch
 
     from components import torch_model

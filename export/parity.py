@@ -1,4 +1,4 @@
-"""One artifact against the model it came from, in a fresh process: `python -m export.parity ARGS.json`.
+"""One artifact against its source model, in a fresh process: `python -m export.parity ARGS.json`.
 
 ARGS = {"artifact": "saved_model" | "tflite" | "onnx", "path", "arrays", "predictions", "images",
 "batches": [1, 32], "output", "lineage" (optional), "threads" (optional)}. `predictions` is the npz

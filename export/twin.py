@@ -6,10 +6,11 @@ layout:
 
     convolution   kernel (H, W, in, out)   PyTorch keeps (out, in, H, W)
     dense         kernel (in, out)         PyTorch keeps (out, in)
-    batch norm    gamma, beta, moving_mean, moving_variance   weight, bias, running_mean, running_var
+    batch norm    gamma, beta, moving_mean, moving_variance; PyTorch says weight, bias,
+                  running_mean, running_var
 
 Flattening is channels-last in both (see `torch_model.ChannelsLastFlatten`), so that a transpose is
-all a dense kernel needs. PyTorch's `num_batches_tracked` is a step counter, not a weight, and stays.
+all a dense kernel needs. PyTorch's `num_batches_tracked` is a step counter, no weight, and stays.
 """
 
 import contextlib
