@@ -1,7 +1,7 @@
 """SavedModel for TF Serving and Triton: inference only, float32, two signatures.
 
-    serving_default  image        uint8 (N, H, W, C)            -> probabilities float32 (N, classes)
-    serving_bytes    image_bytes  string (N,), JPEG or PNG each -> probabilities float32 (N, classes)
+  serving_default  image        uint8 (N, H, W, C) -> probabilities float32 (N, classes)
+  serving_bytes    image_bytes  string (N,), JPEG or PNG each -> probabilities float32 (N, classes)
 
 The second one runs the data line's own transform graph, so that a caller who has files cannot
 prepare them in another way than the training data was.
