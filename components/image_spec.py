@@ -9,7 +9,7 @@ import io
 import json
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,5 +112,7 @@ def decode(data: bytes, spec: ImageSpec) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return fit(image, spec)
+    except UnidentifiedImageError as error:
+        raise ValueError(f"cannot decode {len(data)} bytes: they are not an image.") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot decode {len(data)} bytes as an image: {error}") from error

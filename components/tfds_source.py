@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import hashlib
 import os
+import re
 import socket
 import urllib.request
 from collections.abc import Iterator
@@ -51,7 +52,9 @@ class TfdsSource:
         try:
             builder = tfds.builder(self._name, data_dir=self._data_dir)
         except tfds.core.registered.DatasetNotFoundError as error:
-            close = difflib.get_close_matches(self._name, tfds.list_builders(), n=1, cutoff=0.0)
+            # Its message lists every set's name; TFDS's own function for that loads TensorFlow.
+            names = re.findall(r"^\s+- (\w+)$", str(error), re.MULTILINE)
+            close = difflib.get_close_matches(self._name, names, n=1, cutoff=0.0) or ["mnist"]
             raise ConfigError(
                 f"TFDS has no set {self._name!r}: did you mean {close[0]!r}?"
             ) from error

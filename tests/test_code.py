@@ -1,0 +1,53 @@
+import json
+import shutil
+
+import pytest
+
+from pipeline import code
+
+
+def _names(*modules: str) -> set[str]:
+    return {path.relative_to(code.ROOT).as_posix() for path in code.files_of(*modules)}
+
+
+def test_a_step_depends_on_what_its_modules_import_transitively():
+    names = _names("components.pack_tfx")
+    assert {"components/pack_tfx.py", "components/pack.py", "components/image_spec.py"} <= names
+    assert not any(name.startswith(("export/", "components/train")) for name in names)
+
+
+def test_the_gates_depend_on_the_store_and_training_does_not():
+    assert "serving/store.py" in _names("components.gates_tfx")
+    for framework in ("keras", "torch"):
+        names = _names("components.train_tfx", f"components.train_{framework}")
+        assert not any(name.startswith("serving/") for name in names)
+
+
+def test_the_two_trainers_do_not_depend_on_each_other():
+    assert not any("torch" in name for name in _names("components.train_keras"))
+    assert not any("keras" in name for name in _names("components.train_torch"))
+
+
+def test_editing_a_file_changes_the_fingerprint_of_its_importers_only(tmp_path, monkeypatch):
+    for name in (*code.PACKAGES, "requirements.txt"):
+        source = code.ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    code._hash.cache_clear()
+    steps = ("components.pack_tfx", "components.gates_tfx", "components.train_torch")
+    before = {step: code.fingerprint(step) for step in steps}
+    with open(tmp_path / "components" / "pack.py", "a") as file:
+        file.write("# edited\n")
+    code._hash.cache_clear()
+    changed = {step for step in steps if code.fingerprint(step) != before[step]}
+    code._hash.cache_clear()
+    assert changed == {"components.pack_tfx"}
+
+
+def test_the_lock_is_part_of_every_fingerprint():
+    assert "requirements.txt" in json.loads(code.fingerprint("components.gates"))
+
+
+def test_a_module_that_is_not_the_projects_is_refused():
+    with pytest.raises(ValueError, match="not a module of this project"):
+        code.files_of("numpy")

@@ -1,0 +1,54 @@
+import pytest
+from pydantic import ValidationError
+
+from pipeline import presets
+from pipeline.config import ConfigError, leaves, override, parse_overrides
+
+
+def test_overrides_replace_just_the_named_keys_with_typed_values():
+    before = presets.digits()
+    after = override(before, {"train.epochs": "5", "gates.min_accuracy": "0.5"})
+    changed = {k for k, v in leaves(after).items() if leaves(before)[k] != v}
+    assert changed == {"train.epochs", "gates.min_accuracy"}
+    assert after.train.epochs == 5 and after.gates.min_accuracy == 0.5
+
+
+def test_lists_are_written_as_json_and_beam_arguments_as_words():
+    after = override(
+        presets.digits(),
+        {"augment.torch": '[{"kind": "flip"}]', "beam.args": "--runner=X --direct_num_workers=2"},
+    )
+    assert [operation.kind for operation in after.augment.torch] == ["flip"]
+    assert after.beam.args == ("--runner=X", "--direct_num_workers=2")
+
+
+def test_a_configuration_cannot_be_changed_in_place():
+    with pytest.raises(ValidationError):
+        presets.digits().train.epochs = 3
+
+
+@pytest.mark.parametrize(
+    "pairs, words",
+    [
+        ({"train.epoch": "5"}, "did you mean 'train.epochs'"),
+        ({"gate.min_accuracy": "1"}, "did you mean 'gates.min_accuracy'"),
+        ({"train.epochs": "many"}, "Bad value for train.epochs: 'many'"),
+        ({"train.epochs": "0"}, "greater than or equal to 1"),
+        ({"gates.min_accuracy": "97"}, "less than or equal to 1"),
+        ({"image.channels": "2"}, "expected 1 (grey) or 3 (RGB)"),
+        ({"model.architecture": "resnet"}, "expected one of cifar10, digits, mnist"),
+        ({"augment.keras": "[{"}, "not valid JSON"),
+        ({"augment.keras": '[{"kind": "melt"}]'}, "augment.keras"),
+        ({"train": "5"}, "Unknown key 'train'"),
+    ],
+)
+def test_a_wrong_override_is_refused_with_the_key_and_the_remedy(pairs, words):
+    with pytest.raises(ConfigError) as caught:
+        override(presets.digits(), pairs)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_argument_without_an_equals_sign_is_refused():
+    with pytest.raises(ConfigError, match="expected key=value"):
+        parse_overrides(["train.epochs"])

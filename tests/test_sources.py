@@ -1,0 +1,78 @@
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from components.sources import DigitsSource, FolderSource, open_source
+from pipeline.config import ConfigError, DataConfig
+
+
+def _picture(path: Path, shade: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (8, 8), shade).save(path)
+    return path
+
+
+def _read_all(source) -> list:
+    return [raw for chunk in source.chunks() for raw in source.read(chunk, max_bytes=10_000)]
+
+
+def test_digits_are_1797_png_images_of_ten_classes():
+    images = _read_all(DigitsSource())
+    assert len(images) == 1797
+    assert {image.label for image in images} == set(range(10))
+    assert all(image.data.startswith(b"\x89PNG") for image in images)
+
+
+def test_class_folders_become_labels_in_alphabetical_order_at_any_depth(tmp_path):
+    _picture(tmp_path / "cat" / "deep" / "er" / "1.png")
+    _picture(tmp_path / "ant" / "2.png")
+    _picture(tmp_path / "ant" / ".hidden.png")
+    source = FolderSource(str(tmp_path))
+    assert source.labels == ("ant", "cat")
+    assert [(raw.name, raw.label, raw.split) for raw in _read_all(source)] == [
+        ("ant/2.png", 0, None),
+        ("cat/deep/er/1.png", 1, None),
+    ]
+    assert source.counts() == [1, 1]
+
+
+def test_own_splits_are_honoured_and_validation_counts_as_val(tmp_path):
+    for split in ("train", "validation", "test"):
+        for name in ("a", "b"):
+            _picture(tmp_path / split / name / "1.png")
+    source = FolderSource(str(tmp_path))
+    assert source.labels == ("a", "b") and source.splits == {"train", "val", "test"}
+    assert sorted({raw.split for raw in _read_all(source)}) == ["test", "train", "val"]
+
+
+def test_links_pipes_and_large_files_are_reported_and_never_opened(tmp_path):
+    _picture(tmp_path / "a" / "1.png")
+    outside = _picture(tmp_path.parent / f"{tmp_path.name}-outside.png")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "link.png").symlink_to(outside)
+    os.mkfifo(tmp_path / "b" / "pipe.png")
+    (tmp_path / "b" / "large.png").write_bytes(bytes(20_000))
+    problems = {raw.name: raw.problem for raw in _read_all(FolderSource(str(tmp_path)))}
+    assert problems == {
+        "a/1.png": None,
+        "b/large.png": "file_too_large",
+        "b/link.png": "symbolic_link",
+        "b/pipe.png": "not_a_regular_file",
+    }
+
+
+def test_the_fingerprint_follows_names_and_contents_but_not_times(tmp_path):
+    first = _picture(tmp_path / "a" / "1.png", 10)
+    _picture(tmp_path / "b" / "2.png", 20)
+    before = FolderSource(str(tmp_path)).fingerprint()
+    os.utime(first, (0, 0))
+    assert FolderSource(str(tmp_path)).fingerprint() == before
+    _picture(first, 11)
+    assert FolderSource(str(tmp_path)).fingerprint() != before
+
+
+def test_an_unknown_kind_of_source_is_refused():
+    with pytest.raises(ConfigError, match="expected digits, tfds:NAME or folder:PATH"):
+        open_source(DataConfig(source="s3:bucket"))
