@@ -65,6 +65,12 @@ def parameter_count(model: keras.Model) -> int:
     return model.count_params()
 
 
+def not_finite(model: keras.Model) -> list[str]:
+    """Names of the weights that hold a NaN or an infinity."""
+    finite = keras.ops.isfinite
+    return [w.path for w in model.weights if not bool(keras.ops.all(finite(w)))]
+
+
 def save(model: keras.Model, network: Network, directory: str | Path) -> None:
     """Writes a model directory: the weights, then `network.json`."""
     save_weights(model, Path(directory) / WEIGHTS)

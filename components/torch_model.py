@@ -107,6 +107,12 @@ def parameter_count(module: nn.Module) -> int:
     return sum(t.numel() for name, t in state if not name.endswith("num_batches_tracked"))
 
 
+def not_finite(module: nn.Module) -> list[str]:
+    """Names of the weights that hold a NaN or an infinity."""
+    state = module.state_dict().items()
+    return [name for name, tensor in state if not tensor.isfinite().all()]
+
+
 def save(module: nn.Module, network: Network, directory: str | Path) -> None:
     """Writes a model directory: the weights, then `network.json`."""
     save_weights(module, Path(directory) / WEIGHTS)

@@ -122,7 +122,7 @@ def train(
             loss, accuracy = train_step(images, labels)
             record.step(len(labels), float(loss), float(accuracy), rate)
         val_loss, val_accuracy = evaluate(evaluate_step, validation)
-        if record.end_epoch(val_loss, val_accuracy, rate):
+        if record.end_epoch(val_loss, val_accuracy, rate, keras_model.not_finite(model)):
             keras_model.save_weights(model, checkpoint)
         schedule.on_epoch_end(epoch - 1, {"val_loss": val_loss})
         if model.stop_training:

@@ -110,7 +110,7 @@ def train(
             record.step(len(labels), loss.item(), accuracy.item(), rate)
             schedule.step()
         val_loss, val_accuracy = evaluate(model, validation, device)
-        if record.end_epoch(val_loss, val_accuracy, rate):
+        if record.end_epoch(val_loss, val_accuracy, rate, torch_model.not_finite(model)):
             torch_model.save_weights(model, checkpoint)
     torch_model.load_weights(model, checkpoint)
 

@@ -86,12 +86,18 @@ class TrainingRecord:
         self._bar.update(self._task, advance=1, status=status)
         self._step_at = time.perf_counter()
 
-    def end_epoch(self, val_loss: float, val_accuracy: float, learning_rate: float) -> bool:
+    def end_epoch(
+        self, val_loss: float, val_accuracy: float, learning_rate: float, not_finite: list[str]
+    ) -> bool:
         """Writes the epoch's row everywhere; True when its val_loss is the lowest so far.
 
-        Raises TrainingError when `val_loss` is not finite.
+        `not_finite` names the weights that are NaN or infinite: a ReLU can turn NaN to zero, so
+        that a dead network still has a finite loss. Raises TrainingError when there are any, or
+        when `val_loss` is not finite.
         """
         self._check_finite(val_loss, "val_loss")
+        for name in not_finite:
+            self._check_finite(math.nan, f"the weight {name} at the end")
         row = {
             "epoch": self._number,
             "loss": self._epoch.loss,
