@@ -1,0 +1,110 @@
+"""The Keras trainer and predictor as commands, where PyTorch is not installed."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from components import keras_model
+from tests.training_data import digit_images, run_module, write_train_arguments
+
+BLOCKED = ("torch", "kornia", "tfx")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run, the same again in another process, and two that must diverge after it."""
+    root = tmp_path_factory.mktemp("keras")
+    first = write_train_arguments(root, "first")
+    done = run_module("components.train_keras", first, without=BLOCKED)
+    assert done.returncode == 0, done.stderr
+    second = write_train_arguments(root, "second")
+    bad = write_train_arguments(root, "bad", learning_rate=1e38)
+    dead = write_train_arguments(root, "dead", learning_rate=1e30)
+    again = run_module("components.train_keras", second, dead, bad, without=BLOCKED)
+    return root, done, again
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_it_learns_and_records_every_epoch(trained):
+    root, done, _ = trained
+    history = read(root / "first/run/history.json")
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert history[-1]["val_accuracy"] > 0.5
+    rates = [row["learning_rate"] for row in history]
+    assert rates == pytest.approx([2e-3] * 3)
+    assert "keras on cpu, 1 threads, 85,450 parameters" in done.stderr
+    assert "keras  epoch 3/3" in done.stderr
+
+
+def test_the_result_names_the_epoch_with_the_lowest_val_loss_and_that_one_is_saved(trained):
+    root, _, _ = trained
+    result = read(root / "first/run/result.json")
+    best = min(read(root / "first/run/history.json"), key=lambda row: row["val_loss"])
+    assert result["best_epoch"] == best["epoch"]
+    assert result["val_loss"] == best["val_loss"]
+    images, labels = digit_images(500)
+    model = keras_model.load(root / "first/model")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(
+        labels[400:], model(images[400:].astype(np.float32))
+    )
+    assert float(loss) == pytest.approx(best["val_loss"], abs=1e-4)
+
+
+def test_the_same_seed_gives_the_same_weights(trained):
+    root, _, again = trained
+    assert again.stdout.splitlines()[0] == "exit 0", again.stderr
+    first, second = (
+        keras_model.load(root / name / "model").weights for name in ("first", "second")
+    )
+    for one, other in zip(first, second):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+
+
+def test_divergence_stops_training_names_the_step_and_saves_no_model(trained):
+    root, _, again = trained
+    assert again.returncode == 1
+    sentence = (root / "bad.error").read_text()
+    assert "the loss at step" in sentence
+    assert "of epoch 1 is" in sentence
+    assert "lower train.learning_rate (now 1e+38)" in sentence
+    assert sentence in again.stderr
+    assert not (root / "bad/model").exists()
+
+
+def test_a_network_of_nan_weights_with_a_finite_loss_is_not_saved(trained):
+    root, _, again = trained
+    assert again.stdout.splitlines()[1] == "exit 1"
+    assert "00_conv/kernel at the end of epoch 1 is nan" in (root / "dead.error").read_text()
+    assert not (root / "dead/model").exists()
+
+
+def test_tensorboard_gets_a_scalar_for_every_column_of_the_history(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    root, _, _ = trained
+    events = EventAccumulator(str(root / "first/run/tensorboard")).Reload()
+    row = read(root / "first/run/history.json")[0]
+    assert set(events.Tags()["tensors"] + events.Tags()["scalars"]) == set(row) - {"epoch"}
+
+
+def test_predictions_are_probabilities_in_the_order_of_the_split(trained):
+    root, _, _ = trained
+    arguments = root / "predict.json"
+    values = {"model_dir": "first/model", "arrays": "arrays", "output": "first/val.npz"}
+    values = {key: str(root / value) for key, value in values.items()} | {"split": "val"}
+    arguments.write_text(json.dumps(values))
+    done = run_module("components.keras_predict", arguments, without=BLOCKED)
+    assert done.returncode == 0, done.stderr
+    found = np.load(root / "first/val.npz")
+    assert found["probabilities"].dtype == np.float32
+    assert found["probabilities"].shape == (100, 10)
+    np.testing.assert_allclose(found["probabilities"].sum(1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(found["labels"], digit_images(500)[1][400:])
+    accuracy = (found["probabilities"].argmax(1) == found["labels"]).mean()
+    assert accuracy == pytest.approx(read(root / "first/run/result.json")["val_accuracy"])

@@ -1,0 +1,147 @@
+"""What both trainers share: arguments and exit codes, the plan, the order of batches."""
+
+import json
+
+import numpy as np
+import pytest
+
+from components import training
+from components.policy import Flip
+from components.training_record import TrainingError, TrainingRecord
+from pipeline.config import TrainConfig
+from tests.training_data import write_plan, write_train_arguments
+
+
+def command(path, function=lambda args: None) -> int:
+    return training.command("components.train_x", training.TrainArgs, function, [str(path)])
+
+
+def test_arguments_are_read_from_json(tmp_path):
+    found = []
+    assert command(write_train_arguments(tmp_path, "a", epochs=7), found.append) == 0
+    assert found[0].train.epochs == 7
+    assert found[0].model_dir == tmp_path / "a/model"
+
+
+def test_a_wrong_command_line_is_exit_code_2_and_one_sentence(tmp_path, capfd):
+    assert training.command("components.train_x", training.TrainArgs, print, []) == 2
+    assert command(tmp_path / "absent.json") == 2
+    path = write_train_arguments(tmp_path, "a", epochs=0)
+    assert command(path) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert lines[0] == "train_x: usage: python -m components.train_x ARGS.json (0 arguments given)."
+    assert "absent.json: No such file" in lines[1]
+    assert "train.epochs: Input should be greater than or equal to 1 (got 0)" in lines[2]
+    assert path.with_suffix(".error").read_text() in lines[2]
+
+
+def test_an_expected_error_is_exit_code_1_and_one_sentence(tmp_path, capfd):
+    def fail(_):
+        raise TrainingError("the loss is nan,\n  expected a finite number.")
+
+    assert command(write_train_arguments(tmp_path, "a"), fail) == 1
+    assert capfd.readouterr().err == "train_x: the loss is nan, expected a finite number.\n"
+
+
+def test_an_unexpected_error_leaves_its_stack_for_the_log(tmp_path, capfd):
+    assert command(write_train_arguments(tmp_path, "a"), lambda _: {}["x"]) == 1
+    errors = capfd.readouterr().err
+    assert "Traceback" in errors
+    assert errors.endswith("train_x: KeyError: 'x'\n")
+
+
+def test_every_epoch_sees_each_row_once_in_an_order_of_its_own():
+    index = np.array([5, 5, 9, 1, 2, 3, 4])
+    epochs = [list(training.shuffled_batches(index, 3, 0, epoch)) for epoch in (1, 2)]
+    assert [len(batch) for batch in epochs[0]] == [3, 3, 1]
+    for batches in epochs:
+        np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.sort(index))
+    assert not np.array_equal(*map(np.concatenate, epochs))
+
+
+def test_an_epochs_order_follows_from_seed_and_epoch_alone():
+    index = np.arange(50)
+    first, again, other = (
+        np.concatenate(list(training.shuffled_batches(index, 8, seed, 4))) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_plan_is_read_and_checked(tmp_path):
+    plan = write_plan(tmp_path / "plan", rows=4)
+    (plan / "policy.json").write_text(json.dumps({"keras": [{"kind": "flip"}], "torch": "x"}))
+    assert training.read_policy(plan, "keras") == (Flip(),)
+    np.testing.assert_array_equal(training.read_index(plan, 4), [3, 2, 1, 0])
+    with pytest.raises(ValueError, match="no valid policy for torch"):
+        training.read_policy(plan, "torch")
+    with pytest.raises(ValueError, match="expected at least one row number from 0 to 2"):
+        training.read_index(plan, 3)
+    with pytest.raises(ValueError, match="run the augment step"):
+        training.read_index(tmp_path, 3)
+
+
+def test_an_unknown_architecture_is_refused_with_the_known_names(tmp_path):
+    path = write_train_arguments(tmp_path, "a")
+    args = training.TrainArgs.model_validate_json(path.read_text())
+    args = args.model_copy(update={"architecture": "vgg"})
+    arrays = training.ImageArrays(args.arrays)
+    with pytest.raises(ValueError, match="'vgg', expected one of .*'digits'"):
+        training.network_for(args, arrays, "keras")
+
+
+class Scalars(dict):
+    """Collects what a record sends to TensorBoard."""
+
+    def add_scalar(self, tag, value, step):
+        self[tag, step] = value
+
+    def close(self):
+        self["closed"] = True
+
+
+def record(tmp_path, writer) -> TrainingRecord:
+    return TrainingRecord("torch", "cpu, 1 threads", 1234, TrainConfig(epochs=2), tmp_path, writer)
+
+
+def test_a_record_weighs_batches_by_their_images_and_keeps_the_best_epoch(tmp_path, capfd):
+    writer = Scalars()
+    with record(tmp_path, writer) as following:
+        following.start_epoch(1, 2)
+        following.step(3, loss=1.0, accuracy=1.0, learning_rate=0.1)
+        following.step(1, loss=5.0, accuracy=0.0, learning_rate=0.1)
+        assert following.end_epoch(0.5, 0.75, learning_rate=0.1, not_finite=[])
+        following.start_epoch(2, 1)
+        following.step(3, loss=1.0, accuracy=1.0, learning_rate=0.1)
+        assert not following.end_epoch(0.6, 1.0, learning_rate=0.1, not_finite=[])
+        result = following.finish()
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history[0]["loss"] == 2.0
+    assert history[0]["accuracy"] == 0.75
+    assert result == json.loads((tmp_path / "result.json").read_text())
+    assert (result["best_epoch"], result["epochs"], result["val_accuracy"]) == (1, 2, 0.75)
+    assert writer["val_loss", 2] == 0.6
+    assert writer["closed"]
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0].strip() == "torch on cpu, 1 threads, 1,234 parameters"
+    assert [line.split("  ")[2] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
+    assert "best is epoch 1 with val_accuracy 0.750" in lines[3]
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(tmp_path, loss):
+    with record(tmp_path, Scalars()) as following:
+        following.start_epoch(1, 2)
+        following.step(3, loss=1.0, accuracy=1.0, learning_rate=0.1)
+        with pytest.raises(TrainingError, match=f"loss at step 2 of epoch 1 is {loss}"):
+            following.step(3, loss=loss, accuracy=1.0, learning_rate=0.1)
+
+
+def test_weights_that_are_not_finite_stop_training_though_the_loss_is(tmp_path):
+    with record(tmp_path, Scalars()) as following:
+        following.start_epoch(1, 1)
+        following.step(3, loss=1.0, accuracy=1.0, learning_rate=0.1)
+        with pytest.raises(TrainingError, match="the weight 00_conv/kernel at the end of epoch 1"):
+            following.end_epoch(1.0, 0.5, learning_rate=0.1, not_finite=["00_conv/kernel"])
+    assert not (tmp_path / "history.json").exists()

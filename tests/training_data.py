@@ -1,0 +1,125 @@
+"""Tiny real data for the trainers: scikit-learn's digits as ImageArrays, a plan, a command run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from components.architectures import ARCHITECTURES
+from components.image_spec import ImageSpec
+from components.network import Network
+
+ROOT = Path(__file__).resolve().parent.parent
+LABELS = tuple("0123456789")
+SPECS = {
+    "digits": ImageSpec(8, 8, 1, (0.3,), (0.4,)),
+    "mnist": ImageSpec(28, 28, 1, (0.13,), (0.31,)),
+    "cifar10": ImageSpec(32, 32, 3, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)),
+}
+POLICY = (
+    {"kind": "translate", "fraction": 0.05},
+    {"kind": "rotate", "fraction": 0.01},
+    {"kind": "brightness", "fraction": 0.1},
+)
+
+
+def network(framework: str, name: str) -> Network:
+    return Network(framework, ARCHITECTURES[name](10), SPECS[name], LABELS)
+
+
+def digit_images(count: int) -> tuple[np.ndarray, np.ndarray]:
+    digits = load_digits()
+    images = (digits.images * 255 / 16).round().astype(np.uint8)[..., None]
+    return images[:count], digits.target[:count].astype(np.int64)
+
+
+def write_arrays(directory: Path, train: int = 400, held_out: int = 100) -> Path:
+    """Splits train (in two shards) and val of the digits, and no test split at all: a trainer
+    that looked at one would fail."""
+    images, labels = digit_images(train + held_out)
+    half = train // 2
+    parts = {
+        "train": [slice(0, half), slice(half, train)],
+        "val": [slice(train, train + held_out)],
+    }
+    for split, shards in parts.items():
+        (directory / split).mkdir(parents=True)
+        for number, rows in enumerate(shards):
+            np.save(directory / split / f"images-{number:05d}.npy", images[rows])
+            np.save(directory / split / f"labels-{number:05d}.npy", labels[rows])
+    (directory / "image_spec.json").write_text(SPECS["digits"].to_json())
+    (directory / "labels.json").write_text(json.dumps(LABELS))
+    return directory
+
+
+def write_plan(directory: Path, rows: int = 400) -> Path:
+    directory.mkdir(parents=True)
+    policies = {"keras": POLICY, "torch": POLICY}
+    (directory / "policy.json").write_text(json.dumps(policies))
+    np.save(directory / "index.npy", np.arange(rows)[::-1])
+    return directory
+
+
+def write_train_arguments(root: Path, name: str, **train) -> Path:
+    """ARGS.json of a trainer whose outputs go to `root/name`; made on the data in `root`."""
+    if not (root / "arrays").exists():
+        write_arrays(root / "arrays")
+        write_plan(root / "plan")
+    arguments = {
+        "arrays": f"{root}/arrays",
+        "plan": f"{root}/plan",
+        "architecture": "digits",
+        "train": {"epochs": 3, "batch_size": 16, "learning_rate": 2e-3, "threads": 1} | train,
+        "model_dir": f"{root}/{name}/model",
+        "run_dir": f"{root}/{name}/run",
+    }
+    path = root / f"{name}.json"
+    path.write_text(json.dumps(arguments))
+    return path
+
+
+_PROGRAM = """
+import runpy, sys
+from importlib.machinery import PathFinder
+
+class Finder:  # finds everything but the packages that are to be missing
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] not in {without!r}:
+            return PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
+for path in {arguments!r}:
+    sys.argv[1:] = [path]
+    code = 0
+    try:
+        runpy.run_module({module!r}, run_name="__main__")
+    except SystemExit as end:
+        code = end.code
+    print("exit", code, flush=True)
+sys.exit(code)
+"""
+
+
+def run_module(
+    module: str, *arguments: Path, without: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess:
+    """`python -m module` once for each of `arguments`, all in one process, in which importing any
+    of the packages `without` fails as if it were not installed. Its exit code is the last one's;
+    standard output holds only them, standard error what a person would see, and chatter."""
+    program = _PROGRAM.format(
+        without=without, module=module, arguments=[str(path) for path in arguments]
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
