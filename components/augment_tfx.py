@@ -23,9 +23,5 @@ def Augment(
     del code
     directory = Path(plan.uri)
     write_plan(Arrays(arrays.uri), AugmentConfig.model_validate_json(augment), directory)
-    preview = {
-        "arrays": arrays.uri,
-        "plan": plan.uri,
-        "output": str(directory / "preview.png"),
-    }
+    preview = {"arrays": arrays.uri, "plan": plan.uri, "output": plan.uri}
     run_module("components.torch_augment", preview, directory)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from components.console import inherited
+from components.console import console, inherited
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,11 +24,14 @@ def run_module(module: str, arguments: dict, directory: str | Path) -> None:
     """
     path = Path(directory) / f"{module}.args.json"
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".error").unlink(missing_ok=True)
     path.write_text(json.dumps(arguments, indent=1))
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
     }
+    if "keras" in module:
+        environment |= _tensorflow_cuda()
     status = subprocess.run(
         [sys.executable, "-m", module, str(path)],
         env=environment,
@@ -43,6 +46,23 @@ def run_module(module: str, arguments: dict, directory: str | Path) -> None:
         raise StepFailed(f"{module} failed: {reason}")
 
 
+def _tensorflow_cuda() -> dict[str, str]:
+    """The library path with TensorFlow's CUDA in front, where `make setup GPU=1` put it.
+
+    It is a folder of its own because PyTorch's CUDA has files of the same path.
+    """
+    folders = sorted(Path(sys.prefix).glob("tensorflow-cuda/nvidia/*/lib"))
+    if not folders:
+        return {}
+    paths = [*map(str, folders), os.environ.get("LD_LIBRARY_PATH", "")]
+    return {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
+
+
 def leave_error(arguments_path: str | Path, sentence: str) -> None:
-    """Called by a step's `main` before it exits: what `run_module` is to say."""
+    """Called by a step's `main` before it exits: what `run_module` is to say.
+
+    Run by hand, without a run around it, the step says it itself.
+    """
     Path(arguments_path).with_suffix(".error").write_text(sentence)
+    if not inherited():
+        console().print(sentence, style="red", markup=False)

@@ -222,7 +222,8 @@ class Export:
         except Exception as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ExportError(f"The export of {framework}'s {what} failed: {first}") from error
-        self.say(f"  export {framework} {what}: {time.perf_counter() - started:.1f} s")
+        # For the log of a run; on the console only what was verified counts.
+        print(f"export {framework} {what}: {time.perf_counter() - started:.1f} s", flush=True)
 
 
 def _artifact(record: dict) -> tuple[str, str]:
@@ -251,7 +252,6 @@ def main(arguments: list[str]) -> int:
     except ExportError as error:
         traceback.print_exc()
         leave_error(arguments[0], str(error))
-        say(str(error))
         return 1
     atomic.write(args.output / "parity.json", json.dumps(records, indent=1) + "\n")
     return 0

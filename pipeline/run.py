@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,11 @@ def run(preset: str, arguments: list[str]) -> int:
                 _repeat(previous, verdict)
                 _keep_preview(directory.parent / previous.run_id, directory)
             else:
-                _run_line(config, images, verdict, root, terminal)
+                try:
+                    _run_line(config, images, verdict, root, terminal)
+                except Exception as error:  # noqa: BLE001 - a run never ends without a verdict
+                    traceback.print_exc()
+                    verdict.sentence = f"{type(error).__name__}: {error}"
             verdict.seconds = time.monotonic() - started
             return _close(verdict, directory, terminal)
 
@@ -92,7 +97,11 @@ def _close(verdict: Verdict, directory: Path, terminal: Terminal) -> int:
 
     verdict.write(directory)
     point_latest(directory.parent, verdict.run_id)
-    report.write(verdict, directory)
+    try:
+        report.write(verdict, directory)
+    except Exception as error:  # noqa: BLE001 - the verdict stands whatever its page looks like
+        traceback.print_exc()
+        terminal.say(f"the report could not be written: {error}")
     terminal.summary(verdict, directory)
     return verdict.exit_code
 

@@ -34,7 +34,7 @@ def why_it_ran(
 def _differences(name: str, before: str | None, after: str | None) -> list[str]:
     old, new = _flat(before), _flat(after)
     if old is None or new is None:
-        return [f"{name} changed"]
+        return [f"{name} {_short(before)} -> {_short(after)}"]
     phrases = []
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) == new.get(key):
@@ -64,5 +64,5 @@ def _flat(text: str | None, prefix: str = "") -> dict[str, object] | None:
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 30 else text[:27] + "..."

@@ -1,0 +1,184 @@
+"""The whole line on scikit-learn's digits and on a folder of images, as a person runs it."""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.image_spec import ImageSpec, decode
+from components.sources import DigitsSource
+from pipeline.code import ROOT
+from serving.store import Store
+from tests.images import write_class_folders
+from tests.test_cli import darkroom
+
+QUICK = ("train.epochs=8", "gates.min_accuracy=0.8")
+STEPS = [
+    "ingest", "statistics", "schema", "validator", "data_gate", "transform", "pack", "augment",
+    "train_keras", "train_torch", "evaluate_keras", "evaluate_torch", "gates", "export", "push",
+]  # fmt: skip
+
+
+def run(root: Path, *arguments: str) -> tuple[subprocess.CompletedProcess, dict]:
+    done = darkroom("run", *arguments, f"root={root}", timeout=600)
+    return done, json.loads((root / "runs" / "latest" / "verdict.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("line") / "out"
+
+
+@pytest.fixture(scope="module")
+def first(root):
+    return run(root, "digits", *QUICK)
+
+
+def test_the_line_trains_verifies_and_releases_both_frameworks(first, root):
+    done, verdict = first
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verdict["status"] == "released" and verdict["version"] == 1
+    assert verdict["champion"] in ("keras", "torch")
+    assert sorted(step["name"] for step in verdict["steps"]) == sorted(STEPS)
+    assert {step["why"] for step in verdict["steps"]} == {"first run"}
+    for model in verdict["models"].values():
+        assert model["blessed"] and model["accuracy"] > 0.8
+        assert model["parameters"] == 85_450 and model["images_per_second"] > 0
+    artifacts = {(row["model"], row["artifact"]) for row in verdict["artifacts"] if row["passed"]}
+    assert artifacts == {
+        (model, kind) for model in ("keras", "torch") for kind in ("saved_model", "tflite", "onnx")
+    }
+    assert all(row["images"] >= 256 for row in verdict["artifacts"])
+
+
+def test_every_image_is_accounted_for(first):
+    data = first[1]["data"]
+    assert data["read"] == 1797 == data["good"] + data["quarantined"]
+    assert sum(sum(split.values()) for split in data["splits"].values()) == data["good"]
+
+
+def test_the_terminal_shows_the_table_and_what_to_do_next_and_the_log_the_rest(first, root):
+    printed = first[0].stdout
+    for words in ("saved_model", "tflite", "onnx", "Champion", "Released digits version 1"):
+        assert words in printed
+    assert re.search(r"-m serving .*--model digits", printed) and "report.html" in printed
+    assert "WARNING" not in printed and "Traceback" not in printed and not first[0].stderr
+    log = (root / "runs" / "latest" / "log.txt").read_text()
+    assert "WARNING" in log and "Prism" not in log
+
+
+def test_the_release_holds_every_format_and_its_hashes_are_right(first, root):
+    release = Store(root / "serving").current("digits")
+    release.verify()
+    names = {path.name for path in release.path.iterdir()}
+    assert names >= {
+        "saved_model.pb", "variables", "assets.extra", "model.onnx", "model.tflite",
+        "labels.txt", "contract.json", "golden.npz", "manifest.json",
+    }  # fmt: skip
+    assert release.contract()["input"]["dtype"] == "uint8"
+    assert release.manifest()["run_id"] == first[1]["run_id"]
+
+
+def test_the_report_is_one_file_with_the_verdict_curves_and_preview(first, root):
+    page = (root / "runs" / "latest" / "report.html").read_text()
+    assert first[1]["sentence"] in page
+    assert page.count("<svg") == 1 and page.count("data:image/png;base64,") == 1
+
+
+@pytest.fixture(scope="module")
+def again(first, root):
+    return run(root, "digits", *QUICK)
+
+
+def test_the_same_command_is_recognised_before_tfx_is_even_started(again, first, root):
+    done, verdict = again
+    assert done.returncode == 0 and verdict["status"] == "unchanged"
+    assert "starting TFX" not in done.stdout
+    assert verdict["version"] == 1 and verdict["models"] == first[1]["models"]
+    assert len(Store(root / "serving").releases("digits")) == 1
+
+
+def test_a_changed_gate_reuses_everything_up_to_evaluation_and_refuses_twice(again, root):
+    for attempt in range(2):
+        done, verdict = run(root, "digits", "train.epochs=8", "gates.min_accuracy=0.9999")
+        assert done.returncode == 3 == verdict["exit_code"], done.stdout + done.stderr
+        assert verdict["status"] == "refused" and verdict["version"] is None
+        assert "expected at least 0.9999" in verdict["sentence"]
+        assert "\n" not in verdict["sentence"]
+        if attempt == 0:
+            steps = {step["name"]: step for step in verdict["steps"]}
+            assert [n for n, s in steps.items() if not s["cached"]] == ["gates", "export"]
+            assert steps["gates"]["why"].startswith("gates.min_accuracy 0.8 -> 0.9999")
+    assert [release.version for release in Store(root / "serving").releases("digits")] == [1]
+
+
+def _predict(root: Path, format: str, images: list[Path]) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "serving.predict", *map(str, images), "--root", str(root)]
+        + ["--format", format],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [line.rsplit(": ", 1)[1].split()[0] for line in done.stdout.splitlines()]
+
+
+def _serve(root: Path, images: list[Path]) -> list[str]:
+    """Top-1 labels from the real server, over HTTP."""
+    release = Store(root / "serving").select()
+    spec = ImageSpec.from_dict(release.contract()["image_spec"])
+    batch = np.stack([decode(path.read_bytes(), spec) for path in images])
+    server = subprocess.Popen(
+        [sys.executable, "-m", "serving", "--root", str(root), "--port", "0"],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        url = server.stdout.readline().split()[0]
+        body = {
+            "inputs": [
+                {"name": "image", "datatype": "UINT8", "shape": batch.shape, "data": batch.tolist()}
+            ]
+        }
+        request = urllib.request.Request(f"{url}/infer", json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            output = json.load(answer)["outputs"][0]
+    finally:
+        server.terminate()
+        server.wait(20)
+    probabilities = np.array(output["data"]).reshape(output["shape"])
+    return [release.contract()["labels"][i] for i in probabilities.argmax(axis=1)]
+
+
+def test_server_and_both_predictors_name_the_digits_alike(first, root, tmp_path):
+    (chunk, *_) = DigitsSource().chunks()
+    raws = list(DigitsSource().read(chunk, 10**6))[:20]
+    paths = [tmp_path / f"{number}.png" for number in range(len(raws))]
+    for path, raw in zip(paths, raws):
+        path.write_bytes(raw.data)
+    served = _serve(root, paths)
+    assert served == _predict(root, "onnx", paths) == _predict(root, "tflite", paths)
+    right = sum(int(label) == raw.label for label, raw in zip(served, raws))
+    assert right >= 17
+
+
+def test_a_folder_of_png_and_jpeg_files_is_trained_released_and_served(tmp_path):
+    folder = write_class_folders(tmp_path / "photos", per_class=220)
+    (folder / "temple" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    Image.open(folder / "temple" / "000.jpg").convert("CMYK").save(folder / "temple" / "c.jpg")
+    root = tmp_path / "out"
+    done, verdict = run(root, f"folder:{folder}", "train.epochs=6", "gates.min_accuracy=0.6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verdict["status"] == "released" and verdict["name"] == "photos"
+    assert (verdict["data"]["read"], verdict["data"]["quarantined"]) == (662, 1)
+    assert verdict["data"]["reencoded"] == {"JPEG": 1}
+    assert verdict["data"]["quarantine"][0]["name"] == "temple/broken.png"
+    images = [folder / name / f"{n:03d}.{e}" for name in ("flower", "temple", "negative")
+              for n, e in ((0, "jpg"), (1, "png"), (3, "png"))]  # fmt: skip
+    served = _serve(root, images)
+    assert served == _predict(root, "onnx", images) == _predict(root, "tflite", images)
+    assert set(served) <= {"flower", "temple", "negative"}
