@@ -59,11 +59,18 @@ def summarise(slicing_metrics: list, labels: list[str]) -> dict:
     return summary
 
 
-def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> list[list[int]]:
-    """Counts (classes, classes): rows are true classes, columns predicted ones."""
-    classes = probabilities.shape[1]
-    flat = labels * classes + probabilities.argmax(axis=1)
-    return np.bincount(flat, minlength=classes**2).reshape(classes, classes).tolist()
+def confusion_matrix(plots: list, classes: int) -> list[list[int]]:
+    """TFMA's `EvalResult.plots` as counts (classes, classes): rows are true classes, columns
+    predicted ones."""
+    overall = next(outputs for key, outputs in plots if not key)
+    (matrix,) = overall[""][""]["multiClassConfusionMatrixAtThresholds"]["matrices"]
+    counts = np.zeros((classes, classes), np.int64)
+    for entry in matrix["entries"]:
+        # Protocol buffers leave out what is zero: class 0, and cells without examples.
+        row, column = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
+        if column >= 0:  # -1 stands for no class above the threshold
+            counts[row, column] = entry.get("numWeightedExamples", 0)
+    return counts.tolist()
 
 
 def _number(value: dict) -> float:

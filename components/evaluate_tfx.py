@@ -68,6 +68,7 @@ def Evaluate(
                 output_path=evaluation.uri,
             )
         )
-    summary = summarise(tfma.load_eval_result(evaluation.uri).slicing_metrics, names)
-    summary["confusion_matrix"] = confusion_matrix(probabilities, labels)
+    result = tfma.load_eval_result(evaluation.uri)
+    summary = summarise(result.slicing_metrics, names)
+    summary["confusion_matrix"] = confusion_matrix(result.plots, len(names))
     Path(evaluation.uri, "metrics.json").write_text(json.dumps(summary, indent=1))

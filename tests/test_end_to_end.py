@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -49,6 +50,9 @@ def test_the_line_trains_verifies_and_releases_both_frameworks(first, root):
     assert {step["why"] for step in verdict["steps"]} == {"first run"}
     for model in verdict["models"].values():
         assert model["blessed"] and model["accuracy"] > 0.8
+        matrix = np.array(model["metrics"]["confusion_matrix"])
+        assert matrix.sum() == sum(verdict["data"]["splits"]["test"].values())
+        assert np.trace(matrix) / matrix.sum() == pytest.approx(model["accuracy"])
         assert model["parameters"] == 85_450 and model["images_per_second"] > 0
     artifacts = {(row["model"], row["artifact"]) for row in verdict["artifacts"] if row["passed"]}
     assert artifacts == {
@@ -133,8 +137,11 @@ def _serve(root: Path, images: list[Path]) -> list[str]:
     release = Store(root / "serving").select()
     spec = ImageSpec.from_dict(release.contract()["image_spec"])
     batch = np.stack([decode(path.read_bytes(), spec) for path in images])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "serving", "--root", str(root), "--port", "0"],
+        [sys.executable, "-m", "serving", "--root", str(root), "--port", str(port)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -29,6 +29,12 @@ def test_a_metric_tfma_could_not_compute_is_nan():
 
 
 def test_rows_of_the_confusion_matrix_are_true_classes():
-    probabilities = np.eye(3, dtype=np.float32)[[0, 1, 1, 2]]
-    matrix = confusion_matrix(probabilities, np.array([0, 0, 1, 2]))
-    assert matrix == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+    entries = [
+        {"numWeightedExamples": 1.0},
+        {"predictedClassId": 1, "numWeightedExamples": 2.0},
+        {"actualClassId": 2, "predictedClassId": 2, "numWeightedExamples": 3.0},
+        {"actualClassId": 2, "predictedClassId": 1},
+    ]
+    matrices = {"matrices": [{"entries": entries}]}
+    plots = [((), {"": {"": {"multiClassConfusionMatrixAtThresholds": matrices}}})]
+    assert confusion_matrix(plots, 3) == [[1, 2, 0], [0, 0, 0], [0, 0, 3]]
