@@ -29,6 +29,9 @@ def run_module(module: str, arguments: dict, directory: str | Path) -> None:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        # OpenMP's threads otherwise spin while they wait: on a machine that is busy with anything
+        # else, PyTorch's small batches then take ten times as long.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
     if "keras" in module:
         environment |= _tensorflow_cuda()

@@ -43,7 +43,11 @@ def digits() -> RunConfig:
 
     python -m pipeline run digits
     """
-    gentle = (policy.Translate(fraction=0.1), policy.Rotate(fraction=0.02))
+    gentle = (
+        policy.Translate(fraction=0.08),
+        policy.Rotate(fraction=0.03),
+        policy.Zoom(fraction=0.1),
+    )
     return RunConfig(
         name="digits",
         data=DataConfig(source="digits"),
@@ -67,7 +71,7 @@ def mnist() -> RunConfig:
         image=ImageConfig(height=28, width=28, channels=1),
         model=ModelConfig(architecture="mnist"),
         augment=AugmentConfig(keras=gentle, torch=gentle),
-        train=TrainConfig(epochs=10, batch_size=128),
+        train=TrainConfig(epochs=10, batch_size=128, learning_rate=2e-3),
         gates=GatesConfig(min_accuracy=0.98),
     )
 
