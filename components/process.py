@@ -61,11 +61,11 @@ def _tensorflow_cuda() -> dict[str, str]:
     return {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
 
 
-def leave_error(arguments_path: str | Path, sentence: str) -> None:
-    """Called by a step's `main` before it exits: what `run_module` is to say.
+def leave_error(arguments_path: str | Path, name: str, sentence: str) -> None:
+    """Called by the step `name` before it exits: what `run_module` is to say.
 
     Run by hand, without a run around it, the step says it itself.
     """
     Path(arguments_path).with_suffix(".error").write_text(sentence)
     if not inherited():
-        console().print(sentence, style="red", markup=False)
+        console().print(f"{name}: {sentence}", markup=False, highlight=False)

@@ -24,12 +24,14 @@ SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "tes
 class DataRefused(ValueError):
     """The data cannot be trained on; the run ends with exit code 4.
 
-    `gates` holds the checks that were made, as dictionaries with the keys of `gates.GateResult`.
+    `gates` holds the checks that were made, as dictionaries with the keys of `gates.GateResult`;
+    `data` the accounting, where it got that far.
     """
 
-    def __init__(self, sentence: str, gates: tuple[dict, ...] = ()):
+    def __init__(self, sentence: str, gates: tuple[dict, ...] = (), data: dict | None = None):
         super().__init__(sentence)
         self.gates = gates
+        self.data = data or {}
 
 
 @dataclasses.dataclass(frozen=True)

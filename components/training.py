@@ -94,10 +94,11 @@ def _read(kind: type[Arguments], path: Path) -> Arguments:
 
 
 def _complain(module: str, message: str, argv: list[str]) -> None:
-    sentence = " ".join(message.split())
-    console().print(f"{module.rpartition('.')[2]}: {sentence}", markup=False, highlight=False)
+    name, sentence = module.rpartition(".")[2], " ".join(message.split())
     if len(argv) == 1 and Path(argv[0]).is_file():
-        leave_error(argv[0], sentence)
+        leave_error(argv[0], name, sentence)
+    else:
+        console().print(f"{name}: {sentence}", markup=False, highlight=False)
 
 
 def read_policy(plan: Path, framework: str) -> Policy:

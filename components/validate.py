@@ -14,23 +14,22 @@ def require_trainable(accounting: dict) -> None:
     read, good = accounting["read"], accounting["good"]
     if not good:
         reasons = sorted({q["reason"] for q in accounting["quarantine"]})
-        raise DataRefused(
+        sentence = (
             f"None of the {read} files is an image that can be decoded ({', '.join(reasons)}): "
             "expected JPEG, PNG, GIF, BMP or WEBP."
         )
+        raise DataRefused(sentence, data=accounting)
     present = {name for split in accounting["splits"].values() for name, n in split.items() if n}
     if len(present) < 2:
-        raise DataRefused(
-            f"Only one class ({present.pop()!r}) has images: a classifier needs at least two."
-        )
+        sentence = f"Only one class ({present.pop()!r}) has images: a classifier needs at least two."
+        raise DataRefused(sentence, data=accounting)
     for split in SPLITS:
         if not sum(accounting["splits"][split].values()):
-            raise DataRefused(
-                f"Split {split!r} is empty: {good} images are too few to split "
-                f"(train, val, test); add images or raise data.{split}_fraction."
-                if split != "train"
-                else f"Split 'train' is empty: {good} images are all in val and test."
+            sentence = (
+                f"Split {split!r} is empty: {good} images are too few for train, val and test; "
+                "add images or change data.val_fraction and data.test_fraction."
             )
+            raise DataRefused(sentence, data=accounting)
 
 
 def check_accounting(accounting: dict, config: DataConfig) -> list[GateResult]:

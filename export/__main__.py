@@ -251,7 +251,7 @@ def main(arguments: list[str]) -> int:
             records = Export(args, pool, say).run()
     except ExportError as error:
         traceback.print_exc()
-        leave_error(arguments[0], str(error))
+        leave_error(arguments[0], "export", str(error))
         return 1
     atomic.write(args.output / "parity.json", json.dumps(records, indent=1) + "\n")
     return 0

@@ -6,49 +6,45 @@ import logging
 from components.gates import GateRefused, parity_gates
 from components.sources import DataRefused
 from pipeline.config import ConfigError, ExportConfig
+from pipeline.steps import Outputs, Step
 from pipeline.verdict import EXIT_DATA, EXIT_GATE, EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Verdict
 
 FRAMEWORKS = ("keras", "torch")
 
 
 def collect(
-    verdict: Verdict, limits: ExportConfig, steps: list, error: BaseException | None
+    verdict: Verdict, limits: ExportConfig, steps: list[Step], error: BaseException | None
 ) -> None:
-    """Fills `verdict` from the `runner.Step`s and the error that ended the run, if any."""
-    from pipeline.runner import read_json
-
-    def read(step: str, output: str, file: str, default):
-        found = read_json(steps, step, output, file)
-        return default if found is None else found
-
+    """Fills `verdict` from the steps and the error that ended the run, if any."""
+    outputs = Outputs(steps)
     verdict.steps = [
         {key: value for key, value in dataclasses.asdict(step).items() if key != "outputs"}
         for step in steps
     ]
-    verdict.data = read("ingest", "report", "accounting.json", {})
+    verdict.data = outputs.read("ingest", "report", "accounting.json", {})
     verdict.gates = [
-        *read("data_gate", "verdict", "verdict.json", []),
-        *read("gates", "verdict", "verdict.json", []),
+        *outputs.read("data_gate", "verdict", "verdict.json", []),
+        *outputs.read("gates", "verdict", "verdict.json", []),
     ]
     for framework in FRAMEWORKS:
-        verdict.models |= _model(framework, read, verdict.gates)
-    parity = read("export", "exports", "parity.json", [])
+        verdict.models |= _model(framework, outputs, verdict.gates)
+    parity = outputs.read("export", "exports", "parity.json", [])
     checks = parity_gates(parity, limits.max_difference, limits.min_agreement)
     verdict.gates += [dataclasses.asdict(check) for check in checks]
     verdict.artifacts = _artifacts(parity, verdict.models)
-    release = read("push", "pushed", "release.json", None)
+    release = outputs.read("push", "pushed", "release.json", None)
     if error is None and release:
         _released(verdict, release)
     else:
         _stopped(verdict, steps, error)
 
 
-def _model(framework: str, read, gates: list[dict]) -> dict:
+def _model(framework: str, outputs: Outputs, gates: list[dict]) -> dict:
     """`{framework: {...}}` once it is trained; accuracies are on the test split."""
-    result = read(f"train_{framework}", "model_run", "result.json", None)
+    result = outputs.read(f"train_{framework}", "model_run", "result.json", None)
     if result is None:
         return {}
-    metrics = read(f"evaluate_{framework}", "evaluation", "metrics.json", {})
+    metrics = outputs.read(f"evaluate_{framework}", "evaluation", "metrics.json", {})
     own = [gate for gate in gates if gate["model"] == framework]
     return {
         framework: {
@@ -57,7 +53,7 @@ def _model(framework: str, read, gates: list[dict]) -> dict:
             "blessed": bool(own) and all(gate["passed"] for gate in own),
             **{k: v for k, v in result.items() if k != "framework"},
             "metrics": metrics,
-            "history": read(f"train_{framework}", "model_run", "history.json", []),
+            "history": outputs.read(f"train_{framework}", "model_run", "history.json", []),
         }
     }
 
@@ -107,11 +103,12 @@ def _released(verdict: Verdict, release: dict) -> None:
         )
 
 
-def _stopped(verdict: Verdict, steps: list, error: BaseException | None) -> None:
+def _stopped(verdict: Verdict, steps: list[Step], error: BaseException | None) -> None:
     verdict.sentence = str(error) if error else "The line ended without a release or a refusal."
     if isinstance(error, (DataRefused, GateRefused)):
         verdict.status = "refused"
         verdict.exit_code = EXIT_GATE if isinstance(error, GateRefused) else EXIT_DATA
+        verdict.data = verdict.data or getattr(error, "data", {})
         known = {(g["name"], g["model"], g["artifact"]) for g in verdict.gates}
         verdict.gates += [
             gate

@@ -19,6 +19,7 @@ from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.code import PACKAGES, ROOT
 from pipeline.config import ConfigError, RunConfig, override, parse_overrides, root_path
+from pipeline.steps import Outputs
 from pipeline.terminal import Terminal
 from pipeline.verdict import (
     EXIT_DATA,
@@ -59,7 +60,8 @@ def run(preset: str, arguments: list[str]) -> int:
             else:
                 try:
                     _run_line(config, images, verdict, root, terminal)
-                except Exception as error:  # noqa: BLE001 - a run never ends without a verdict
+                except (Exception, KeyboardInterrupt) as error:
+                    # A run never ends without a verdict.
                     traceback.print_exc()
                     verdict.sentence = f"{type(error).__name__}: {error}"
             verdict.seconds = time.monotonic() - started
@@ -86,9 +88,8 @@ def _run_line(
     )
     steps, error = runner.execute(pipeline, terminal.step_started, terminal.step_finished)
     collect(verdict, config.export, steps, error)
-    for step in steps:
-        if step.name == "augment" and "plan" in step.outputs:
-            _keep_preview(Path(step.outputs["plan"]), root / "runs" / verdict.run_id)
+    if plan := Outputs(steps).directory("augment", "plan"):
+        _keep_preview(plan, root / "runs" / verdict.run_id)
 
 
 def _close(verdict: Verdict, directory: Path, terminal: Terminal) -> int:

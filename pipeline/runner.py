@@ -5,11 +5,8 @@ carry a reference to anything living; BeamDagRunner runs them in this very proce
 """
 
 import contextlib
-import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from apache_beam.options.pipeline_options import StandardOptions
 from ml_metadata import MetadataStore
@@ -20,21 +17,8 @@ from tfx.orchestration.pipeline import Pipeline
 
 from components.gates import GateRefused
 from components.sources import DataRefused
+from pipeline.steps import Step
 from pipeline.why import why_it_ran
-
-
-@dataclasses.dataclass
-class Step:
-    """One step of a run as the verdict lists it; `outputs` are artifact directories by name.
-
-    A step that stopped the run has none.
-    """
-
-    name: str
-    seconds: float
-    cached: bool
-    why: str
-    outputs: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class _Watcher:
@@ -170,11 +154,3 @@ def _properties(execution: mlmd.Execution) -> dict[str, str]:
             "string_value", "int_value", "double_value", "bool_value",
         )
     }  # fmt: skip
-
-
-def read_json(steps: list[Step], step: str, output: str, file: str):
-    """The JSON file of a step's output artifact, or None where the step did not finish."""
-    for done in steps:
-        if done.name == step and output in done.outputs:
-            return json.loads(Path(done.outputs[output], file).read_text())
-    return None

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from components.console import CONSOLE_FD, console, flush_standard_streams
 from pipeline.config import RunConfig
+from pipeline.steps import Step
 from pipeline.verdict import EXIT_OK, Verdict
 
 _OWN_PROGRESS = ("train_keras", "train_torch", "export")
@@ -62,8 +63,8 @@ class Terminal:
             self._status = self._console.status(name)
             self._status.start()
 
-    def step_finished(self, step) -> None:
-        """Prints a `runner.Step` as one line."""
+    def step_finished(self, step: Step) -> None:
+        """Prints a step as one line."""
         self._stop_status()
         seconds = "cached" if step.cached else f"{step.seconds:.1f} s"
         line = Text.assemble((f"  {step.name:<16}", "bold"), f"{seconds:>8}   ", (step.why, "dim"))

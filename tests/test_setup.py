@@ -58,7 +58,8 @@ def test_a_full_disk_is_named_with_both_figures(clone):
 
 
 def test_nothing_is_done_when_nothing_changed():
-    done = subprocess.run(["make", "setup"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    command = ["make", "--no-print-directory", "setup"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout == ""
 
 
