@@ -12,7 +12,7 @@ def eval_config(classes: int) -> dict:
     Top-k uses k = 3, or one less than the number of classes where that is smaller.
     """
     k = max(1, min(3, classes - 1))
-    overall = [
+    metrics = [
         {"class_name": "ExampleCount"},
         {"class_name": "SparseCategoricalAccuracy", "config": '"name": "accuracy"'},
         {
@@ -22,16 +22,9 @@ def eval_config(classes: int) -> dict:
         {"class_name": "SparseCategoricalCrossentropy", "config": '"name": "loss"'},
         {"class_name": "MultiClassConfusionMatrixPlot"},
     ]
-    per_class = [
-        {"class_name": "Precision", "config": '"name": "precision"'},
-        {"class_name": "Recall", "config": '"name": "recall"'},
-    ]
     return {
         "model_specs": [{"label_key": "label", "prediction_key": "prediction"}],
-        "metrics_specs": [
-            {"metrics": overall},
-            {"metrics": per_class, "binarize": {"class_ids": {"values": list(range(classes))}}},
-        ],
+        "metrics_specs": [{"metrics": metrics}],
         "slicing_specs": [{}, {"feature_keys": ["class_name"]}],
     }
 
@@ -42,26 +35,32 @@ def load_predictions(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         return stored["probabilities"], stored["labels"]
 
 
-def summarise(slicing_metrics: list, labels: list[str]) -> dict:
-    """TFMA's `EvalResult.slicing_metrics` as `{"accuracy", "loss", ..., "per_class": {...}}`.
+def summarise(slicing_metrics: list, plots: list, labels: list[str]) -> dict:
+    """TFMA's `EvalResult` as `{"accuracy", "loss", ..., "confusion_matrix", "per_class"}`.
 
-    A metric TFMA could not compute becomes NaN, which no gate lets pass.
+    `per_class` holds each class's slice and its precision and recall. These follow from TFMA's
+    confusion matrix, where the most probable class counts as the answer; TFMA's own binarized
+    metrics would ask for a probability above one half, and take ten times as long. What cannot be
+    computed (precision of a class that is never predicted) is NaN, which no gate lets pass.
     """
-    by_slice = {tuple(key): outputs[""] for key, outputs in slicing_metrics}
-    overall = by_slice[()]
-    summary = {name: _number(value) for name, value in overall[""].items()}
+    by_slice = {tuple(key): outputs[""][""] for key, outputs in slicing_metrics}
+    matrix = confusion_matrix(plots, len(labels))
+    summary = {name: _number(value) for name, value in by_slice[()].items()}
     summary["per_class"] = {}
-    for class_id, name in enumerate(labels):
-        metrics = {k: _number(v) for k, v in overall.get(f"classId:{class_id}", {}).items()}
-        one_slice = by_slice.get((("class_name", name),), {}).get("", {})
-        metrics |= {k: _number(v) for k, v in one_slice.items()}
-        summary["per_class"][name] = metrics
+    for row, name in enumerate(labels):
+        metrics = by_slice.get((("class_name", name),), {})
+        summary["per_class"][name] = {
+            "precision": _ratio(matrix[row, row], matrix[:, row].sum()),
+            "recall": _ratio(matrix[row, row], matrix[row].sum()),
+            **{metric: _number(value) for metric, value in metrics.items()},
+        }
+    summary["confusion_matrix"] = matrix.tolist()
     return summary
 
 
-def confusion_matrix(plots: list, classes: int) -> list[list[int]]:
-    """TFMA's `EvalResult.plots` as counts (classes, classes): rows are true classes, columns
-    predicted ones."""
+def confusion_matrix(plots: list, classes: int) -> np.ndarray:
+    """TFMA's `EvalResult.plots` as counts, int64 (classes, classes): rows are true classes,
+    columns predicted ones."""
     overall = next(outputs for key, outputs in plots if not key)
     (matrix,) = overall[""][""]["multiClassConfusionMatrixAtThresholds"]["matrices"]
     counts = np.zeros((classes, classes), np.int64)
@@ -70,7 +69,11 @@ def confusion_matrix(plots: list, classes: int) -> list[list[int]]:
         row, column = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
         if column >= 0:  # -1 stands for no class above the threshold
             counts[row, column] = entry.get("numWeightedExamples", 0)
-    return counts.tolist()
+    return counts
+
+
+def _ratio(part: int, whole: int) -> float:
+    return float(part / whole) if whole else math.nan
 
 
 def _number(value: dict) -> float:

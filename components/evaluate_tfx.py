@@ -21,7 +21,7 @@ from tfx_bsl.arrow import table_util
 
 from components.arrays import ImageArrays as Arrays
 from components.artifacts_tfx import ImageArrays, Predictions
-from components.evaluate import confusion_matrix, eval_config, load_predictions, summarise
+from components.evaluate import eval_config, load_predictions, summarise
 from components.process import run_module
 
 
@@ -69,6 +69,5 @@ def Evaluate(
             )
         )
     result = tfma.load_eval_result(evaluation.uri)
-    summary = summarise(result.slicing_metrics, names)
-    summary["confusion_matrix"] = confusion_matrix(result.plots, len(names))
+    summary = summarise(result.slicing_metrics, result.plots, names)
     Path(evaluation.uri, "metrics.json").write_text(json.dumps(summary, indent=1))

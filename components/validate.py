@@ -21,7 +21,7 @@ def require_trainable(accounting: dict) -> None:
         raise DataRefused(sentence, data=accounting)
     present = {name for split in accounting["splits"].values() for name, n in split.items() if n}
     if len(present) < 2:
-        sentence = f"Only one class ({present.pop()!r}) has images: a classifier needs at least two."
+        sentence = f"Only class {present.pop()!r} has images: a classifier needs at least two."
         raise DataRefused(sentence, data=accounting)
     for split in SPLITS:
         if not sum(accounting["splits"][split].values()):

@@ -22,19 +22,38 @@ def test_top_k_stays_below_the_number_of_classes(classes, k):
     assert any(f"top_{k}_accuracy" in name for name in names)
 
 
-def test_a_metric_tfma_could_not_compute_is_nan():
-    overall = {"": {"accuracy": {"doubleValue": 0.5}, "loss": {}}, "classId:0": {}}
-    summary = summarise([((), {"": overall})], LABELS)
-    assert summary["accuracy"] == 0.5 and np.isnan(summary["loss"])
+def _plots(cells: dict[tuple[int, int], float]) -> list:
+    """A confusion matrix as TFMA gives it, in which zeros are left out."""
+    entries = [
+        {
+            key: value
+            for key, value in (
+                ("actualClassId", row),
+                ("predictedClassId", column),
+                ("numWeightedExamples", count),
+            )
+            if value
+        }
+        for (row, column), count in cells.items()
+    ]
+    matrices = {"matrices": [{"entries": entries}]}
+    return [((), {"": {"": {"multiClassConfusionMatrixAtThresholds": matrices}}})]
+
+
+CELLS = {(0, 0): 1.0, (0, 1): 2.0, (2, 2): 3.0, (2, 1): 0.0}
 
 
 def test_rows_of_the_confusion_matrix_are_true_classes():
-    entries = [
-        {"numWeightedExamples": 1.0},
-        {"predictedClassId": 1, "numWeightedExamples": 2.0},
-        {"actualClassId": 2, "predictedClassId": 2, "numWeightedExamples": 3.0},
-        {"actualClassId": 2, "predictedClassId": 1},
-    ]
-    matrices = {"matrices": [{"entries": entries}]}
-    plots = [((), {"": {"": {"multiClassConfusionMatrixAtThresholds": matrices}}})]
-    assert confusion_matrix(plots, 3) == [[1, 2, 0], [0, 0, 0], [0, 0, 3]]
+    assert confusion_matrix(_plots(CELLS), 3).tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 3]]
+
+
+def test_precision_and_recall_follow_from_the_matrix_and_what_is_undefined_is_nan():
+    overall = {"accuracy": {"doubleValue": 2 / 3}, "loss": {}}
+    slice_c = {"accuracy": {"doubleValue": 1.0}}
+    metrics = [((), {"": {"": overall}}), ((("class_name", "c"),), {"": {"": slice_c}})]
+    summary = summarise(metrics, _plots(CELLS), LABELS)
+    assert summary["accuracy"] == 2 / 3 and np.isnan(summary["loss"])
+    assert summary["per_class"]["a"] == {"precision": 1.0, "recall": pytest.approx(1 / 3)}
+    assert summary["per_class"]["c"] == {"precision": 1.0, "recall": 1.0, "accuracy": 1.0}
+    assert summary["per_class"]["b"]["precision"] == 0.0
+    assert np.isnan(summary["per_class"]["b"]["recall"])
