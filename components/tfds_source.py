@@ -17,7 +17,6 @@ from pathlib import Path
 from components.sources import CHUNK, SPLIT_NAMES, RawImage
 from pipeline.config import ConfigError
 
-
 _BATCH = 256
 
 
