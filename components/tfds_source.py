@@ -61,23 +61,8 @@ class TfdsSource:
                 f"TFDS has no set {self._name!r}: did you mean {close[0]!r}?"
             ) from error
         if not Path(builder.data_path).is_dir():
-            self._download(builder)
+            prepare(builder)
         return builder
-
-    def _download(self, builder) -> None:
-        absent = (
-            f"TFDS set {self._name!r} is not prepared under "
-            f"{str(Path(builder.data_path).parents[1])!r}"
-        )
-        if not _network():
-            raise ConfigError(
-                f"{absent} and there is no network to download it: "
-                "pass data.dir=PATH with a prepared copy."
-            )
-        try:
-            builder.download_and_prepare()
-        except (OSError, AssertionError) as error:
-            raise ConfigError(f"{absent} and the download failed: {error}") from error
 
     def fingerprint(self) -> str:
         """SHA-256 over the names and contents of the prepared files."""
@@ -111,6 +96,26 @@ class TfdsSource:
                 name = f"{self._name}/{split}/{row}"
                 yield RawImage(name, data, int(label), SPLIT_NAMES[split])
                 row += 1
+
+
+def prepare(builder) -> None:
+    """Downloads and prepares a `tfds.core.DatasetBuilder`; TFDS checks the files' checksums.
+
+    Raises ConfigError without a network and when the download fails.
+    """
+    absent = (
+        f"TFDS set {builder.name!r} is not prepared under "
+        f"{str(Path(builder.data_path).parents[1])!r}"
+    )
+    if not _network():
+        raise ConfigError(
+            f"{absent} and there is no network to download it: "
+            "pass data.dir=PATH with a prepared copy."
+        )
+    try:
+        builder.download_and_prepare()
+    except (OSError, AssertionError) as error:
+        raise ConfigError(f"{absent} and the download failed: {error}") from error
 
 
 def _network() -> bool:
