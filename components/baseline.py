@@ -4,20 +4,26 @@ import onnxruntime
 
 from components.arrays import ImageArrays
 from components.gates import Baseline
-from serving.store import Release
+from serving.store import Release, StoreError
 
 
 def measure(release: Release, arrays: ImageArrays) -> Baseline:
     """Accuracy of the release's ONNX file on `arrays`' test split (uint8 images, CPU).
 
-    A release with another image size or other classes cannot run on these images; it is then
-    judged by the accuracy in its manifest, and the baseline's `source` says so.
+    A release with another image size or other classes cannot run on these images, and one whose
+    files are damaged must not: they are judged by the accuracy in their manifest, and the
+    baseline's `source` says so. Raises StoreError when even that cannot be read.
     """
     contract = release.contract()
     same_shape = tuple(contract["input"]["shape"][1:]) == arrays.spec.shape
-    if not (same_shape and contract["labels"] == arrays.labels):
+    reason = None if same_shape and contract["labels"] == arrays.labels else "on its own data"
+    try:
+        release.verify()
+    except StoreError:
+        reason = "as its files are damaged"
+    if reason:
         accuracy = float(release.manifest()["metrics"]["accuracy"])
-        return Baseline(release.version, accuracy, "by its manifest, on its own data")
+        return Baseline(release.version, accuracy, f"by its manifest, {reason}")
     session = onnxruntime.InferenceSession(
         str(release.path / "model.onnx"), providers=["CPUExecutionProvider"]
     )

@@ -43,8 +43,10 @@ def Gates(
     """
     del code
     config = GatesConfig.model_validate_json(gates)
-    current = Store(store).current(name) if baseline_version else None
-    reference = baseline.measure(current, Arrays(arrays.uri)) if current else None
+    releases = {release.version: release for release in Store(store).releases(name)}
+    reference = None
+    if baseline_version:
+        reference = baseline.measure(releases[baseline_version], Arrays(arrays.uri))
     results = []
     for framework, evaluation, blessing in (
         ("keras", keras_evaluation, keras_blessing),

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from components.image_spec import upright
-from components.sources import RawImage
+from components.sources import SPLITS, DataRefused, RawImage
 from pipeline.config import DataConfig
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
@@ -174,3 +174,26 @@ class Accounting:
                 for q in sorted(self.quarantined, key=lambda q: q.name)
             ],
         }
+
+
+def require_trainable(accounting: dict) -> None:
+    """Raises DataRefused when nothing after ingest could even run: an empty split, one class."""
+    read, good = accounting["read"], accounting["good"]
+    if not good:
+        reasons = sorted({q["reason"] for q in accounting["quarantine"]})
+        sentence = (
+            f"None of the {read} files is an image that can be decoded ({', '.join(reasons)}): "
+            "expected JPEG, PNG, GIF, BMP or WEBP."
+        )
+        raise DataRefused(sentence, data=accounting)
+    present = {name for split in accounting["splits"].values() for name, n in split.items() if n}
+    if len(present) < 2:
+        sentence = f"Only class {present.pop()!r} has images: a classifier needs at least two."
+        raise DataRefused(sentence, data=accounting)
+    for split in SPLITS:
+        if not sum(accounting["splits"][split].values()):
+            sentence = (
+                f"Split {split!r} is empty: {good} images are too few for train, val and test; "
+                "add images or change data.val_fraction and data.test_fraction."
+            )
+            raise DataRefused(sentence, data=accounting)

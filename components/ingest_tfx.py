@@ -20,9 +20,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts_tfx import IngestReport
-from components.ingest import Accounting, Example, examine
+from components.ingest import Accounting, Example, examine, require_trainable
 from components.sources import SPLITS, open_source
-from components.validate import require_trainable
 from pipeline.config import DataConfig
 
 
@@ -56,11 +55,9 @@ def to_tf_example(example: Example, labels: tuple[str, ...]) -> tf.train.Example
 class IngestChunk(beam.DoFn):
     """(number, chunk) to its Accounting; writes `Split-<split>/` files, each by one rename."""
 
-    def __init__(self, config: DataConfig, directory: str, count: int):
-        self._config, self._directory, self._count = config, Path(directory), count
-
-    def setup(self):
-        self._source = open_source(self._config)
+    def __init__(self, config: DataConfig, source, directory: str, count: int):
+        self._config, self._source = config, source
+        self._directory, self._count = Path(directory), count
 
     def process(self, numbered):
         number, chunk = numbered
@@ -104,8 +101,9 @@ def ImageExampleGen(
     """Images of `data` (DataConfig as JSON) to Examples with splits train, val and test.
 
     `fingerprint` is that of the source's content: without it a changed folder would hit the cache.
+    Raises RuntimeError when the content is another by the time it has been read.
     """
-    del fingerprint, code
+    del code
     config = DataConfig.model_validate_json(data)
     source = open_source(config)
     chunks = source.chunks()
@@ -121,9 +119,11 @@ def ImageExampleGen(
             p
             | "Chunks" >> beam.Create(list(enumerate(chunks)))
             | "Spread" >> beam.Reshuffle()
-            | "Ingest" >> beam.ParDo(IngestChunk(config, examples.uri, len(chunks)))
+            | "Ingest" >> beam.ParDo(IngestChunk(config, source, examples.uri, len(chunks)))
             | "Account" >> beam.CombineGlobally(_merge)
             | "Report" >> beam.Map(write)
         )
+    if open_source(config).fingerprint() != fingerprint:
+        raise RuntimeError(f"{config.source} changed while it was read: run again.")
     require_trainable(json.loads(Path(accounting_path).read_text()))
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

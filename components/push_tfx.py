@@ -10,7 +10,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from components.artifacts_tfx import Exports, GateVerdict, ImageArrays, IngestReport, Predictions
-from components.gates import GateRefused, choose_champion, parity_gates
+from components.gates import GateRefused, GateResult, choose_champion, parity_gates
 from export.bundle import bundle
 from pipeline.config import ExportConfig
 from serving.store import Release, Store, StoreError
@@ -27,6 +27,22 @@ def _is(release: Release, lineage: str) -> bool:
     except StoreError:
         return False
     return release.contract()["lineage"] == lineage
+
+
+def _refuse_rolled_back(releases: Store, name: str, lineage: str) -> None:
+    """Raises GateRefused when this very model is a release newer than the current one: somebody
+    rolled back from it, and a schedule must not bring it back."""
+    current = releases.current(name)
+    for release in releases.releases(name):
+        if current and release.version > current.version and _is(release, lineage):
+            gate = GateResult(
+                name="rolled_back",
+                expected=f"a model other than release {release.version}, which was rolled back "
+                f"from (python -m serving.store rollback {name} {release.version} restores it)",
+                received=f"the same model ({lineage})",
+                passed=False,
+            )
+            raise GateRefused([gate])
 
 
 @component
@@ -71,6 +87,7 @@ def Push(
     if unchanged:
         release = current
     else:
+        _refuse_rolled_back(releases, name, contract["lineage"])
         predictions = {"keras": keras_predictions, "torch": torch_predictions}[champion]
         gates = _read(verdict.uri, "verdict.json") + [dataclasses.asdict(gate) for gate in parity]
         with tempfile.TemporaryDirectory(dir=pushed.uri) as staging:

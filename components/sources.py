@@ -84,15 +84,13 @@ class FolderSource:
 
     def __init__(self, path: str):
         self.path = Path(path).expanduser()
-        if not self.path.is_dir():
+        if not _is_folder(self.path):
             raise ConfigError(
                 f"Folder {str(self.path)!r} does not exist (or is not a folder): "
                 "give folder:PATH with one subfolder per class."
             )
-        top = self._folders(self.path)
-        own = {SPLIT_NAMES[name]: self.path / name for name in top if name in SPLIT_NAMES}
-        self.splits = frozenset(own) if "train" in own else frozenset()
-        self._roots = own if self.splits else {None: self.path}
+        self._roots = self._split_roots()
+        self.splits = frozenset(split for split in self._roots if split)
         names = {name for root in self._roots.values() for name in self._folders(root)}
         self.labels = tuple(sorted(names))
         self._files = list(self._listing())
@@ -107,26 +105,55 @@ class FolderSource:
                 "at least two subfolders, one per class."
             )
 
+    def __getstate__(self) -> dict:
+        """What a worker needs to read a chunk: not the listing, which is in the chunks."""
+        return self.__dict__ | {"_files": []}
+
+    def _split_roots(self) -> dict[str | None, Path]:
+        """`{None: path}`, or the folders of the splits where all subfolders are named like that.
+
+        Raises DataRefused where the two are mixed: which images are meant could only be guessed.
+        """
+        top = self._folders(self.path)
+        own = {name: SPLIT_NAMES[name.lower()] for name in top if name.lower() in SPLIT_NAMES}
+        if not any(self._folders(self.path / name) for name in own):
+            return {None: self.path}
+        if len(own) < len(top) or len(set(own.values())) < len(own) or "train" not in own.values():
+            raise DataRefused(
+                f"{str(self.path)!r} has the subfolders {', '.join(top)}: expected either one per "
+                "class, or train and optionally val and test (once each) with the classes inside."
+            )
+        return {split: self.path / name for name, split in own.items()}
+
     @staticmethod
     def _folders(path: Path) -> list[str]:
         with os.scandir(path) as entries:
-            return sorted(
+            names = sorted(
                 e.name
                 for e in entries
                 if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")
             )
+        for name in names:
+            if not name.isprintable():
+                raise DataRefused(
+                    f"Folder name {name!r} in {str(path)!r} is not printable text (UTF-8): it "
+                    "would become a class name; rename it."
+                )
+        return names
 
     def _listing(self) -> Iterator[tuple[str | None, int, Path]]:
         for split, root in self._roots.items():
             for label, name in enumerate(self.labels):
-                for directory, folders, files in os.walk(root / name):
+                if not (root / name).is_dir():
+                    continue  # a class that this split has no folder for
+                for directory, folders, files in os.walk(root / name, onerror=_raise):
                     folders[:] = sorted(f for f in folders if not f.startswith("."))
                     for file in sorted(f for f in files if not f.startswith(".")):
                         yield split, label, Path(directory) / file
 
     def fingerprint(self) -> str:
-        """SHA-256 over the names and contents of every file."""
-        digest = hashlib.sha256()
+        """SHA-256 over the classes, the splits, and the names and contents of every file."""
+        digest = hashlib.sha256(repr((self.labels, sorted(self.splits))).encode())
         for _, _, path in self._files:
             digest.update(os.fsencode(path.relative_to(self.path)) + b"\0")
             if stat.S_ISREG(os.lstat(path).st_mode):
@@ -159,6 +186,21 @@ class FolderSource:
             name = os.fsencode(os.path.relpath(path, self.path)).decode("utf-8", "replace")
             data, size, problem = _read_regular_file(path, max_bytes)
             yield RawImage(name, data, label, split, problem, size)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        os.fsencode(path).decode()
+        return path.is_dir()
+    except (OSError, UnicodeError):  # a name too long, or not UTF-8
+        return False
+
+
+def _raise(error: OSError) -> None:
+    raise ConfigError(
+        f"Folder {error.filename!r} cannot be listed ({error.strerror}): make it readable, as "
+        "images must not be left out unnoticed."
+    ) from error
 
 
 def _read_regular_file(path: str, max_bytes: int) -> tuple[bytes | None, int, str | None]:

@@ -16,7 +16,7 @@ from components.artifacts_tfx import DataVerdict, IngestReport
 from components.gates import GateResult
 from components.sources import SPLITS, DataRefused
 from components.validate import check_accounting
-from pipeline.config import DataConfig
+from pipeline.config import DataGateConfig
 
 
 def check_anomalies(anomalies: standard_artifacts.ExampleAnomalies) -> list[GateResult]:
@@ -41,16 +41,16 @@ def DataGate(
     report: InputArtifact[IngestReport],
     anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
     verdict: OutputArtifact[DataVerdict],
-    data: Parameter[str],
+    data_gate: Parameter[str],
     code: Parameter[str],
 ) -> None:
-    """`data` is a DataConfig as JSON."""
+    """`data_gate` is a DataGateConfig as JSON."""
     del code
     accounting = json.loads(Path(report.uri, "accounting.json").read_text())
-    results = check_accounting(accounting, DataConfig.model_validate_json(data))
+    results = check_accounting(accounting, DataGateConfig.model_validate_json(data_gate))
     results += check_anomalies(anomalies)
     gates = tuple(dataclasses.asdict(result) for result in results)
     failed = [result.sentence() for result in results if not result.passed]
     if failed:
-        raise DataRefused("; ".join(failed) + ".", gates)
+        raise DataRefused("; ".join(failed) + ".", gates, accounting)
     Path(verdict.uri, "verdict.json").write_text(json.dumps(gates, indent=1))

@@ -51,11 +51,10 @@ def show(
     """Print every key of a preset with its value, in the form that `run` takes."""
     import json
 
-    from pipeline.config import leaves, override, parse_overrides
-    from pipeline.presets import load
+    from pipeline.config import leaves, parse_overrides
+    from pipeline.presets import configure
 
-    pairs = parse_overrides(overrides or [])
-    for key, value in leaves(override(load(preset, pairs), pairs)).items():
+    for key, value in leaves(configure(preset, parse_overrides(overrides or []))).items():
         if isinstance(value, tuple):
             value = json.dumps([v.model_dump() if hasattr(v, "model_dump") else v for v in value])
         typer.echo(f"{key}={'null' if value is None else value}")

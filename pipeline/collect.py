@@ -1,15 +1,14 @@
-"""From what the steps left to the verdict: status, sentence and numbers. Standard library only."""
+"""From what the steps left to the verdict: status, sentence and numbers."""
 
 import dataclasses
 import logging
 
 from components.gates import GateRefused, parity_gates
+from components.network import FRAMEWORKS
 from components.sources import DataRefused
 from pipeline.config import ConfigError, ExportConfig
 from pipeline.steps import Outputs, Step
 from pipeline.verdict import EXIT_DATA, EXIT_GATE, EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Verdict
-
-FRAMEWORKS = ("keras", "torch")
 
 
 def collect(
@@ -103,23 +102,26 @@ def _released(verdict: Verdict, release: dict) -> None:
         )
 
 
+def collect_refusal(verdict: Verdict, error: DataRefused | GateRefused) -> None:
+    """Fills `verdict` from a refusal: its sentence, its gates and, of data, the accounting."""
+    verdict.status, verdict.sentence = "refused", str(error)
+    verdict.exit_code = EXIT_GATE if isinstance(error, GateRefused) else EXIT_DATA
+    verdict.data = verdict.data or getattr(error, "data", {})
+    known = {(gate["name"], gate["model"], gate["artifact"]) for gate in verdict.gates}
+    verdict.gates += [
+        gate for gate in error.gates if (gate["name"], gate["model"], gate["artifact"]) not in known
+    ]
+
+
 def _stopped(verdict: Verdict, steps: list[Step], error: BaseException | None) -> None:
-    verdict.sentence = str(error) if error else "The line ended without a release or a refusal."
     if isinstance(error, (DataRefused, GateRefused)):
-        verdict.status = "refused"
-        verdict.exit_code = EXIT_GATE if isinstance(error, GateRefused) else EXIT_DATA
-        verdict.data = verdict.data or getattr(error, "data", {})
-        known = {(g["name"], g["model"], g["artifact"]) for g in verdict.gates}
-        verdict.gates += [
-            gate
-            for gate in error.gates
-            if (gate["name"], gate["model"], gate["artifact"]) not in known
-        ]
-        return
+        return collect_refusal(verdict, error)
+    logging.error("The run failed", exc_info=error)
     verdict.status = "failed"
     verdict.exit_code = EXIT_USAGE if isinstance(error, ConfigError) else EXIT_INTERNAL
     # TFX and Beam put a stack into the message; its last line is what happened.
-    reason = verdict.sentence.strip().splitlines()[-1].strip()
+    lines = str(error or "it ended without a release or a refusal").strip().splitlines()
+    reason = lines[-1].strip() if lines else type(error).__name__
     where = f"Step {steps[-1].name} failed: " if steps else ""
     verdict.sentence = f"{where}{reason}"
-    logging.error("The run failed", exc_info=error)
+    return None

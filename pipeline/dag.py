@@ -13,6 +13,7 @@ from components.export_tfx import Export
 from components.gates_tfx import Gates
 from components.image_spec import ImageSpec
 from components.ingest_tfx import ImageExampleGen
+from components.network import FRAMEWORKS
 from components.pack_tfx import Pack
 from components.push_tfx import Push
 from components.train_tfx import Train
@@ -20,8 +21,7 @@ from components.validate_tfx import DataGate
 from pipeline.code import fingerprint
 from pipeline.config import RunConfig, json_slice, root_path
 
-FRAMEWORKS = ("keras", "torch")
-LOCAL_BEAM = ("--runner=FnApiRunner",)
+LOCAL_BEAM = "--runner=FnApiRunner"
 """Beam's default local runner first tries to download a server; this one is part of the package."""
 
 # Without a packaging option TFX builds a source package of itself for every Beam step; local
@@ -37,9 +37,7 @@ def beam_args(config: RunConfig) -> list[str]:
     """The user's `beam.args`, or Beam's in-process runner where they name none."""
     args = list(config.beam.args)
     if not any(arg.startswith("--runner") for arg in args):
-        args += LOCAL_BEAM
-    if not any("container_image" in arg or "setup_file" in arg for arg in args):
-        args.append(_NO_PACKAGING)
+        args += [LOCAL_BEAM, _NO_PACKAGING]
     return args
 
 
@@ -70,7 +68,7 @@ def build(config: RunConfig, *, source: str, run_id: str, baseline_version: int)
     data_gate = DataGate(
         report=ingest.outputs["report"],
         anomalies=validator.outputs["anomalies"],
-        data=json_slice(config.data),
+        data_gate=json_slice(config.data_gate),
         code=fingerprint("components.validate_tfx"),
     ).with_id("data_gate")
     transform = Transform(

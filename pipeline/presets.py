@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from components import policy
+from components.architectures import ARCHITECTURES, layer_shapes
 from pipeline.config import (
     AugmentConfig,
     ConfigError,
@@ -20,6 +21,7 @@ from pipeline.config import (
     ModelConfig,
     RunConfig,
     TrainConfig,
+    override,
 )
 
 _TUTORIAL_POLICIES = AugmentConfig(
@@ -99,12 +101,29 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
 }
 
 
-def load(name: str, overrides: dict[str, str]) -> RunConfig:
-    """The configuration that `name` (a preset, folder:PATH or tfds:NAME) stands for, before
-    overrides; those that say where data lies are needed to look at it.
+def configure(name: str, overrides: dict[str, str]) -> RunConfig:
+    """The configuration that `name` (a preset, folder:PATH or tfds:NAME) and the overrides make.
 
-    Raises ConfigError for an unknown name, DataRefused for a folder without usable images.
+    Raises ConfigError for an unknown name, key or value, or a network that does not fit the
+    images; DataRefused for a folder without usable images.
     """
+    config = override(_load(name, overrides), overrides)
+    if config.model.architecture not in ARCHITECTURES:
+        raise ConfigError(
+            f"Bad value for model.architecture: {config.model.architecture!r}: expected one of "
+            f"{', '.join(sorted(ARCHITECTURES))}."
+        )
+    image = config.image
+    try:
+        architecture = ARCHITECTURES[config.model.architecture](2)
+        layer_shapes(architecture, (image.height, image.width, image.channels))
+    except ValueError as error:
+        raise ConfigError(f"Bad value for image or model.architecture: {error}") from error
+    return config
+
+
+def _load(name: str, overrides: dict[str, str]) -> RunConfig:
+    """Before overrides; those that say where data lies are needed to look at it."""
     if name in PRESETS:
         return PRESETS[name]()
     kind, _, rest = name.partition(":")
@@ -152,7 +171,9 @@ def from_tfds(name: str, data_dir: str | None) -> RunConfig:
         name=_slug(name),
         data=DataConfig(source=f"tfds:{name}", dir=data_dir),
         image=ImageConfig(
-            height=min(height or 64, 96), width=min(width or 64, 96), channels=channels or 3
+            height=min(height or 64, 96),
+            width=min(width or 64, 96),
+            channels=1 if channels == 1 else 3,
         ),
         images=source.images,
         largest_share=1 / len(source.labels),
@@ -194,4 +215,4 @@ def _header(path: Path) -> tuple[int, int, int] | None:
 
 def _slug(name: str) -> str:
     """A release name from a folder's or set's name."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "images"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-_.")[:100] or "images"

@@ -18,18 +18,19 @@ from pathlib import Path
 from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.code import PACKAGES, ROOT
-from pipeline.config import ConfigError, RunConfig, override, parse_overrides, root_path
+from pipeline.collect import collect, collect_refusal
+from pipeline.config import ConfigError, RunConfig, parse_overrides, root_path
 from pipeline.steps import Outputs
 from pipeline.terminal import Terminal
 from pipeline.verdict import (
-    EXIT_DATA,
+    EXIT_INTERNAL,
     EXIT_OK,
     Locked,
     Verdict,
     last_verdict,
     point_latest,
 )
-from serving.store import Store, StoreError
+from serving.store import Release, Store, StoreError
 
 
 def run(preset: str, arguments: list[str]) -> int:
@@ -38,58 +39,102 @@ def run(preset: str, arguments: list[str]) -> int:
     Raises ConfigError (exit code 2) before anything is written, and Locked (75).
     """
     overrides = parse_overrides(arguments)
+    refusal = None
     try:
-        config = override(presets.load(preset, overrides), overrides)
+        config = presets.configure(preset, overrides)
         source = open_source(config.data)
+        root = root_path(config)
     except DataRefused as error:
         # The folder could not even be looked at: there is no configuration to open a run with.
-        return _refuse_early(preset, overrides, error)
-    root = _writable(root_path(config))
-    with _lock(root):
+        refusal, root = error, Path(overrides.get("root") or "out").expanduser().resolve()
+    if refusal is None:
+        _check_outside(root, config.data.source)
+    with _lock(_writable(root)):
         started = time.monotonic()
-        verdict = Verdict(run_id=_run_id(), preset=preset, name=config.name)
-        images = source.fingerprint()
-        verdict.fingerprint = _fingerprint(config, images)
-        previous = last_verdict(root / "runs", config.name)
-        directory = _open_run(root, verdict.run_id)
+        verdict = Verdict(run_id=_run_id(), preset=preset, name=preset)
+        directory = root / "runs" / verdict.run_id
+        directory.mkdir(parents=True)
         with Terminal(directory / "log.txt") as terminal:
-            terminal.heading(config, verdict.run_id)
-            if previous and _still_holds(previous, verdict.fingerprint, root):
-                _repeat(previous, verdict)
-                _keep_preview(directory.parent / previous.run_id, directory)
-            else:
-                try:
-                    _run_line(config, images, verdict, root, terminal)
-                except (Exception, KeyboardInterrupt) as error:
-                    # A run never ends without a verdict.
-                    traceback.print_exc()
-                    verdict.sentence = f"{type(error).__name__}: {error}"
+            try:
+                if refusal is not None:
+                    raise refusal
+                _decide(config, source, verdict, root, terminal)
+            except DataRefused as error:
+                collect_refusal(verdict, error)
+            except (Exception, KeyboardInterrupt) as error:
+                # A run never ends without a verdict.
+                traceback.print_exc()
+                verdict.status, verdict.exit_code = "failed", EXIT_INTERNAL
+                verdict.sentence = " ".join(f"{type(error).__name__}: {error}".split())
             verdict.seconds = time.monotonic() - started
             return _close(verdict, directory, terminal)
 
 
+def _decide(config: RunConfig, source, verdict: Verdict, root: Path, terminal: Terminal) -> None:
+    """Repeats the last verdict where nothing changed, otherwise runs the line."""
+    verdict.name = config.name
+    terminal.heading(config, verdict.run_id)
+    current = Store(root / "serving").current(config.name)
+    baseline = current.version if current else 0
+    images = source.fingerprint()
+    verdict.fingerprint = _fingerprint(config, images)
+    previous = last_verdict(root / "runs", config.name)
+    if previous and _still_holds(previous, verdict.fingerprint, current):
+        _repeat(previous, verdict, current)
+        _keep_preview(root / "runs" / previous.run_id, root / "runs" / verdict.run_id)
+    else:
+        _check_classes(config, source, current)
+        _run_line(config, images, baseline, verdict, root, terminal)
+        current = Store(root / "serving").current(config.name)
+    verdict.current = current.version if current else None
+
+
 def _run_line(
-    config: RunConfig, images: str, verdict: Verdict, root: Path, terminal: Terminal
+    config: RunConfig,
+    images: str,
+    baseline: int,
+    verdict: Verdict,
+    root: Path,
+    terminal: Terminal,
 ) -> None:
     """Builds and runs the DAG, and fills `verdict` from what its steps left.
 
-    `images` is the source's fingerprint.
+    `images` is the source's fingerprint, `baseline` the current release's version or 0.
     """
     terminal.say("starting TFX")
     from pipeline import dag, runner
-    from pipeline.collect import collect
 
-    current = Store(root / "serving").current(config.name)
-    pipeline = dag.build(
-        config,
-        source=images,
-        run_id=verdict.run_id,
-        baseline_version=current.version if current else 0,
-    )
+    pipeline = dag.build(config, source=images, run_id=verdict.run_id, baseline_version=baseline)
     steps, error = runner.execute(pipeline, terminal.step_started, terminal.step_finished)
     collect(verdict, config.export, steps, error)
     if plan := Outputs(steps).directory("augment", "plan"):
         _keep_preview(plan, root / "runs" / verdict.run_id)
+
+
+def _check_outside(root: Path, source: str) -> None:
+    """Raises ConfigError when the output would lie among the images it is made from."""
+    kind, _, path = source.partition(":")
+    if kind == "folder" and root.is_relative_to(Path(path).expanduser().resolve()):
+        raise ConfigError(
+            f"Output root {str(root)!r} lies inside the image folder {path!r}, where it would "
+            "become a class of its own: pass root=PATH outside of it."
+        )
+
+
+def _check_classes(config: RunConfig, source, current: Release | None) -> None:
+    """Raises DataRefused when the classes are not those of the current release, in their order:
+    whoever calls the released model would read its answers wrongly."""
+    if current is None or config.data_gate.accept_classes:
+        return
+    released = current.contract()["labels"]
+    if list(source.labels) != released:
+        added = sorted(set(source.labels) - set(released))
+        missing = sorted(set(released) - set(source.labels))
+        raise DataRefused(
+            f"The classes are not those of release {current.version} of {config.name} (new: "
+            f"{', '.join(added) or 'none'}; missing: {', '.join(missing) or 'none'}): pass "
+            "data_gate.accept_classes=true to release them, or name=OTHER for another model."
+        )
 
 
 def _close(verdict: Verdict, directory: Path, terminal: Terminal) -> int:
@@ -107,30 +152,30 @@ def _close(verdict: Verdict, directory: Path, terminal: Terminal) -> int:
     return verdict.exit_code
 
 
-def _still_holds(previous: Verdict, fingerprint: str, root: Path) -> bool:
-    """Whether the last verdict answers this command too: the same source, configuration and
-    code, an end that was no accident, and the release it speaks of still whole."""
+def _still_holds(previous: Verdict, fingerprint: str, current: Release | None) -> bool:
+    """Whether the last verdict answers this command too: the same source, configuration, code and
+    current release, an end that was no accident, and the release still whole."""
     if previous.fingerprint != fingerprint or previous.status == "failed":
         return False
-    if previous.exit_code != EXIT_OK:
-        return True
-    with contextlib.suppress(StoreError):
-        for release in Store(root / "serving").releases(previous.name):
-            if release.version == previous.version:
-                release.verify()
-                return True
-    return False
+    if previous.current != (current.version if current else None):
+        return False
+    try:
+        if current is not None:
+            current.verify()
+    except StoreError:
+        return False
+    return True
 
 
-def _repeat(previous: Verdict, verdict: Verdict) -> None:
-    for field in ("version", "champion", "release", "models", "artifacts", "gates", "data"):
+def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> None:
+    for field in ("version", "champion", "models", "artifacts", "gates", "data"):
         setattr(verdict, field, getattr(previous, field))
     verdict.exit_code = previous.exit_code
     verdict.steps = [
         step | {"seconds": 0.0, "cached": True, "why": "nothing changed"} for step in previous.steps
     ]
     if previous.exit_code == EXIT_OK:
-        verdict.status = "unchanged"
+        verdict.status, verdict.release = "unchanged", str(current.path)
         verdict.sentence = (
             f"Nothing changed since run {previous.run_id}: images, configuration and code are the "
             f"same, and release {previous.version} stands."
@@ -141,24 +186,8 @@ def _repeat(previous: Verdict, verdict: Verdict) -> None:
 
 def _keep_preview(source: Path, directory: Path) -> None:
     """Copies the augmentation's contact sheet beside the report."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         shutil.copyfile(source / "preview.png", directory / "preview.png")
-
-
-def _refuse_early(preset: str, overrides: dict[str, str], error: DataRefused) -> int:
-    root = _writable(Path(overrides.get("root", "out")).expanduser().resolve())
-    with _lock(root):
-        verdict = Verdict(
-            run_id=_run_id(),
-            preset=preset,
-            name=preset,
-            status="refused",
-            exit_code=EXIT_DATA,
-            sentence=str(error),
-        )
-        directory = _open_run(root, verdict.run_id)
-        with Terminal(directory / "log.txt") as terminal:
-            return _close(verdict, directory, terminal)
 
 
 def _fingerprint(config: RunConfig, source: str) -> str:
@@ -178,12 +207,6 @@ def _fingerprint(config: RunConfig, source: str) -> str:
 def _run_id() -> str:
     """UTC time to the microsecond: sorts by age, and the lock keeps it unique."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")
-
-
-def _open_run(root: Path, run_id: str) -> Path:
-    directory = root / "runs" / run_id
-    directory.mkdir(parents=True)
-    return directory
 
 
 def _writable(root: Path) -> Path:

@@ -17,6 +17,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from components.gates import GateRefused
 from components.sources import DataRefused
+from pipeline.config import ConfigError
 from pipeline.steps import Step
 from pipeline.why import why_it_ran
 
@@ -57,10 +58,10 @@ class _WatchedNode(PipelineNodeAsDoFn):
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The refusal inside a chain of wrappers, if there is one."""
+    """The refusal or configuration error inside a chain of wrappers, if there is one."""
     link: BaseException | None = error
     while link is not None:
-        if isinstance(link, (GateRefused, DataRefused)):
+        if isinstance(link, (GateRefused, DataRefused, ConfigError)):
             return link
         link = link.__cause__ or link.__context__
     return error

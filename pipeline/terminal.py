@@ -4,6 +4,7 @@ Everything libraries print goes to the run's log instead, see components/console
 """
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -97,11 +98,11 @@ class Terminal:
         if good:
             root = directory.parent.parent
             python = _short(Path(sys.executable))
-            options = "" if root == Path("out").resolve() else f" --root {_short(root)}"
+            options = "" if root == Path("out").resolve() else f" --root {_quoted(root)}"
             out.print("\nTry next:", highlight=False)
             serve = f"{python} -m serving{options} --model {verdict.name}"
             out.print(f"  {serve}", highlight=False)
-            out.print(f"  xdg-open {_short(report)}", highlight=False)
+            out.print(f"  xdg-open {_quoted(report)}", highlight=False)
 
 
 def models_table(verdict: Verdict) -> Table:
@@ -150,6 +151,10 @@ def _passed(passed: bool) -> Text:
 
 def _number(value: float | None, style: str) -> str:
     return "nan" if value is None else format(value, style)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(_short(path))
 
 
 def _short(path: Path) -> str:

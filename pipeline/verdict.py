@@ -19,7 +19,7 @@ class Verdict:
     """What `out/runs/<run id>/verdict.json` holds.
 
     `status` is released, unchanged, refused or failed; `fingerprint` covers source, configuration
-    and code, `name` is that of the release.
+    and code, `name` is that of the release, `current` the version that servers use afterwards.
     """
 
     run_id: str
@@ -29,6 +29,7 @@ class Verdict:
     exit_code: int = EXIT_INTERNAL
     sentence: str = ""
     version: int | None = None
+    current: int | None = None
     champion: str | None = None
     release: str | None = None
     fingerprint: str = ""

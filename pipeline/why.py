@@ -28,7 +28,7 @@ def why_it_ran(
     for name, phrase in _UNNAMED.items():
         if parameters.get(name) != before.get(name):
             return phrase
-    return "its previous output is gone"
+    return "its previous output is gone, or beam.args changed"
 
 
 def _differences(name: str, before: str | None, after: str | None) -> list[str]:

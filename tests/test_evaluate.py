@@ -47,13 +47,13 @@ def test_rows_of_the_confusion_matrix_are_true_classes():
     assert confusion_matrix(_plots(CELLS), 3).tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 3]]
 
 
-def test_precision_and_recall_follow_from_the_matrix_and_what_is_undefined_is_nan():
-    overall = {"accuracy": {"doubleValue": 2 / 3}, "loss": {}}
+def test_precision_and_recall_follow_from_the_matrix_and_what_is_undefined_is_none():
+    overall = {"accuracy": {"doubleValue": 0.6666667}, "loss": {}}
     slice_c = {"accuracy": {"doubleValue": 1.0}}
     metrics = [((), {"": {"": overall}}), ((("class_name", "c"),), {"": {"": slice_c}})]
     summary = summarise(metrics, _plots(CELLS), LABELS)
-    assert summary["accuracy"] == 2 / 3 and np.isnan(summary["loss"])
+    assert summary["accuracy"] == 4 / 6 and np.isnan(summary["loss"])
     assert summary["per_class"]["a"] == {"precision": 1.0, "recall": pytest.approx(1 / 3)}
     assert summary["per_class"]["c"] == {"precision": 1.0, "recall": 1.0, "accuracy": 1.0}
     assert summary["per_class"]["b"]["precision"] == 0.0
-    assert np.isnan(summary["per_class"]["b"]["recall"])
+    assert summary["per_class"]["b"]["recall"] is None

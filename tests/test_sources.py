@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.sources import DigitsSource, FolderSource, open_source
+from components.sources import DataRefused, DigitsSource, FolderSource, open_source
 from pipeline.config import ConfigError, DataConfig
 
 
@@ -45,6 +45,44 @@ def test_own_splits_are_honoured_and_validation_counts_as_val(tmp_path):
     source = FolderSource(str(tmp_path))
     assert source.labels == ("a", "b") and source.splits == {"train", "val", "test"}
     assert sorted({raw.split for raw in _read_all(source)}) == ["test", "train", "val"]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("bus", "car", "train/x", "train/y"),
+        ("val/x", "val/y", "test/x", "test/y"),
+        ("train/x", "train/y", "val/x", "validation/x"),
+    ],
+)
+def test_a_mixture_of_split_and_class_folders_is_refused_and_not_guessed(tmp_path, folders):
+    for folder in folders:
+        _picture(tmp_path / folder / "1.png")
+    with pytest.raises(DataRefused, match="expected either one per class, or train"):
+        FolderSource(str(tmp_path))
+
+
+def test_a_class_may_be_called_train_and_splits_may_be_capitalised(tmp_path):
+    for folder in ("plain/bus", "plain/train", "split/Train/x", "split/Train/y", "split/Test/x"):
+        _picture(tmp_path / folder / "1.png")
+    plain, split = (FolderSource(str(tmp_path / name)) for name in ("plain", "split"))
+    assert plain.labels == ("bus", "train") and not plain.splits
+    assert split.labels == ("x", "y") and split.splits == {"train", "test"}
+
+
+def test_a_class_name_that_is_no_text_is_refused(tmp_path):
+    _picture(tmp_path / "a" / "1.png")
+    os.mkdir(os.fsencode(tmp_path) + b"/b\xff")
+    with pytest.raises(DataRefused, match="not printable text"):
+        FolderSource(str(tmp_path))
+
+
+def test_an_empty_class_folder_changes_the_fingerprint_because_it_changes_the_labels(tmp_path):
+    _picture(tmp_path / "b" / "1.png")
+    _picture(tmp_path / "c" / "1.png")
+    before = FolderSource(str(tmp_path)).fingerprint()
+    (tmp_path / "a").mkdir()
+    assert FolderSource(str(tmp_path)).fingerprint() != before
 
 
 def test_links_pipes_and_large_files_are_reported_and_never_opened(tmp_path):

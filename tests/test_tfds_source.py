@@ -43,7 +43,7 @@ def test_a_chunk_holds_the_same_images_wherever_it_starts():
 
 @needs_data
 def test_any_prepared_set_can_be_run_with_an_inferred_configuration():
-    config = presets.load("tfds:cifar10", {"data.dir": str(PREPARED)})
+    config = presets.configure("tfds:cifar10", {"data.dir": str(PREPARED)})
     assert config.name == "cifar10" and config.data.dir == str(PREPARED)
     assert (config.image.height, config.image.width, config.image.channels) == (32, 32, 3)
     assert config.gates.min_accuracy == pytest.approx(0.19)

@@ -1,10 +1,11 @@
 import pytest
 
+from components.ingest import require_trainable
 from components.sources import DataRefused
-from components.validate import check_accounting, require_trainable
-from pipeline.config import DataConfig
+from components.validate import check_accounting
+from pipeline.config import DataGateConfig
 
-CONFIG = DataConfig(source="digits")
+CONFIG = DataGateConfig()
 
 
 def _accounting(train: dict, val: dict, test: dict, quarantined: int = 0) -> dict:
@@ -36,7 +37,7 @@ def test_more_than_one_percent_quarantined_is_refused():
 
 
 def test_a_class_missing_from_a_split_is_refused():
-    assert _failed(_accounting(FULL, {"a": 9, "b": 1}, FULL)) == ["images_per_class_val"]
+    assert _failed(_accounting(FULL, {"a": 9, "b": 0}, FULL)) == ["images_per_class_val"]
 
 
 @pytest.mark.parametrize(
