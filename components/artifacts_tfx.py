@@ -28,7 +28,7 @@ class AugmentPlan(Artifact):
 
 
 class Predictions(Artifact):
-    """`test.npz`: the source framework's own probabilities on the test split."""
+    """`test.npz` and `val.npz`: the source framework's own probabilities on those splits."""
 
     TYPE_NAME = "Predictions"
 

@@ -1,4 +1,4 @@
-"""Evaluate step: a model's own predictions on the test split, judged by TFMA on Beam."""
+"""Evaluate step: a model's own predictions, those on the test split judged by TFMA on Beam."""
 
 import json
 from pathlib import Path
@@ -35,17 +35,15 @@ def Evaluate(
     code: Parameter[str],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Writes `test.npz`, TFMA's result files and their summary as `metrics.json`."""
+    """Writes `test.npz`, `val.npz`, TFMA's result files and their summary as `metrics.json`.
+
+    Only the test split is judged; the export compares its artifacts on both.
+    """
     del code
-    stored = Path(predictions.uri) / "test.npz"
-    arguments = {
-        "model_dir": model.uri,
-        "arrays": arrays.uri,
-        "split": "test",
-        "output": str(stored),
-    }
+    stored = {split: str(Path(predictions.uri, f"{split}.npz")) for split in ("test", "val")}
+    arguments = {"model_dir": model.uri, "arrays": arrays.uri, "outputs": stored}
     run_module(f"components.{framework}_predict", arguments, predictions.uri)
-    probabilities, labels = load_predictions(stored)
+    probabilities, labels = load_predictions(stored["test"])
     names = Arrays(arrays.uri).labels
     table = pd.DataFrame(
         {

@@ -43,7 +43,7 @@ def Export(
         raise GateRefused([GateResult(**gate) for gate in gates if not gate["passed"]])
     arguments = {
         "models": {name: model.uri for name, (model, _) in blessed.items()},
-        "predictions": {name: str(Path(p.uri, "test.npz")) for name, (_, p) in blessed.items()},
+        "predictions": {name: p.uri for name, (_, p) in blessed.items()},
         "arrays": arrays.uri,
         "transform_graph": transform_graph.uri,
         "output": exports.uri,

@@ -1,4 +1,4 @@
-"""Predicts a split with a Keras model: `python -m components.keras_predict ARGS.json`.
+"""Predicts splits with a Keras model: `python -m components.keras_predict ARGS.json`.
 
 Twin of `torch_predict.py`.
 """
@@ -14,9 +14,11 @@ BATCH = 250
 
 
 def main(args: PredictArgs) -> None:
-    """Writes the npz that `args.output` names."""
-    split = open_split(ImageArrays(args.arrays), args.split)
-    save_predictions(args.output, predict(keras_model.load(args.model_dir), split), split.labels)
+    """Writes the npz files that `args.outputs` names."""
+    arrays, model = ImageArrays(args.arrays), keras_model.load(args.model_dir)
+    for name, output in args.outputs.items():
+        split = open_split(arrays, name)
+        save_predictions(output, predict(model, split), split.labels)
 
 
 def predict(model: keras.Model, split: Split) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Predicts a split with a PyTorch model: `python -m components.torch_predict ARGS.json`.
+"""Predicts splits with a PyTorch model: `python -m components.torch_predict ARGS.json`.
 
 Twin of `keras_predict.py`.
 """
@@ -14,9 +14,11 @@ BATCH = 250
 
 
 def main(args: PredictArgs) -> None:
-    """Writes the npz that `args.output` names."""
-    split = open_split(ImageArrays(args.arrays), args.split)
-    save_predictions(args.output, predict(torch_model.load(args.model_dir), split), split.labels)
+    """Writes the npz files that `args.outputs` names."""
+    arrays, model = ImageArrays(args.arrays), torch_model.load(args.model_dir)
+    for name, output in args.outputs.items():
+        split = open_split(arrays, name)
+        save_predictions(output, predict(model, split), split.labels)
 
 
 @torch.inference_mode()

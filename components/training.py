@@ -54,9 +54,9 @@ class PredictArgs(Arguments):
 
     model_dir: Path
     arrays: Path
-    split: str
-    output: Path
-    """npz file: `probabilities` float32 (N, classes), `labels` int64 (N,), in the split's order."""
+    outputs: dict[str, Path]
+    """For each split to predict an npz file: `probabilities` float32 (N, classes) and `labels`
+    int64 (N,), in the split's order."""
 
 
 def command(module: str, arguments: type[Arguments], function: Callable, argv: list[str]) -> int:
@@ -166,7 +166,7 @@ def thread_count(threads: int) -> int:
 
 
 def save_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray) -> None:
-    """Writes the npz of `PredictArgs.output`, whole or not at all."""
+    """Writes the npz of one of `PredictArgs.outputs`, whole or not at all."""
     with atomic.replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,

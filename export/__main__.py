@@ -1,8 +1,8 @@
 """Exports trained models and verifies every artifact: `python -m export ARGS.json`.
 
 ARGS = {"models": {"keras": model directory, "torch": ...} (one or both), "arrays": directory,
-"predictions": {"keras": npz, ...} (on the split "test"), "transform_graph": directory or null,
-"output": directory, "export": ExportConfig}.
+"predictions": {"keras": directory with test.npz and val.npz, ...}, "transform_graph": directory or
+null, "output": directory, "export": ExportConfig}.
 
 Writes <output>/<framework>/{saved_model/, model.tflite, model.onnx, contract.json} and
 <output>/parity.json. Exit code 0 when everything was exported (whether it passed is in

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from components.arrays import ImageArrays
+from export import held_out
 
 GOLDEN_IMAGES = 16
 MANIFEST = "manifest.json"
@@ -73,15 +74,8 @@ def golden(arrays: Path, predictions: Path) -> dict[str, np.ndarray]:
 
     image uint8 (n, H, W, C), probabilities float32 (n, classes), label int64 (n,).
     """
-    split = ImageArrays(arrays).split("test")
-    with np.load(predictions) as stored:
-        probabilities, labels = stored["probabilities"], stored["labels"]
-    if not len(split) or not np.array_equal(labels, split.labels):
-        raise ValueError(
-            f"{predictions} holds {len(labels)} predictions that are not those of the split test "
-            f"({len(split)} images): predict it again."
-        )
-    rows = np.linspace(0, len(split) - 1, min(GOLDEN_IMAGES, len(split))).round().astype(int)
+    split, probabilities = held_out.predicted(ImageArrays(arrays), "test", predictions)
+    rows = held_out.spread(len(split), GOLDEN_IMAGES)
     return {
         "image": split.images(rows),
         "probabilities": probabilities[rows].astype(np.float32),

@@ -1,9 +1,9 @@
 """One artifact against its source model, in a fresh process: `python -m export.parity ARGS.json`.
 
 ARGS = {"artifact": "saved_model" | "tflite" | "onnx", "path", "arrays", "predictions", "images",
-"batches": [1, 32], "output", "lineage" (optional), "threads" (optional)}. `predictions` is the npz
-of the source framework's own probabilities on the split "test". Only the runtime that the artifact
-needs is imported, so that nothing of the exporting process can help it along.
+"batches": [1, 32], "output", "lineage" (optional), "threads" (optional)}. `predictions` is the
+directory of the source framework's own probabilities, see `held_out.py`. Only the runtime that the
+artifact needs is imported, so that nothing of the exporting process can help it along.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from PIL import Image
 from components import atomic
 from components.arrays import ImageArrays
 from export import contract as contracts
+from export import held_out
 
 THREADS = 2
 BATCHES = (1, 32)
@@ -70,7 +71,7 @@ def verify(args: dict) -> list[dict]:
         wrong = disagreement(opened, arrays, args.get("lineage"))
         if wrong:
             raise ValueError(wrong)
-        images, expected = _held_out(arrays, Path(args["predictions"]), args["images"])
+        images, expected = held_out.load(arrays, Path(args["predictions"]), args["images"])
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises is a failed record)
         return [blank | {"batch": batch, "error": _sentence(error)} for batch in args["batches"]]
     records = []
@@ -88,8 +89,11 @@ def compare(
 ) -> dict[str, float]:
     """Largest probability difference and share of equal top-1 labels, the worst over all roads.
 
-    Raises ValueError for an answer that is not finite or has another shape or type.
+    Raises ValueError for an answer that is not finite or has another shape or type, and for
+    `expected` that is not finite.
     """
+    if not np.isfinite(expected).all():
+        raise ValueError("the source model gives probabilities that are not finite.")
     largest, agreement = 0.0, 1.0
     for name, road in roads.items():
         equal = compared = 0
@@ -152,21 +156,6 @@ def _check_answer(road: str, received: np.ndarray, shape: tuple[int, int]) -> No
         )
     if not np.isfinite(received).all():
         raise ValueError(f"{road} gives probabilities that are not finite.")
-
-
-def _held_out(arrays: ImageArrays, path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """`count` images spread evenly over the split "test" (all, if fewer), and their predictions."""
-    split = arrays.split("test")
-    with np.load(path) as stored:
-        probabilities, labels = stored["probabilities"], stored["labels"]
-    if not np.array_equal(labels, split.labels):
-        raise ValueError(f"{path} has other labels than the split test: predict it again.")
-    if not len(split):
-        raise ValueError("the split test is empty: nothing to compare with.")
-    if not np.isfinite(probabilities).all():
-        raise ValueError(f"{path} holds probabilities that are not finite.")
-    rows = np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int)
-    return split.images(rows), probabilities[rows]
 
 
 def _open_saved_model(path: Path, threads: int) -> Opened:

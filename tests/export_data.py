@@ -2,14 +2,17 @@
 statistics, and their own predictions."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 from components.architectures import ARCHITECTURES
+from components.arrays import ImageArrays
 from components.image_spec import ImageSpec
 from components.network import Network
+from export import held_out
 
 SPECS = {
     "digits": ImageSpec(8, 8, 1, (0.3,), (0.4,)),
@@ -42,18 +45,30 @@ def random_weights(description: Network, seed: int = 0) -> dict[str, np.ndarray]
     return {name: array.astype(np.float32) for name, array in weights.items()}
 
 
-def digits_arrays(directory: Path, test_images: int = 300) -> Path:
-    """An ImageArrays directory with nothing but the split `test`, in two shards."""
+def digits_arrays(directory: Path, test: int = 300, val: int = 0) -> Path:
+    """An ImageArrays directory with the splits `test` and, behind it in the digits, `val`, in two
+    shards each, and no training split."""
     digits = load_digits()
-    images = (digits.images * 255 / 16).round().astype(np.uint8)[:test_images, :, :, None]
-    labels = digits.target[:test_images].astype(np.int64)
-    (directory / "test").mkdir(parents=True)
+    images = (digits.images * 255 / 16).round().astype(np.uint8)[:, :, :, None]
+    labels = digits.target.astype(np.int64)
+    for split, first, count in (("test", 0, test), ("val", test, val)):
+        (directory / split).mkdir(parents=True)
+        for shard, rows in enumerate(np.array_split(np.arange(first, first + count), 2)):
+            np.save(directory / split / f"images-{shard:05d}.npy", images[rows])
+            np.save(directory / split / f"labels-{shard:05d}.npy", labels[rows])
     (directory / "image_spec.json").write_text(SPECS["digits"].to_json())
     (directory / "labels.json").write_text(json.dumps(LABELS))
-    half = test_images // 2
-    for shard, rows in enumerate((slice(0, half), slice(half, None))):
-        np.save(directory / f"test/images-{shard:05d}.npy", images[rows])
-        np.save(directory / f"test/labels-{shard:05d}.npy", labels[rows])
+    return directory
+
+
+def write_predictions(directory: Path, arrays: Path, predict: Callable) -> Path:
+    """A predictions directory for both held-out splits; `predict` maps images to probabilities."""
+    directory.mkdir(exist_ok=True)
+    for name in held_out.SPLITS:
+        split = ImageArrays(arrays).split(name)
+        if len(split):
+            probabilities = predict(split.images(np.arange(len(split))))
+            np.savez(directory / f"{name}.npz", probabilities=probabilities, labels=split.labels)
     return directory
 
 

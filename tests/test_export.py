@@ -1,5 +1,6 @@
 """`python -m export` on both frameworks: six artifacts, their contracts, and the verdict."""
 
+import functools
 import io
 import json
 import os
@@ -23,6 +24,7 @@ from tests.export_data import (
     network,
     random_weights,
     torch_probabilities,
+    write_predictions,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +65,7 @@ def run_export(directory: Path, **changes) -> subprocess.CompletedProcess:
     values = {
         "models": {name: str(directory / name) for name in FRAMEWORKS},
         "arrays": str(directory / "arrays"),
-        "predictions": {name: str(directory / f"{name}.npz") for name in FRAMEWORKS},
+        "predictions": {name: str(directory / f"{name}_predictions") for name in FRAMEWORKS},
         "transform_graph": str(directory / "transform"),
         "output": str(directory / "out"),
         "export": {},
@@ -88,20 +90,19 @@ def work(tmp_path_factory):
     from export import twin
 
     directory = tmp_path_factory.mktemp("export")
-    split = ImageArrays(digits_arrays(directory / "arrays", 260)).split("test")
-    images, labels = next(split.batches(len(split)))
+    arrays = digits_arrays(directory / "arrays", test=40, val=220)
     for seed, framework in enumerate(FRAMEWORKS):
         description = network(framework)
         weights = random_weights(description, seed)
         if framework == "keras":
             model = twin.to_keras(weights, description)
             keras_model.save(model, description, directory / framework)
-            probabilities = keras_probabilities(model, images)
+            predict = functools.partial(keras_probabilities, model)
         else:
             module = twin.to_torch(weights, description)
             torch_model.save(module, description, directory / framework)
-            probabilities = torch_probabilities(module, images)
-        np.savez(directory / f"{framework}.npz", probabilities=probabilities, labels=labels)
+            predict = functools.partial(torch_probabilities, module)
+        write_predictions(directory / f"{framework}_predictions", arrays, predict)
     transform_graph(directory / "transform")
     done = run_export(directory)
     assert done.returncode == 0, done.stderr
@@ -202,7 +203,7 @@ def test_saved_model_signatures_give_the_same_for_pixels_and_for_files(work, fra
     loaded = tf.saved_model.load(str(path_of(work, framework, "saved_model")))
     assert set(loaded.signatures) == {"serving_default", "serving_bytes"}
     images, _ = next(ImageArrays(work / "arrays").split("test").batches(9))
-    expected = np.load(work / f"{framework}.npz")["probabilities"][:9]
+    expected = np.load(work / f"{framework}_predictions/test.npz")["probabilities"][:9]
     pixels = loaded.signatures["serving_default"](image=tf.constant(images))
     files = loaded.signatures["serving_bytes"](image_bytes=tf.constant([png(i) for i in images]))
     np.testing.assert_allclose(pixels["probabilities"].numpy(), expected, atol=1e-5)

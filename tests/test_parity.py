@@ -1,5 +1,6 @@
 """Parity passes what is equal and nothing else: altered weights, NaN, foreign files, crashes."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from tests.export_data import (
     keras_probabilities,
     network,
     random_weights,
+    write_predictions,
 )
 
 FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "model.onnx"}
@@ -40,10 +42,9 @@ def exported(tmp_path_factory):
     savedmodel.export(module, contract, directory / "saved_model")
     tflite.export(directory / "saved_model", contract, directory / "model.tflite")
     onnx_format.export_keras(module, contract, directory / "model.onnx")
-    split = ImageArrays(digits_arrays(directory / "arrays")).split("test")
-    images, labels = next(split.batches(len(split)))
-    probabilities = keras_probabilities(model, images)
-    np.savez(directory / "predictions.npz", probabilities=probabilities, labels=labels)
+    arrays = digits_arrays(directory / "arrays", test=60, val=240)
+    predict = functools.partial(keras_probabilities, model)
+    write_predictions(directory / "predictions", arrays, predict)
     return directory
 
 
@@ -52,7 +53,7 @@ def arguments(directory, artifact, **changes) -> dict:
         "artifact": artifact,
         "path": str(directory / FILES[artifact]),
         "arrays": str(directory / "arrays"),
-        "predictions": str(directory / "predictions.npz"),
+        "predictions": str(directory / "predictions"),
         "images": 256,
         "batches": [1, 32],
         "threads": 2,
@@ -118,16 +119,22 @@ def test_one_altered_tflite_weight_fails(exported, tmp_path):
     assert [record["passed"] for record in records] == [False, False]
 
 
+def altered_predictions(exported, tmp_path, change) -> str:
+    """The predictions with those of the split val changed: `change(probabilities, labels)`."""
+    directory = shutil.copytree(exported / "predictions", tmp_path / "predictions")
+    with np.load(directory / "val.npz") as stored:
+        probabilities, labels = change(stored["probabilities"], stored["labels"])
+    np.savez(directory / "val.npz", probabilities=probabilities, labels=labels)
+    return str(directory)
+
+
 def test_nan_never_passes_wherever_it_comes_from(exported, tmp_path):
     path = altered_onnx(exported, tmp_path, float("nan"))
     records = judged(arguments(exported, "onnx", path=path))
     assert all(not record["passed"] and "not finite" in record["error"] for record in records)
 
-    with np.load(exported / "predictions.npz") as stored:
-        probabilities, labels = stored["probabilities"].copy(), stored["labels"]
-    probabilities[-1] = np.nan
-    np.savez(tmp_path / "nan.npz", probabilities=probabilities, labels=labels)
-    records = judged(arguments(exported, "onnx", predictions=str(tmp_path / "nan.npz")))
+    other = altered_predictions(exported, tmp_path, lambda p, labels: (p * np.nan, labels))
+    records = judged(arguments(exported, "onnx", predictions=other))
     assert all(not record["passed"] and "not finite" in record["error"] for record in records)
 
     measured = {"error": None, "max_difference": float("nan"), "agreement": 1.0}
@@ -170,33 +177,23 @@ def test_another_lineage_other_labels_or_another_size_is_refused(exported, tmp_p
 
 
 def test_predictions_of_another_split_are_refused(exported, tmp_path):
-    with np.load(exported / "predictions.npz") as stored:
-        np.savez(
-            tmp_path / "short.npz",
-            probabilities=stored["probabilities"][:-1],
-            labels=stored["labels"][:-1],
-        )
-    (record, _) = judged(arguments(exported, "onnx", predictions=str(tmp_path / "short.npz")))
-    assert "predict it again" in record["error"]
+    short = altered_predictions(exported, tmp_path, lambda p, labels: (p[:-1], labels[:-1]))
+    (record, _) = judged(arguments(exported, "onnx", predictions=short))
+    assert "val.npz" in record["error"] and "predict it again" in record["error"]
 
 
 def test_fewer_images_than_asked_for_are_all_used_and_batch_32_is_still_run(exported, tmp_path):
-    arrays = digits_arrays(tmp_path / "arrays", test_images=7)
-    with np.load(exported / "predictions.npz") as stored:
-        np.savez(
-            tmp_path / "seven.npz",
-            probabilities=stored["probabilities"][:7],
-            labels=stored["labels"][:7],
-        )
+    with np.load(exported / "predictions/test.npz") as stored:
+        seven = stored["probabilities"][:7]
+    predictions = tmp_path / "predictions"
+    arrays = digits_arrays(tmp_path / "arrays", test=4, val=3)
+    predictions.mkdir()
+    labels = [ImageArrays(arrays).split(name).labels for name in ("test", "val")]
+    np.savez(predictions / "test.npz", probabilities=seven[:4], labels=labels[0])
+    np.savez(predictions / "val.npz", probabilities=seven[4:], labels=labels[1])
     for artifact in ("tflite", "onnx"):
-        records = judged(
-            arguments(
-                exported,
-                artifact,
-                arrays=str(arrays),
-                predictions=str(tmp_path / "seven.npz"),
-            )
-        )
+        changes = {"arrays": str(arrays), "predictions": str(predictions)}
+        records = judged(arguments(exported, artifact, **changes))
         assert [(r["batch"], r["images"], r["passed"]) for r in records] == [
             (1, 7, True),
             (32, 7, True),

@@ -93,11 +93,11 @@ def test_tensorboard_gets_a_scalar_for_every_column_of_the_history(trained):
     assert set(events.Tags()["tensors"] + events.Tags()["scalars"]) == set(row) - {"epoch"}
 
 
-def test_predictions_are_probabilities_in_the_order_of_the_split(trained):
+def test_predictions_of_each_split_are_probabilities_in_its_order(trained):
     root, _, _ = trained
     arguments = root / "predict.json"
-    values = {"model_dir": "first/model", "arrays": "arrays", "output": "first/val.npz"}
-    values = {key: str(root / value) for key, value in values.items()} | {"split": "val"}
+    outputs = {split: f"{root}/first/{split}.npz" for split in ("val", "train")}
+    values = {"model_dir": f"{root}/first/model", "arrays": f"{root}/arrays", "outputs": outputs}
     arguments.write_text(json.dumps(values))
     done = run_module("components.keras_predict", arguments, without=BLOCKED)
     assert done.returncode == 0, done.stderr
@@ -108,3 +108,6 @@ def test_predictions_are_probabilities_in_the_order_of_the_split(trained):
     np.testing.assert_array_equal(found["labels"], digit_images(500)[1][400:])
     accuracy = (found["probabilities"].argmax(1) == found["labels"]).mean()
     assert accuracy == pytest.approx(read(root / "first/run/result.json")["val_accuracy"])
+    train = np.load(root / "first/train.npz")
+    np.testing.assert_array_equal(train["labels"], digit_images(400)[1])
+    assert (train["probabilities"].argmax(1) == train["labels"]).mean() > 0.5
