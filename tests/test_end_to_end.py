@@ -122,6 +122,15 @@ def test_a_changed_gate_reuses_everything_up_to_evaluation_and_refuses_twice(aga
     assert [release.version for release in Store(root / "serving").releases("digits")] == [1]
 
 
+def test_an_artifact_that_disagrees_refuses_the_run(again, root):
+    done, verdict = run(root, "digits", *QUICK, "export.max_difference=1e-12")
+    assert done.returncode == 3 and verdict["status"] == "refused"
+    assert "max_difference is" in verdict["sentence"] and "at most 1e-12" in verdict["sentence"]
+    failed = [gate for gate in verdict["gates"] if not gate["passed"]]
+    assert failed and all(gate["artifact"] for gate in failed)
+    assert len(Store(root / "serving").releases("digits")) == 1
+
+
 def _predict(root: Path, format: str, images: list[Path]) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "serving.predict", *map(str, images), "--root", str(root)]
