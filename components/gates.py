@@ -1,6 +1,7 @@
-"""Gates: what a model must reach before it may be released. Standard library only.
+"""Gates: what a model must reach before it may be released. Needs no framework and no NumPy.
 
-A gate compares one received number with one expected bound; NaN never passes.
+A gate compares one received number with one expected bound. What could not be computed, None or
+NaN, never passes.
 """
 
 import dataclasses
@@ -51,7 +52,7 @@ def check_model(
 
     Without a release yet, the model is held to the absolute gates alone.
     """
-    accuracy, loss = float(metrics["accuracy"]), float(metrics["loss"])
+    accuracy, loss = _number(metrics["accuracy"]), _number(metrics["loss"])
     results = [
         _at_least("accuracy", model, accuracy, config.min_accuracy),
         GateResult("finite_loss", "a finite number", f"{loss:.4f}", math.isfinite(loss), model),
@@ -75,7 +76,7 @@ def check_parity(record: dict, max_difference: float, min_agreement: float) -> l
         return [
             GateResult("parity", "to run", f"failed: {record['error']}", False, model, artifact)
         ]
-    difference, agreement = float(record["max_difference"]), float(record["agreement"])
+    difference, agreement = _number(record["max_difference"]), _number(record["agreement"])
     return [
         GateResult(
             "max_difference",
@@ -103,6 +104,10 @@ def parity_gates(
 def choose_champion(metrics: dict[str, dict]) -> str:
     """The blessed model with the best accuracy; on a tie, the lower loss."""
     return max(metrics, key=lambda name: (metrics[name]["accuracy"], -metrics[name]["loss"]))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _at_least(name: str, model: str, value: float, bound: float) -> GateResult:

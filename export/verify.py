@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from components.gates import check_parity
 from export.parity import BATCHES, size
 from pipeline.config import ExportConfig
 
@@ -70,11 +71,9 @@ def verify(values: dict, model: str, limits: ExportConfig) -> list[dict]:
 
 
 def judge(record: dict, limits: ExportConfig) -> dict:
-    """The record with `passed`. Only numbers within the limits pass: neither None nor NaN does."""
-    difference, agreement = record["max_difference"], record["agreement"]
-    measured = record["error"] is None and difference is not None and agreement is not None
-    passed = measured and difference <= limits.max_difference and agreement >= limits.min_agreement
-    return record | {"passed": passed}
+    """The record with `passed`, by the rule that also guards the release."""
+    gates = check_parity(record, limits.max_difference, limits.min_agreement)
+    return record | {"passed": all(gate.passed for gate in gates)}
 
 
 def _unmeasured(values: dict, batch: int, reason: str | None) -> dict:

@@ -24,7 +24,10 @@ def test_the_bound_itself_passes_and_just_below_does_not():
     assert not _passed(math.nextafter(0.9, 0))
 
 
-@pytest.mark.parametrize("accuracy, loss", [(math.nan, 0.1), (0.95, math.nan), (0.95, math.inf)])
+@pytest.mark.parametrize(
+    "accuracy, loss",
+    [(math.nan, 0.1), (None, 0.1), (0.95, math.nan), (0.95, math.inf), (0.95, None)],
+)
 def test_a_metric_that_is_not_a_number_never_passes(accuracy, loss):
     assert not _passed(accuracy, loss)
 
@@ -54,8 +57,10 @@ def test_an_artifact_must_agree_and_must_have_run():
     for change in (
         {"max_difference": 2e-4},
         {"max_difference": math.nan},
+        {"max_difference": None},
         {"agreement": 0.99},
         {"agreement": math.nan},
+        {"agreement": None},
         {"error": "the process was killed"},
     ):
         assert not all(gate.passed for gate in parity_gates([good | change], 1e-4, 1.0)), change

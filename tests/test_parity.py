@@ -62,7 +62,8 @@ def arguments(directory, artifact, **changes) -> dict:
 
 
 def judged(args: dict) -> list[dict]:
-    return [verify.judge(record, ExportConfig()) for record in parity.verify(args)]
+    records = parity.verify(args)
+    return [verify.judge({"model": "keras"} | record, ExportConfig()) for record in records]
 
 
 @pytest.mark.parametrize("artifact", ["tflite", "onnx"])
@@ -137,8 +138,11 @@ def test_nan_never_passes_wherever_it_comes_from(exported, tmp_path):
     records = judged(arguments(exported, "onnx", predictions=other))
     assert all(not record["passed"] and "not finite" in record["error"] for record in records)
 
-    measured = {"error": None, "max_difference": float("nan"), "agreement": 1.0}
-    assert not verify.judge(measured, ExportConfig())["passed"]
+    good = records[0] | {"error": None, "max_difference": 0.0, "agreement": 1.0}
+    assert verify.judge(good, ExportConfig())["passed"]
+    for number in (float("nan"), None):
+        for key in ("max_difference", "agreement"):
+            assert not verify.judge(good | {key: number}, ExportConfig())["passed"]
 
 
 def test_a_process_that_crashes_is_a_failed_record_with_the_reason(exported, tmp_path):
