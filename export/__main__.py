@@ -29,12 +29,11 @@ from components.network import Network
 from components.process import leave_error
 from export import contract as contracts
 from export import lineage, twin
-from export.parity import BATCHES
+from export.artifact import BATCHES, FILES
 from export.verify import child, verify
 from pipeline.config import ExportConfig
 
 THREADS = 2
-FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "model.onnx"}
 
 
 class ExportError(RuntimeError):

@@ -5,7 +5,6 @@ model.onnx  model.tflite  contract.json  labels.txt  golden.npz  manifest.json
 """
 
 import datetime
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -13,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from components.arrays import ImageArrays
-from export import held_out
+from export import artifact, held_out
+from export import contract as contracts
 
 GOLDEN_IMAGES = 16
 MANIFEST = "manifest.json"
-_FORMATS = ("model.onnx", "model.tflite", "contract.json")
 
 
 def bundle(
@@ -37,18 +36,20 @@ def bundle(
 
     `framework_output_dir` is `<output>/<framework>` of `python -m export`, `arrays` the ImageArrays
     directory, `predictions` the npz of that framework's probabilities on the split "test".
-    `metrics`, `gates`, `parity` and the keys of `extra` go into the manifest as they are.
+    `parity` holds the records of parity.json. `metrics`, `gates`, `parity` and the keys of `extra`
+    go into the manifest as they are.
 
-    Raises ValueError when an export is missing or its contract differs, when the predictions are
-    not of this split, when `target_dir` holds something, or when `extra` names a key of its own.
+    Raises ValueError when an export is missing or its contract differs, when an artifact did not
+    pass its verification or is not the one that did, when the predictions are not of this split,
+    when `target_dir` holds something, or when `extra` names a key of its own.
     """
     source, target = Path(framework_output_dir), Path(target_dir)
     contract = _contract(source)
+    verified = _verified(parity, contract["framework"])
     if target.exists() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty: expected a new directory.")
-    shutil.copytree(source / "saved_model", target, dirs_exist_ok=True)
-    for name in _FORMATS:
-        shutil.copyfile(source / name, target / name)
+    _copy(source, target, verified)
+    shutil.copyfile(source / contracts.FILE, target / contracts.FILE)
     (target / "labels.txt").write_bytes(labels_text(contract["labels"]))
     np.savez(target / "golden.npz", **golden(Path(arrays), Path(predictions)))
     manifest = {
@@ -103,30 +104,54 @@ def labels_text(labels: list[str]) -> bytes:
 def files(directory: Path) -> dict[str, dict]:
     """`{"sha256", "bytes"}` of every file below `directory` but the manifest, by relative path."""
     found = {}
-    for path in sorted(directory.rglob("*")):
+    for path in artifact.files(directory):
         name = path.relative_to(directory).as_posix()
-        if path.is_file() and name != MANIFEST:
-            content = path.read_bytes()
-            found[name] = {
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "bytes": len(content),
-            }
+        if name != MANIFEST:
+            found[name] = {"sha256": artifact.sha256(path), "bytes": artifact.size(path)}
     return found
+
+
+def _verified(parity: list[dict], framework: str) -> dict[str, str]:
+    """The SHA-256 of each artifact that passed at every batch size."""
+    found = {}
+    for kind in artifact.FILES:
+        records = [r for r in parity if (r["model"], r["artifact"]) == (framework, kind)]
+        passed = [r["batch"] for r in records if r["passed"] is True]
+        digests = {r["sha256"] for r in records}
+        if passed != list(artifact.BATCHES) or len(records) != len(passed) or len(digests) != 1:
+            raise ValueError(
+                f"{framework}'s {kind} passed its verification at batch sizes {passed}, expected "
+                f"{list(artifact.BATCHES)}, of one and the same artifact: export the model again."
+            )
+        found[kind] = digests.pop()
+    return found
+
+
+def _copy(source: Path, target: Path, verified: dict[str, str]) -> None:
+    """Copies the artifacts, SavedModel first, and compares each copy with what was verified."""
+    for kind, name in artifact.FILES.items():
+        # The SavedModel is the release directory itself, as servers want it.
+        copy = target if kind == "saved_model" else target / name
+        if copy == target:
+            shutil.copytree(source / name, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source / name, copy)
+        if (received := artifact.sha256(copy)) != verified[kind]:
+            raise ValueError(
+                f"{source / name} has SHA-256 {received}, expected that of the verified {kind}, "
+                f"{verified[kind]}: export the model again."
+            )
 
 
 def _contract(source: Path) -> dict:
     """The contract of the exports in `source`, which all formats must be there to share."""
-    inside = source / "saved_model" / "assets.extra" / "contract.json"
-    for path in (
-        inside,
-        source / "saved_model/saved_model.pb",
-        *(source / n for n in _FORMATS),
-    ):
+    saved, beside = source / artifact.FILES["saved_model"], source / contracts.FILE
+    inside = saved / contracts.EXTRA
+    files = [source / artifact.FILES[kind] for kind in ("onnx", "tflite")]
+    for path in (inside, saved / "saved_model.pb", *files, beside):
         if not path.is_file():
             raise ValueError(f"{path} is missing: export the model again.")
-    contract = json.loads((source / "contract.json").read_text())
+    contract = json.loads(beside.read_text())
     if json.loads(inside.read_text()) != contract:
-        raise ValueError(
-            f"{inside} and {source / 'contract.json'} are of different exports: export again."
-        )
+        raise ValueError(f"{inside} and {beside} are of different exports: export again.")
     return contract

@@ -18,11 +18,10 @@ from PIL import Image
 
 from components import atomic
 from components.arrays import ImageArrays
+from export import artifact, held_out
 from export import contract as contracts
-from export import held_out
 
 THREADS = 2
-BATCHES = (1, 32)
 
 # uint8 (N, H, W, C) to float32 (N, classes).
 Road = Callable[[np.ndarray], np.ndarray]
@@ -39,22 +38,22 @@ class Opened:
     contract: dict
 
 
-def open_artifact(artifact: str, path: str | Path, threads: int = THREADS) -> Opened:
+def open_artifact(kind: str, path: str | Path, threads: int = THREADS) -> Opened:
     """Opens a SavedModel directory, a TFLite file or an ONNX file on the CPU."""
     openers = {
         "saved_model": _open_saved_model,
         "tflite": _open_tflite,
         "onnx": _open_onnx,
     }
-    return openers[artifact](Path(path), threads)
+    return openers[kind](Path(path), threads)
 
 
 def verify(args: dict) -> list[dict]:
     """One record for each batch size in `args["batches"]`.
 
     A record holds artifact, batch, images (the number compared), max_difference and agreement
-    (share of equal top-1 labels; both None where they cannot be had), bytes, and `error`: None, or
-    a sentence saying why there are no numbers.
+    (share of equal top-1 labels; both None where they cannot be had), bytes and sha256 of the
+    artifact (see `artifact.py`), and `error`: None, or a sentence saying why there are no numbers.
     """
     path = Path(args["path"])
     blank = {
@@ -62,10 +61,12 @@ def verify(args: dict) -> list[dict]:
         "images": 0,
         "max_difference": None,
         "agreement": None,
-        "bytes": size(path),
+        "bytes": artifact.size(path),
+        "sha256": None,
         "error": None,
     }
     try:
+        blank["sha256"] = artifact.sha256(path)
         opened = open_artifact(args["artifact"], path, args.get("threads", THREADS))
         arrays = ImageArrays(args["arrays"])
         wrong = disagreement(opened, arrays, args.get("lineage"))
@@ -137,12 +138,6 @@ def disagreement(opened: Opened, arrays: ImageArrays, lineage: str | None) -> st
         if received != expected:
             return f"{what} is {received}, expected {expected}."
     return None
-
-
-def size(path: Path) -> int:
-    """Bytes of a file, or of all files of a directory."""
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    return sum(p.stat().st_size for p in files)
 
 
 _INPUT = {"name": contracts.IMAGE, "dtype": "uint8"}

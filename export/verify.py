@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from components.gates import check_parity
-from export.parity import BATCHES, size
+from export.artifact import BATCHES, size
 from pipeline.config import ExportConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,5 +84,6 @@ def _unmeasured(values: dict, batch: int, reason: str | None) -> dict:
         "max_difference": None,
         "agreement": None,
         "bytes": size(Path(values["path"])),
+        "sha256": None,
         "error": reason or "the verification wrote no record.",
     }

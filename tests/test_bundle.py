@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from components.arrays import ImageArrays
+from export import artifact
 from export import contract as contracts
 from export.bundle import bundle, labels_text
 from tests.export_data import LABELS, digits_arrays, network
@@ -48,13 +49,28 @@ def data(tmp_path):
     return {"arrays": arrays, "predictions": tmp_path / "predictions.npz"}
 
 
+def records(exports) -> list[dict]:
+    """parity.json's records of these exports, in as far as a release depends on them."""
+    return [
+        {
+            "model": "torch",
+            "artifact": kind,
+            "batch": batch,
+            "passed": True,
+            "sha256": artifact.sha256(exports / name),
+        }
+        for kind, name in artifact.FILES.items()
+        for batch in artifact.BATCHES
+    ]
+
+
 def made(exports, target, data, **changes):
     facts = {
         "model": "digits",
         "run_id": "run-1",
         "metrics": {"accuracy": 0.98},
         "gates": [{"name": "accuracy", "passed": True}],
-        "parity": [{"artifact": "onnx", "passed": True}],
+        "parity": records(exports),
         "extra": {"data": {"good": 3}},
     }
     return bundle(exports, target, **(facts | data | changes))
@@ -144,9 +160,10 @@ def test_line_n_of_the_labels_file_is_always_label_n(labels):
 
 
 def test_a_missing_format_is_refused_by_name(exports, data, tmp_path):
+    parity = records(exports)
     (exports / "model.tflite").unlink()
     with pytest.raises(ValueError, match=r"model\.tflite is missing"):
-        made(exports, tmp_path / "release", data)
+        made(exports, tmp_path / "release", data, parity=parity)
     assert not (tmp_path / "release").exists()
 
 
@@ -167,6 +184,41 @@ def test_a_directory_in_use_predictions_of_other_data_and_clashing_extras_are_re
     np.savez(tmp_path / "other.npz", probabilities=np.ones((3, 10)), labels=np.zeros(3, int))
     with pytest.raises(ValueError, match="predict it again"):
         made(exports, tmp_path / "second", data, predictions=tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("model.onnx", "onnx"),
+        ("model.tflite", "tflite"),
+        ("saved_model/variables/variables.index", "saved_model"),
+        ("saved_model/assets/added", "saved_model"),
+    ],
+)
+def test_an_artifact_that_was_altered_after_its_verification_is_refused(
+    exports, data, tmp_path, name, kind
+):
+    parity = records(exports)
+    (exports / name).parent.mkdir(exist_ok=True)
+    (exports / name).write_text("another")
+    with pytest.raises(ValueError, match=f"expected that of the verified {kind}"):
+        made(exports, tmp_path / "release", data, parity=parity)
+
+
+@pytest.mark.parametrize("row", range(6))
+def test_an_artifact_that_did_not_pass_at_both_batch_sizes_is_refused(exports, data, tmp_path, row):
+    whole = records(exports)
+    kind = whole[row]["artifact"]
+    for other in (
+        [],
+        [whole[row] | {"passed": False}],
+        [whole[row] | {"model": "keras"}],
+        [whole[row] | {"sha256": "0" * 64}],
+    ):
+        parity = whole[:row] + other + whole[row + 1 :]
+        with pytest.raises(ValueError, match=f"torch's {kind} passed its verification at batch"):
+            made(exports, tmp_path / "release", data, parity=parity)
+    assert not (tmp_path / "release").exists()
 
 
 def test_nan_never_gets_into_a_manifest(exports, data, tmp_path):

@@ -17,6 +17,7 @@ from components.arrays import ImageArrays
 from components.image_spec import ImageSpec
 from export import contract as contracts
 from export import lineage
+from export.artifact import FILES, sha256
 from tests.export_data import (
     LABELS,
     digits_arrays,
@@ -28,7 +29,6 @@ from tests.export_data import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "model.onnx"}
 FRAMEWORKS = ("keras", "torch")
 ARTIFACTS = [(framework, artifact) for framework in FRAMEWORKS for artifact in FILES]
 
@@ -121,6 +121,7 @@ def test_all_six_artifacts_agree_with_their_own_source_at_both_batch_sizes(work)
         assert record["passed"] and record["error"] is None, record
         assert record["images"] == 256 and record["bytes"] > 100_000
         assert record["max_difference"] < 1e-5 and record["agreement"] == 1.0
+        assert record["sha256"] == sha256(path_of(work, record["model"], record["artifact"]))
     whole = work / "out/keras/saved_model"
     assert records[0]["bytes"] == sum(p.stat().st_size for p in whole.rglob("*") if p.is_file())
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from components.arrays import ImageArrays
 from export import contract as contracts
 from export import parity, verify
+from export.artifact import FILES, sha256
 from pipeline.config import ExportConfig
 from tests.export_data import (
     digits_arrays,
@@ -24,7 +25,6 @@ from tests.export_data import (
     write_predictions,
 )
 
-FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "model.onnx"}
 LINEAGE = "keras-0123456789abcdef"
 
 
@@ -74,7 +74,8 @@ def test_an_artifact_equal_to_its_source_passes_at_both_batch_sizes(exported, ar
         assert record["error"] is None and record["passed"]
         assert record["images"] == 256
         assert record["max_difference"] < 1e-5 and record["agreement"] == 1.0
-        assert record["bytes"] == (exported / FILES[artifact]).stat().st_size
+        path = exported / FILES[artifact]
+        assert record["bytes"] == path.stat().st_size and record["sha256"] == sha256(path)
 
 
 def test_onnx_and_tflite_are_verified_without_tensorflow_and_pytorch(exported):
