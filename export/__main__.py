@@ -5,8 +5,9 @@ ARGS = {"models": {"keras": model directory, "torch": ...} (one or both), "array
 null, "output": directory, "export": ExportConfig}.
 
 Writes <output>/<framework>/{saved_model/, model.tflite, model.onnx, contract.json} and
-<output>/parity.json. Exit code 0 when everything was exported (whether it passed is in
-parity.json), 1, with one sentence on the console, when an export failed, 2 for wrong arguments.
+<output>/parity.json. Exit code 0 when everything was exported and measured (whether it passed is
+in parity.json), 1, with one sentence on the console, when an export failed or a verification
+process ended without a result, 2 for wrong arguments.
 """
 
 import concurrent.futures
@@ -30,14 +31,14 @@ from components.process import leave_error
 from export import contract as contracts
 from export import lineage, twin
 from export.artifact import BATCHES, FILES
-from export.verify import child, verify
+from export.verify import NotMeasured, child, verify
 from pipeline.config import ExportConfig
 
 THREADS = 2
 
 
 class ExportError(RuntimeError):
-    """An export failed; the message names the framework and the format."""
+    """An export or a verification could not be done; the message names framework and format."""
 
 
 class Args(BaseModel):
@@ -188,8 +189,16 @@ class Export:
             "lineage": contract["lineage"],
             "threads": THREADS,
         }
-        future = self.pool.submit(verify, values, framework, self.args.export)
-        self.verifications.append(future)
+        self.verifications.append(self.pool.submit(self._measured, values, framework))
+
+    def _measured(self, values: dict, framework: str) -> list[dict]:
+        try:
+            return verify(values, framework, self.args.export)
+        except NotMeasured as error:
+            raise ExportError(
+                f"The verification of {framework}'s {values['artifact']} ended without a result: "
+                f"{str(error).rstrip('.')}. Nothing is known of the artifact: run it again."
+            ) from error
 
     def _records(self) -> list[dict]:
         records = [record for future in self.verifications for record in future.result()]
@@ -245,6 +254,7 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for framework in args.models:
         shutil.rmtree(args.output / framework, ignore_errors=True)
+    (args.output / "parity.json").unlink(missing_ok=True)
     try:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             records = Export(args, pool, say).run()

@@ -8,12 +8,16 @@ import tempfile
 from pathlib import Path
 
 from components.gates import check_parity
-from export.artifact import BATCHES, size
+from export.artifact import BATCHES
 from pipeline.config import ExportConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 # A child that hangs has failed; the largest preset takes seconds.
 CHILD_SECONDS = 900
+
+
+class NotMeasured(RuntimeError):
+    """A verification gave neither numbers nor a fault of the artifact; it can be repeated."""
 
 
 def child(module: str, values: dict, threads: int) -> str | None:
@@ -44,29 +48,27 @@ def child(module: str, values: dict, threads: int) -> str | None:
     text = done.stderr.decode(errors="replace")
     sys.stderr.write(text)
     if done.returncode < 0:
-        return f"{module} was ended by signal {-done.returncode}"
+        return f"{module} was ended by signal {-done.returncode} (9: often for want of memory)"
     if done.returncode:
         return next((line for line in reversed(text.splitlines()) if line.strip()), "no message")
     return None
 
 
 def verify(values: dict, model: str, limits: ExportConfig) -> list[dict]:
-    """parity.json's records for one artifact, one for each batch size; never raises.
+    """parity.json's records for one artifact, one for each batch size.
 
     `values` are the arguments of `export.parity` without batches and output. A record is
-    `export.parity`'s with `model` and `passed`; a crash is in its `error`.
+    `export.parity`'s with `model` and `passed`.
+
+    Raises NotMeasured when the process ended without records, whatever ended it.
     """
     with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
         output = Path(scratch) / "records.json"
-        reason = child(
-            "export.parity",
-            values | {"batches": BATCHES, "output": str(output)},
-            values["threads"],
-        )
-        if output.is_file():  # A failure that the child could still describe is in there.
-            records = json.loads(output.read_text())
-        else:
-            records = [_unmeasured(values, batch, reason) for batch in BATCHES]
+        arguments = values | {"batches": BATCHES, "output": str(output)}
+        reason = child("export.parity", arguments, values["threads"])
+        if not output.is_file():
+            raise NotMeasured(reason or "export.parity wrote no record")
+        records = json.loads(output.read_text())
     return [judge({"model": model} | record, limits) for record in records]
 
 
@@ -74,16 +76,3 @@ def judge(record: dict, limits: ExportConfig) -> dict:
     """The record with `passed`, by the rule that also guards the release."""
     gates = check_parity(record, limits.max_difference, limits.min_agreement)
     return record | {"passed": all(gate.passed for gate in gates)}
-
-
-def _unmeasured(values: dict, batch: int, reason: str | None) -> dict:
-    return {
-        "artifact": values["artifact"],
-        "batch": batch,
-        "images": 0,
-        "max_difference": None,
-        "agreement": None,
-        "bytes": size(Path(values["path"])),
-        "sha256": None,
-        "error": reason or "the verification wrote no record.",
-    }

@@ -64,16 +64,16 @@ def records(exports) -> list[dict]:
     ]
 
 
-def made(exports, target, data, **changes):
+def made(exports, target, data, parity=None, **changes):
     facts = {
         "model": "digits",
         "run_id": "run-1",
         "metrics": {"accuracy": 0.98},
         "gates": [{"name": "accuracy", "passed": True}],
-        "parity": records(exports),
         "extra": {"data": {"good": 3}},
     }
-    return bundle(exports, target, **(facts | data | changes))
+    parity = records(exports) if parity is None else parity
+    return bundle(exports, target, parity=parity, **(facts | data | changes))
 
 
 def test_the_release_has_the_layout_that_servers_read(exports, data, tmp_path):

@@ -1,15 +1,18 @@
 """`python -m export` on both frameworks: six artifacts, their contracts, and the verdict."""
 
+import contextlib
 import functools
 import io
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from PIL import Image
 
@@ -61,7 +64,7 @@ def transform_graph(directory: Path) -> Path:
     return directory
 
 
-def run_export(directory: Path, **changes) -> subprocess.CompletedProcess:
+def start_export(directory: Path, **changes) -> subprocess.Popen:
     values = {
         "models": {name: str(directory / name) for name in FRAMEWORKS},
         "arrays": str(directory / "arrays"),
@@ -73,13 +76,13 @@ def run_export(directory: Path, **changes) -> subprocess.CompletedProcess:
     path = directory / "args.json"
     path.write_text(json.dumps(values))
     environment = {k: v for k, v in os.environ.items() if k != "DARKROOM_CONSOLE_FD"}
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "export", str(path)],
         cwd=ROOT,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
 
 
@@ -104,8 +107,9 @@ def work(tmp_path_factory):
             predict = functools.partial(torch_probabilities, module)
         write_predictions(directory / f"{framework}_predictions", arrays, predict)
     transform_graph(directory / "transform")
-    done = run_export(directory)
-    assert done.returncode == 0, done.stderr
+    export = start_export(directory)
+    errors = export.communicate()[1]
+    assert export.returncode == 0, errors
     return directory
 
 
@@ -250,13 +254,39 @@ def test_a_failing_export_ends_with_one_sentence_naming_framework_and_format(wor
     broken = tmp_path / "torch"
     broken.mkdir()
     (broken / "network.json").write_text((work / "torch/network.json").read_text())
-    done = run_export(work, models={"torch": str(broken)}, output=str(tmp_path / "out"))
-    assert done.returncode == 1
-    sentence = done.stderr.strip().splitlines()[-1]
-    assert sentence.startswith("The export of torch's weights failed: ")
-    assert "model.safetensors is missing" in sentence
-    assert (work / "args.error").read_text() == sentence
+    export = start_export(work, models={"torch": str(broken)}, output=str(tmp_path / "out"))
+    line = export.communicate()[1].strip().splitlines()[-1]
+    assert export.returncode == 1
+    assert line.startswith("export: The export of torch's weights failed: ")
+    assert "model.safetensors is missing" in line
+    assert line == f"export: {(work / 'args.error').read_text()}"
     assert not (tmp_path / "out/parity.json").exists()
+
+
+def test_a_killed_verification_is_no_verdict_but_a_failure_that_can_be_repeated(work, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "parity.json").write_text("of an earlier export")
+    models = {"keras": str(work / "keras")}
+    export = start_export(work, models=models, output=str(output))
+    while not (verification := child_of(export, "export.parity")):
+        assert export.poll() is None
+        time.sleep(0.02)
+    verification.kill()
+    line = export.communicate()[1].strip().splitlines()[-1]
+    assert export.returncode == 1
+    assert line.startswith("export: The verification of keras's saved_model ended without a result")
+    assert "signal 9" in line and "run it again" in line
+    assert line == f"export: {(work / 'args.error').read_text()}"
+    assert not (output / "parity.json").exists()
+
+
+def child_of(process: subprocess.Popen, module: str) -> psutil.Process | None:
+    for child in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if module in child.cmdline():
+                return child
+    return None
 
 
 def test_wrong_arguments_are_refused_with_exit_code_2(tmp_path):

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -146,7 +147,7 @@ def test_nan_never_passes_wherever_it_comes_from(exported, tmp_path):
             assert not verify.judge(good | {key: number}, ExportConfig())["passed"]
 
 
-def test_a_process_that_crashes_is_a_failed_record_with_the_reason(exported, tmp_path):
+def test_an_artifact_that_its_runtime_cannot_load_is_a_failed_record(exported, tmp_path):
     broken = shutil.copytree(exported / "saved_model", tmp_path / "saved_model")
     (broken / "variables/variables.data-00000-of-00001").write_bytes(b"")
     args = arguments(exported, "saved_model", path=str(broken))
@@ -154,10 +155,17 @@ def test_a_process_that_crashes_is_a_failed_record_with_the_reason(exported, tmp
     assert [record["passed"] for record in records] == [False, False]
     assert all(record["error"] and record["max_difference"] is None for record in records)
 
-    values = arguments(exported, "onnx") | {"arrays": None}
-    del values["images"]  # The child ends before it can write a record.
-    records = verify.verify(values, "keras", ExportConfig())
-    assert all(not record["passed"] and record["error"] for record in records)
+
+def test_a_process_that_ends_without_records_measured_nothing(exported, tmp_path, monkeypatch):
+    values = arguments(exported, "onnx", predictions=str(tmp_path / "none"))
+    with pytest.raises(verify.NotMeasured, match="FileNotFoundError: .*none/test.npz"):
+        verify.verify(values, "keras", ExportConfig())
+
+    os.mkfifo(tmp_path / "endless.onnx")  # Whoever reads it waits for ever.
+    values = arguments(exported, "onnx", path=str(tmp_path / "endless.onnx"))
+    monkeypatch.setattr(verify, "CHILD_SECONDS", 2)
+    with pytest.raises(verify.NotMeasured, match="did not end within 2 s"):
+        verify.verify(values, "keras", ExportConfig())
 
 
 def test_a_file_that_is_not_there_is_a_failed_record(exported, tmp_path):
@@ -183,8 +191,8 @@ def test_another_lineage_other_labels_or_another_size_is_refused(exported, tmp_p
 
 def test_predictions_of_another_split_are_refused(exported, tmp_path):
     short = altered_predictions(exported, tmp_path, lambda p, labels: (p[:-1], labels[:-1]))
-    (record, _) = judged(arguments(exported, "onnx", predictions=short))
-    assert "val.npz" in record["error"] and "predict it again" in record["error"]
+    with pytest.raises(ValueError, match=r"val\.npz .*: predict it again"):
+        parity.verify(arguments(exported, "onnx", predictions=short))
 
 
 def test_fewer_images_than_asked_for_are_all_used_and_batch_32_is_still_run(exported, tmp_path):
