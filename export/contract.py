@@ -4,8 +4,8 @@
     TFLite       metadata buffer `contract`
     ONNX         metadata_props `contract` and `lineage`
 
-Nothing here imports a framework; reading a TFLite file needs ai_edge_litert (its flatbuffer schema)
-and an ONNX file needs onnxruntime.
+Nothing here imports a framework; reading a TFLite file needs ai_edge_litert (its flatbuffer
+schema). The readers raise ValueError when there is no contract.
 """
 
 import json
@@ -48,19 +48,6 @@ def to_json(contract: dict) -> str:
     return json.dumps(contract, sort_keys=True)
 
 
-def read(artifact: str, path: str | Path) -> dict:
-    """The contract inside an artifact of kind `saved_model`, `tflite` or `onnx`.
-
-    Raises ValueError when there is none.
-    """
-    readers = {
-        "saved_model": read_saved_model,
-        "tflite": read_tflite,
-        "onnx": read_onnx,
-    }
-    return readers[artifact](path)
-
-
 def read_saved_model(directory: str | Path) -> dict:
     path = Path(directory) / EXTRA
     if not path.is_file():
@@ -77,15 +64,6 @@ def read_tflite(path: str | Path) -> dict:
         if entry.Name() == KEY.encode():
             return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     raise ValueError(f"{path} holds no metadata buffer {KEY!r}: {_ADVICE}")
-
-
-def read_onnx(path: str | Path) -> dict:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return from_onnx_session(session, path)
 
 
 def from_onnx_session(session, path: str | Path) -> dict:

@@ -1,4 +1,4 @@
-"""Weights between the two frameworks: one architecture, two networks that give the same numbers.
+"""PyTorch's weights in a Keras network of the same architecture, which gives the same numbers.
 
 PyTorch has no road of its own to SavedModel and TFLite; its weights take Keras's, in a twin of the
 same architecture. Weights travel as a mapping from `<layer>/<weight>` to a float32 array in Keras's
@@ -89,25 +89,6 @@ def to_keras(weights: Mapping[str, np.ndarray], network: Network):
         variable = getattr(model.get_layer(layer), name)
         variable.assign(_fitting(weights, f"{layer}/{name}", tuple(variable.shape)))
     return model
-
-
-def to_torch(weights: Mapping[str, np.ndarray], network: Network):
-    """A PyTorch module of `network` with `weights`, in eval mode, on the CPU.
-
-    Raises ValueError when a weight is missing or has another shape.
-    """
-    import torch
-
-    from components import torch_model
-
-    module = torch_model.build(network)
-    state = module.state_dict()
-    for layer, name, other, axes in _entries(network):
-        target = state[f"{layer}.{other}"]
-        shape = tuple(target.shape[axis] for axis in axes)
-        array = _fitting(weights, f"{layer}/{name}", shape)
-        target.copy_(torch.from_numpy(np.ascontiguousarray(array.transpose(np.argsort(axes)))))
-    return module.eval()
 
 
 def load_keras(directory: str | Path):

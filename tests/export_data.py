@@ -45,6 +45,23 @@ def random_weights(description: Network, seed: int = 0) -> dict[str, np.ndarray]
     return {name: array.astype(np.float32) for name, array in weights.items()}
 
 
+def random_module(description: Network, seed: int = 0):
+    """A PyTorch network in eval mode with weights as random as `random_weights`."""
+    import torch
+
+    from components import torch_model
+
+    module = torch_model.build(description)
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in module.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.3, 2, generator=generator)
+        elif tensor.is_floating_point():
+            scale = tensor[0].numel() ** -0.5 if tensor.ndim > 1 else 0.3
+            tensor.normal_(0, scale, generator=generator)
+    return module.eval()
+
+
 def digits_arrays(directory: Path, test: int = 300, val: int = 0) -> Path:
     """An ImageArrays directory with the splits `test` and, behind it in the digits, `val`, in two
     shards each, and no training split."""
@@ -84,3 +101,31 @@ def torch_probabilities(module, images: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         logits = module(torch.from_numpy(images).permute(0, 3, 1, 2).float())
         return torch.softmax(logits, 1).numpy()
+
+
+def transform_graph(directory: Path) -> Path:
+    """The line's own transform, traced as TFX's Transform does where there are no analyzers."""
+    import tensorflow as tf
+    from tensorflow_transform import impl_helper
+
+    from components.transform_tfx import preprocessing_fn
+
+    config = {"image_spec": SPECS["digits"].to_json()}
+    features = {
+        "image_bytes": tf.io.FixedLenFeature([1], tf.string),
+        "label": tf.io.FixedLenFeature([1], tf.int64),
+        "sha256": tf.io.VarLenFeature(tf.string),
+    }
+    types = {
+        "image_bytes": tf.TensorSpec([None, 1], tf.string),
+        "label": tf.TensorSpec([None, 1], tf.int64),
+        "sha256": tf.SparseTensorSpec([None, None], tf.string),
+    }
+    impl_helper.analyze_in_place(
+        lambda inputs: preprocessing_fn(inputs, config),
+        False,
+        features,
+        types,
+        str(directory),
+    )
+    return directory
