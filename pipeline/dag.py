@@ -34,7 +34,7 @@ def pipeline_name(config: RunConfig) -> str:
 
 
 def beam_args(config: RunConfig) -> list[str]:
-    """The user's `beam.args`, or Beam's in-process runner where they name none."""
+    """The user's `beam.args`, with Beam's in-process runner where they name none."""
     args = list(config.beam.args)
     if not any(arg.startswith("--runner") for arg in args):
         args += [LOCAL_BEAM, _NO_PACKAGING]

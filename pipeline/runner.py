@@ -5,8 +5,10 @@ carry a reference to anything living; BeamDagRunner runs them in this very proce
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from apache_beam.options.pipeline_options import StandardOptions
 from ml_metadata import MetadataStore
@@ -16,10 +18,13 @@ from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner, PipelineNodeAs
 from tfx.orchestration.pipeline import Pipeline
 
 from components.gates import GateRefused
+from components.process import ROOT
 from components.sources import DataRefused
 from pipeline.config import ConfigError
 from pipeline.steps import Step
 from pipeline.why import why_it_ran
+
+_BEAM_WORKER = Path(__file__).with_name("beam_worker")
 
 
 class _Watcher:
@@ -98,6 +103,9 @@ def execute(
     """
     global _watcher
     _watcher = _Watcher(started, finished)
+    # Beam's worker processes (--direct_running_mode=multi_processing) inherit the environment.
+    paths = [str(_BEAM_WORKER), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     try:
         LineRunner().run(pipeline)
     except Exception as error:  # noqa: BLE001 - the caller turns it into a verdict
