@@ -38,7 +38,7 @@ def test_many_differences_are_cut_short():
 
 
 def test_without_any_difference_the_output_must_have_gone():
-    assert _why({"a": "1"}, {"a": "1"}) .startswith("its previous output is gone")
+    assert _why({"a": "1"}, {"a": "1"}).startswith("its previous output is gone")
 
 
 def test_code_inside_transforms_custom_config_is_named_by_file():
