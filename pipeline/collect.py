@@ -74,10 +74,10 @@ def _artifacts(parity: list[dict], models: dict) -> list[dict]:
                 "passed": True,
             },
         )
-        failed = bool(record.get("error"))
-        difference = float("inf") if failed else record["max_difference"]
+        measured = not record["error"]
+        difference = record["max_difference"] if measured else float("inf")
         row["max_difference"] = max(row["max_difference"], difference)
-        row["agreement"] = min(row["agreement"], 0.0 if failed else record["agreement"])
+        row["agreement"] = min(row["agreement"], record["agreement"] if measured else 0.0)
         row["passed"] = row["passed"] and record["passed"]
     return list(rows.values())
 
