@@ -96,9 +96,8 @@ def _released(verdict: Verdict, release: dict) -> None:
     else:
         verdict.status = "released"
         verdict.sentence = (
-            f"Released {verdict.name} version {verdict.version}: {verdict.champion} with test "
-            f"accuracy {accuracy:.4f}, {sum(row['passed'] for row in verdict.artifacts)} "
-            "artifacts verified against their sources."
+            f"{verdict.name} version {verdict.version}: {verdict.champion} with test accuracy "
+            f"{accuracy:.4f}, {len(verdict.artifacts)} artifacts verified against their sources."
         )
 
 

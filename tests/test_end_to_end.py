@@ -69,7 +69,7 @@ def test_every_image_is_accounted_for(first):
 
 def test_the_terminal_shows_the_table_and_what_to_do_next_and_the_log_the_rest(first, root):
     printed = first[0].stdout
-    for words in ("saved_model", "tflite", "onnx", "Champion", "Released digits version 1"):
+    for words in ("saved_model", "tflite", "onnx", "Champion", "Released   digits version 1"):
         assert words in printed
     assert re.search(r"-m serving .*--model digits", printed) and "report.html" in printed
     assert "WARNING" not in printed and "Traceback" not in printed and not first[0].stderr
