@@ -42,8 +42,9 @@ def learning_curves(models: dict) -> str:
             epochs = [row["epoch"] for row in rows]
             axes.plot(epochs, [row[metric] for row in rows], colour, ls=":", label=f"{name} train")
             axes.plot(epochs, [row[f"val_{metric}"] for row in rows], colour, label=f"{name} val")
-            if len(rows) == 1:
+            if len(rows) == 1:  # a line of one point is invisible
                 axes.plot(epochs, [rows[0][f"val_{metric}"]], "o", color=colour)
+                axes.set_xlim(0, 2)
         axes.set(xlabel="epoch", ylabel=metric)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
