@@ -46,7 +46,7 @@ def run_module(module: str, arguments: dict, directory: str | Path) -> None:
         reason = left.read_text().strip() if left.is_file() else f"exit status {status}"
         if status < 0 and not left.is_file():
             reason = f"killed by signal {-status} (9 is often the system running out of memory)"
-        raise StepFailed(f"{module} failed: {reason}")
+        raise StepFailed(reason)
 
 
 def _tensorflow_cuda() -> dict[str, str]:
