@@ -1,0 +1,65 @@
+"""A step's process: its failure becomes one sentence, its crash too."""
+
+import json
+
+import pytest
+
+from components.process import StepFailed, run_module
+
+_STEP = """
+import json, os, signal, sys
+from components.process import leave_error
+arguments = json.load(open(sys.argv[1]))
+if arguments["end"] == "sentence":
+    leave_error(sys.argv[1], "step", "the loss is nan, expected a number.")
+    sys.exit(1)
+if arguments["end"] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.exit(arguments["end"])
+"""
+
+
+@pytest.fixture
+def step(tmp_path, monkeypatch):
+    """A module of its own on the path, run as a step."""
+    (tmp_path / "some_step.py").write_text(_STEP)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return lambda end: run_module("some_step", {"end": end}, tmp_path / "work")
+
+
+def test_a_step_that_ends_well_leaves_its_arguments_for_a_run_by_hand(step, tmp_path):
+    step(0)
+    assert json.loads((tmp_path / "work" / "some_step.args.json").read_text()) == {"end": 0}
+
+
+@pytest.mark.parametrize(
+    "end, words",
+    [
+        ("sentence", "the loss is nan, expected a number."),
+        (7, "exit status 7"),
+        ("killed", "killed by signal 9"),
+    ],
+)
+def test_a_step_that_fails_says_why(step, end, words, capfd):
+    with pytest.raises(StepFailed, match=words):
+        step(end)
+
+
+def test_an_old_sentence_is_not_repeated(step):
+    with pytest.raises(StepFailed, match="the loss is nan"):
+        step("sentence")
+    with pytest.raises(StepFailed, match="exit status 3"):
+        step(3)
+
+
+def test_pytorch_does_not_spin_and_tensorflow_is_quiet(tmp_path, monkeypatch):
+    (tmp_path / "some_step.py").write_text(
+        "import json, os, sys\n"
+        "names = ('OMP_WAIT_POLICY', 'TF_CPP_MIN_LOG_LEVEL')\n"
+        "json.dump([os.environ[n] for n in names], open(sys.argv[1] + '.out', 'w'))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    run_module("some_step", {}, tmp_path)
+    assert json.loads((tmp_path / "some_step.args.json.out").read_text()) == ["PASSIVE", "2"]
