@@ -12,7 +12,8 @@ help:
 	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
 	@echo "make lock       rebuild requirements.txt from pyproject.toml"
 	@echo "make lint       ruff's checks and formatting"
-	@echo "make clean      remove .venv and out/"
+	@echo "make benchmarks measure the demo's time and memory"
+	@echo "make clean      remove .venv (out/ with its releases stays)"
 
 setup:
 	@PYTHON="$(PYTHON)" GPU="$(GPU)" bash .ci/setup.sh
@@ -36,4 +37,4 @@ benchmarks: setup
 	@$(VENV) -m benchmarks
 
 clean:
-	rm -rf .venv out
+	rm -rf .venv

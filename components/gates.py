@@ -54,7 +54,7 @@ def check_model(
     """
     accuracy, loss = _number(metrics["accuracy"]), _number(metrics["loss"])
     results = [
-        _at_least("accuracy", model, accuracy, config.min_accuracy),
+        _at_least("accuracy", model, accuracy, config.min_accuracy, "gates.min_accuracy"),
         GateResult("finite_loss", "a finite number", f"{loss:.4f}", math.isfinite(loss), model),
     ]
     if baseline is not None:
@@ -63,7 +63,8 @@ def check_model(
             dataclasses.replace(
                 _at_least("accuracy_against_release", model, accuracy, floor),
                 expected=f"at least {floor:.4f} (release {baseline.version} has "
-                f"{baseline.accuracy:.4f} {baseline.source}, tolerance {config.max_regression})",
+                f"{baseline.accuracy:.4f} {baseline.source}, gates.max_regression is "
+                f"{config.max_regression})",
             )
         )
     return results
@@ -110,6 +111,8 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _at_least(name: str, model: str, value: float, bound: float) -> GateResult:
+def _at_least(name: str, model: str, value: float, bound: float, key: str = "") -> GateResult:
+    """`key` names the setting that the bound is from."""
+    expected = f"at least {bound:.4f}" + (f" ({key})" if key else "")
     # Written so that NaN fails: every comparison with NaN is false.
-    return GateResult(name, f"at least {bound:.4f}", f"{value:.4f}", value >= bound, model)
+    return GateResult(name, expected, f"{value:.4f}", value >= bound, model)

@@ -1,13 +1,16 @@
 """Running a step in a process of its own: its memory, its GPU and its crashes stay there."""
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from components.console import console, inherited
 
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -40,6 +43,7 @@ def run_module(module: str, arguments: dict, directory: str | Path) -> None:
         env=environment,
         pass_fds=inherited(),
         stdin=subprocess.DEVNULL,
+        preexec_fn=_die_with_parent,
     ).returncode
     if status:
         left = path.with_suffix(".error")
@@ -47,6 +51,12 @@ def run_module(module: str, arguments: dict, directory: str | Path) -> None:
         if status < 0 and not left.is_file():
             reason = f"killed by signal {-status} (9 is often the system running out of memory)"
         raise StepFailed(reason)
+
+
+def _die_with_parent() -> None:
+    """In the child, before it starts: Linux kills it when the run dies, even by SIGKILL; a trainer
+    left behind would compete with the next run's."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _tensorflow_cuda() -> dict[str, str]:

@@ -11,7 +11,8 @@ def check_accounting(accounting: dict, config: DataGateConfig) -> list[GateResul
     results = [
         GateResult(
             name="quarantined",
-            expected=f"at most {config.max_quarantined:.2%} of the files",
+            expected=f"at most {config.max_quarantined:.2%} of the files "
+            "(data_gate.max_quarantined)",
             received=f"{share:.2%} ({bad} of {read})",
             passed=share <= config.max_quarantined,
         )

@@ -87,17 +87,20 @@ def _released(verdict: Verdict, release: dict) -> None:
     verdict.version, verdict.champion = release["version"], release["champion"]
     verdict.release = release["path"]
     accuracy = verdict.models[verdict.champion]["accuracy"]
+    out = [name for name, model in verdict.models.items() if not model["blessed"]]
+    left_out = f"; {' and '.join(out)} did not pass the gates and is left out" if out else ""
     if release["unchanged"]:
         verdict.status = "unchanged"
         verdict.sentence = (
             f"The champion ({verdict.champion}, accuracy {accuracy:.4f}) is release "
-            f"{verdict.version} of {verdict.name} already; nothing new to push."
+            f"{verdict.version} of {verdict.name} already; nothing new to push{left_out}."
         )
     else:
         verdict.status = "released"
         verdict.sentence = (
             f"{verdict.name} version {verdict.version}: {verdict.champion} with test accuracy "
-            f"{accuracy:.4f}, {len(verdict.artifacts)} artifacts verified against their sources."
+            f"{accuracy:.4f}, {len(verdict.artifacts)} artifacts verified against their sources"
+            f"{left_out}."
         )
 
 

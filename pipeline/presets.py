@@ -131,6 +131,8 @@ def _load(name: str, overrides: dict[str, str]) -> RunConfig:
         return from_folder(rest)
     if kind == "tfds" and rest:
         return from_tfds(rest, overrides.get("data.dir"))
+    if kind in ("folder", "tfds"):
+        raise ConfigError(f"{name!r} is incomplete: expected folder:PATH or tfds:NAME.")
     close = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)
     raise ConfigError(
         f"Unknown preset {name!r}: did you mean {close[0]!r}? Expected one of "

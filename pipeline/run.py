@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import time
 import traceback
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ from pipeline.verdict import (
     point_latest,
 )
 from serving.store import Release, Store, StoreError
+
+_INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
 
 
 def run(preset: str, arguments: list[str]) -> int:
@@ -54,14 +57,16 @@ def run(preset: str, arguments: list[str]) -> int:
         verdict = Verdict(run_id=_run_id(), preset=preset, name=preset)
         directory = root / "runs" / verdict.run_id
         directory.mkdir(parents=True)
-        with Terminal(directory / "log.txt") as terminal:
+        with Terminal(directory / "log.txt") as terminal, _sigterm_as_ctrl_c():
             try:
                 if refusal is not None:
                     raise refusal
                 _decide(config, source, verdict, root, terminal)
             except DataRefused as error:
                 collect_refusal(verdict, error)
-            except (Exception, KeyboardInterrupt) as error:
+            except KeyboardInterrupt:
+                verdict.sentence = _INTERRUPTED
+            except Exception as error:
                 # A run never ends without a verdict.
                 traceback.print_exc()
                 verdict.status, verdict.exit_code = "failed", EXIT_INTERNAL
@@ -221,6 +226,16 @@ def _writable(root: Path) -> Path:
             "pass root=PATH with a folder you may write to."
         ) from error
     return root
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """A scheduler's SIGTERM ends a run like Ctrl-C does, with a verdict."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -110,6 +110,8 @@ def execute(
         LineRunner().run(pipeline)
     except Exception as error:  # noqa: BLE001 - the caller turns it into a verdict
         _watcher.error = _watcher.error or error
+    if isinstance(_watcher.error, KeyboardInterrupt):
+        raise KeyboardInterrupt
     watcher, _watcher = _watcher, None
     return watcher.steps, watcher.error
 

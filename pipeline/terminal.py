@@ -86,9 +86,12 @@ class Terminal:
         if failed:
             out.print(gates_table(failed))
         out.print()
-        if verdict.champion:
+        for line in images_lines(verdict.data):
+            out.print(line, highlight=False, markup=False)
+        if verdict.champion and verdict.release:
+            formats = f"({verdict.champion} as SavedModel, TFLite and ONNX)"
             out.print(f"Champion   {verdict.champion}", highlight=False)
-            out.print(f"Release    {_short(Path(verdict.release))}", highlight=False)
+            out.print(f"Release    {_short(Path(verdict.release))} {formats}", highlight=False)
         report = directory.parent / "latest" / "report.html"
         out.print(f"Report     {_short(report)}", highlight=False)
         good = verdict.exit_code == EXIT_OK
@@ -103,6 +106,19 @@ class Terminal:
             serve = f"{python} -m serving{options} --model {verdict.name}"
             out.print(f"  {serve}", highlight=False)
             out.print(f"  xdg-open {_quoted(report)}", highlight=False)
+
+
+def images_lines(data: dict) -> list[str]:
+    """How many images there were, and which were set aside (the first five of them)."""
+    if not data:
+        return []
+    splits = ", ".join(f"{sum(n.values()):,} {split}" for split, n in data["splits"].items())
+    lines = [f"Images     {data['good']:,} of {len(data['splits']['train'])} classes ({splits})"]
+    for item in data["quarantine"][:5]:
+        lines.append(f"Set aside  {item['name']}: {item['reason']}")
+    if data["quarantined"] > 5:
+        lines.append(f"           and {data['quarantined'] - 5:,} more, listed in the report")
+    return lines
 
 
 def models_table(verdict: Verdict) -> Table:

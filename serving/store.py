@@ -75,7 +75,9 @@ class Store:
         if not names:
             raise StoreError(f"there is no release in {self.root}: run `make demo`, or set --root.")
         if model is None and len(names) > 1:
-            raise StoreError(f"several models are released ({', '.join(names)}): choose one.")
+            raise StoreError(
+                f"several models are released ({', '.join(names)}): choose one with --model NAME."
+            )
         name = model if model is not None else names[0]
         if name not in names:
             raise StoreError(_unknown("model", name, names))

@@ -47,7 +47,7 @@ def test_a_model_may_lose_the_tolerance_against_the_release_and_no_more():
 def test_a_refusal_is_one_sentence_with_expected_and_received():
     failed = [g for g in check_model("keras", {"accuracy": 0.5, "loss": 1}, CONFIG, None)]
     sentence = str(GateRefused([gate for gate in failed if not gate.passed]))
-    assert sentence == "keras: accuracy is 0.5000, expected at least 0.9000."
+    assert sentence == ("keras: accuracy is 0.5000, expected at least 0.9000 (gates.min_accuracy).")
 
 
 def test_an_artifact_must_agree_and_must_have_run():

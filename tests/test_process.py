@@ -1,10 +1,16 @@
 """A step's process: its failure becomes one sentence, its crash too."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 
-from components.process import StepFailed, run_module
+from components.process import ROOT, StepFailed, run_module
 
 _STEP = """
 import json, os, signal, sys
@@ -63,3 +69,30 @@ def test_pytorch_does_not_spin_and_tensorflow_is_quiet(tmp_path, monkeypatch):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     run_module("some_step", {}, tmp_path)
     assert json.loads((tmp_path / "some_step.args.json.out").read_text()) == ["PASSIVE", "2"]
+
+
+def test_a_step_does_not_outlive_a_run_that_is_killed(tmp_path):
+    (tmp_path / "sleeper.py").write_text(
+        "import os, sys, time\n"
+        "open(sys.argv[1] + '.pid', 'w').write(str(os.getpid()))\n"
+        "time.sleep(60)\n"
+    )
+    code = (
+        f"from components.process import run_module\nrun_module('sleeper', {{}}, {str(tmp_path)!r})"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment)
+    written = tmp_path / "sleeper.args.json.pid"
+    for _ in range(200):
+        if written.exists() and written.read_text():
+            break
+        time.sleep(0.05)
+    child = int(written.read_text())
+    parent.kill()
+    parent.wait(10)
+    for _ in range(100):
+        if not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie":
+            return
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    raise AssertionError("the step's process was still there five seconds later")
