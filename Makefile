@@ -8,7 +8,7 @@ VENV := .venv/bin/python
 help:
 	@echo "make demo       run the whole line on scikit-learn's digits (a few minutes)"
 	@echo "make test       build .venv if needed and run the tests"
-	@echo "make test-full  the tests and the long proofs (MNIST, CIFAR-10, many kills)"
+	@echo "make test-full  the tests and the long proofs (MNIST, CIFAR-10, refused and rolled-back releases)"
 	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
 	@echo "make lock       rebuild requirements.txt from pyproject.toml"
 	@echo "make lint       ruff's checks and formatting"

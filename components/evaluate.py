@@ -40,9 +40,10 @@ def summarise(slicing_metrics: list, plots: list, labels: list[str]) -> dict:
 
     `per_class` holds each class's slice and its precision and recall. These follow from TFMA's
     confusion matrix, where the most probable class counts as the answer; TFMA's own binarized
-    metrics would ask for a probability above one half, and take ten times as long. `accuracy` is
-    exact, from the same counts (TFMA's is a float32). A metric that could not be computed is NaN,
-    which no gate lets pass; per class it is None (precision of a class never predicted).
+    metrics would ask for a probability above one half, and take nearly three times as long.
+    `accuracy` is exact, from the same counts (TFMA's is a float32). A metric that could not be
+    computed is NaN, which no gate lets pass; per class it is None (precision of a class never
+    predicted).
     """
     by_slice = {tuple(key): outputs[""][""] for key, outputs in slicing_metrics}
     matrix = confusion_matrix(plots, len(labels))

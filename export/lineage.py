@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from components.network import Network
+from components.process import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 _NETWORK_SOURCES = ("components/keras_model.py", "components/torch_model.py")
 # The transform graph itself is written with counters and random identifiers, so that the same
 # source gives other bytes each time: its source stands for it.

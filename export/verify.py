@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 from components.gates import check_parity
+from components.process import ROOT
 from export.artifact import BATCHES
 from pipeline.config import ExportConfig
 
-ROOT = Path(__file__).resolve().parent.parent
 # A child that hangs has failed; the largest preset takes seconds.
 CHILD_SECONDS = 900
 

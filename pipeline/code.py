@@ -10,7 +10,8 @@ import hashlib
 import json
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from components.process import ROOT
+
 PACKAGES = ("pipeline", "components", "export", "serving")
 
 
