@@ -61,8 +61,19 @@ class Contrast(Operation):
     fraction: float = Field(gt=0, lt=1)
 
 
+class Cutout(Operation):
+    """Blacken one square at a random place; its side is `fraction` of the shorter side.
+
+    DeVries and Taylor 2017, arXiv:1708.04552: the centre may lie anywhere, so that the square may
+    reach over the border.
+    """
+
+    kind: Literal["cutout"] = "cutout"
+    fraction: float = Field(gt=0, le=1)
+
+
 AnyOperation = Annotated[
-    Flip | Translate | Rotate | Zoom | PadCrop | Brightness | Contrast,
+    Flip | Translate | Rotate | Zoom | PadCrop | Brightness | Contrast | Cutout,
     Field(discriminator="kind"),
 ]
 Policy = tuple[AnyOperation, ...]

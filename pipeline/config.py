@@ -7,7 +7,7 @@ the steps that field belongs to.
 import difflib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -20,19 +20,33 @@ class ConfigError(ValueError):
 
 class Slice(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        serialize_by_alias=True,
     )
 
 
 class DataConfig(Slice):
     """Where images come from and how they are split."""
 
-    source: str = Field(description="digits, tfds:NAME or folder:PATH")
+    source: str = Field(description="digits, tfds:NAME, folder:PATH, tar:PATH or zip:PATH")
     dir: str | None = Field(None, description="TFDS data directory (default: TFDS's own)")
+    label: str = Field(
+        "label", min_length=1, description="TFDS feature with the class, e.g. attributes/Smiling"
+    )
     val_fraction: float = Field(0.1, gt=0, lt=0.5, description="share of train held out by hash")
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="share, where there is no test")
     max_file_mib: float = Field(20, gt=0, description="larger files are quarantined")
     max_megapixels: float = Field(50, gt=0, description="larger images are quarantined")
+    # The attribute is not called like the key because pydantic has a method of that name.
+    schema_path: str | None = Field(
+        None, alias="schema", description="TFDV schema (text protobuf) that the data gate enforces"
+    )
+    accept_classes: bool = Field(
+        False, description="release other classes than the current release has"
+    )
 
 
 class DataGateConfig(Slice):
@@ -40,16 +54,24 @@ class DataGateConfig(Slice):
 
     max_quarantined: float = Field(0.01, ge=0, le=1, description="share of unreadable files")
     min_per_class: int = Field(1, ge=1, description="images of each class in each split")
-    accept_classes: bool = Field(
-        False, description="release other classes, or another order, than the current release has"
+    max_label_drift: float = Field(
+        0.2, ge=0, le=1, description="change of a class's share of train since the release"
+    )
+    max_drift: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Jensen-Shannon divergence of brightness, contrast and size since the release",
     )
 
 
 class ImageConfig(Slice):
-    """Size of the arrays that the networks are fed."""
+    """Size of the arrays that the networks are fed, and what is packed beyond it."""
 
     height: int = Field(ge=1)
     width: int = Field(ge=1)
+    margin_height: int = Field(0, ge=0, description="rows packed beyond height: training crops")
+    margin_width: int = Field(0, ge=0, description="columns packed beyond width")
     channels: int = Field(description="1 grey, 3 RGB")
 
     @field_validator("channels")
@@ -69,6 +91,9 @@ class AugmentConfig(Slice):
 
     keras: Policy = ()
     torch: Policy = ()
+    balance: Literal["none", "weights", "oversample", "augmented"] = Field(
+        "none", description="what evens out classes of different sizes, see components/augment.py"
+    )
 
 
 class TrainConfig(Slice):
@@ -131,12 +156,12 @@ class RunConfig(Slice):
 def leaves(config: BaseModel, prefix: str = "") -> dict[str, Any]:
     """Dotted names to values, e.g. `{'train.epochs': 5, ...}`, in order of declaration."""
     found: dict[str, Any] = {}
-    for name in type(config).model_fields:
+    for name, field in type(config).model_fields.items():
         value = getattr(config, name)
         if isinstance(value, BaseModel):
             found |= leaves(value, f"{prefix}{name}.")
         else:
-            found[prefix + name] = value
+            found[prefix + (field.alias or name)] = value
     return found
 
 
@@ -193,9 +218,10 @@ def validated(values: dict) -> RunConfig:
         raise ConfigError(f"Bad value for {key}: {first['input']!r}: {rule}.") from error
 
 
-def json_slice(part: BaseModel) -> str:
-    """A slice as canonical JSON, the form in which a step receives it."""
-    return json.dumps(part.model_dump(mode="json"), sort_keys=True)
+def json_slice(part: BaseModel, exclude: set[str] | None = None) -> str:
+    """A slice as canonical JSON, the form in which a step receives it, without the fields that
+    it has no use for."""
+    return json.dumps(part.model_dump(mode="json", exclude=exclude), sort_keys=True)
 
 
 def root_path(config: RunConfig) -> Path:

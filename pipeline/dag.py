@@ -53,7 +53,7 @@ def build(config: RunConfig, *, source: str, run_id: str, baseline_version: int)
     release_store = str(root / "serving")
 
     ingest = ImageExampleGen(
-        data=json_slice(config.data),
+        data=json_slice(config.data, exclude={"schema_path", "accept_classes"}),
         fingerprint=source,
         code=fingerprint("components.ingest_tfx", "components.tfds_source"),
     ).with_id("ingest")

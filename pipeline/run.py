@@ -129,7 +129,7 @@ def _check_outside(root: Path, source: str) -> None:
 def _check_classes(config: RunConfig, source, current: Release | None) -> None:
     """Raises DataRefused when the classes are not those of the current release, in their order:
     whoever calls the released model would read its answers wrongly."""
-    if current is None or config.data_gate.accept_classes:
+    if current is None or config.data.accept_classes:
         return
     released = current.contract()["labels"]
     if list(source.labels) != released:
@@ -138,7 +138,7 @@ def _check_classes(config: RunConfig, source, current: Release | None) -> None:
         raise DataRefused(
             f"The classes are not those of release {current.version} of {config.name} (new: "
             f"{', '.join(added) or 'none'}; missing: {', '.join(missing) or 'none'}): pass "
-            "data_gate.accept_classes=true to release them, or name=OTHER for another model."
+            "data.accept_classes=true to release them, or name=OTHER for another model."
         )
 
 

@@ -49,7 +49,7 @@ def test_other_classes_than_the_releases_are_refused_until_accepted(store, tmp_p
     config, current = presets.digits(), store.current("digits")
     with pytest.raises(DataRefused, match="new: eleven; missing: 9"):
         _check_classes(config, other, current)
-    _check_classes(override(config, {"data_gate.accept_classes": "true"}), other, current)
+    _check_classes(override(config, {"data.accept_classes": "true"}), other, current)
     _check_classes(config, DigitsSource(), current)
     _check_classes(config, other, None)
 
