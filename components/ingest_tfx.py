@@ -20,12 +20,13 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts_tfx import IngestReport
-from components.ingest import Accounting, Example, examine, require_trainable
+from components.examine import Example, examine
+from components.ingest import Accounting, assign_split, require_trainable
 from components.sources import SPLITS, open_source
 from pipeline.config import DataConfig
 
 
-def to_tf_example(example: Example, labels: tuple[str, ...]) -> tf.train.Example:
+def to_tf_example(example: Example, label: int, labels: tuple[str, ...]) -> tf.train.Example:
     """The features that statistics, schema and transform see."""
 
     def of_bytes(value: bytes) -> tf.train.Feature:
@@ -39,8 +40,8 @@ def to_tf_example(example: Example, labels: tuple[str, ...]) -> tf.train.Example
 
     features = {
         "image_bytes": of_bytes(example.image),
-        "label": of_int(example.label),
-        "class_name": of_bytes(labels[example.label].encode("utf-8", "surrogateescape")),
+        "label": of_int(label),
+        "class_name": of_bytes(labels[label].encode("utf-8", "surrogateescape")),
         "sha256": of_bytes(example.sha256.encode()),
         "format": of_bytes(example.format.encode()),
         "height": of_int(example.height),
@@ -66,13 +67,16 @@ class IngestChunk(beam.DoFn):
         unfinished = self._directory / f".{suffix}-{uuid.uuid4().hex}"
         unfinished.mkdir(parents=True)
         for raw in source.read(chunk, int(self._config.max_file_mib * 2**20)):
-            result = examine(raw, self._config, source.splits)
-            accounting.add(result)
+            result = examine(raw, self._config)
             if isinstance(result, Example):
-                if result.split not in writers:
-                    writers[result.split] = tf.io.TFRecordWriter(str(unfinished / result.split))
-                record = to_tf_example(result, source.labels)
-                writers[result.split].write(record.SerializeToString(deterministic=True))
+                split = assign_split(raw.split, result.sha256, self._config, source.splits)
+                accounting.add(result, split, raw.label)
+                if split not in writers:
+                    writers[split] = tf.io.TFRecordWriter(str(unfinished / split))
+                record = to_tf_example(result, raw.label, source.labels)
+                writers[split].write(record.SerializeToString(deterministic=True))
+            else:
+                accounting.add(result)
         for split, writer in writers.items():
             writer.close()
             folder = self._directory / f"Split-{split}"

@@ -204,7 +204,7 @@ def _header(path: Path) -> tuple[int, int, int] | None:
     """(height, width, channels) from a file's header, or None when it is not an image."""
     from PIL import Image
 
-    from components.ingest import FORMATS
+    from components.examine import FORMATS
 
     try:
         with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:

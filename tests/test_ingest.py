@@ -1,10 +1,7 @@
-import io
-
-import numpy as np
 import pytest
-from PIL import Image
 
-from components.ingest import Accounting, Example, Quarantined, assign_split, examine
+from components.examine import Example, Quarantined, examine
+from components.ingest import Accounting, assign_split
 from components.sources import RawImage
 from pipeline.config import DataConfig
 from tests.images import encode, tile
@@ -14,67 +11,7 @@ NONE = frozenset()
 
 
 def _examine(data: bytes | None, **changes) -> Example | Quarantined:
-    return examine(RawImage("a/1", data, 0, None, **changes), CONFIG, NONE)
-
-
-def _pixels(example: Example) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(example.image)))
-
-
-@pytest.mark.parametrize("format", ["JPEG", "PNG"])
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_ordinary_files_keep_their_bytes(format, mode):
-    data = encode(tile(0, 3, 4, 30, 40).convert(mode), format)
-    example = _examine(data)
-    assert example.image == data and not example.reencoded
-    assert (example.height, example.width) == (30, 40)
-    assert (example.format, example.channels) == (format, 1 if mode == "L" else 3)
-    assert example.mean == pytest.approx(_pixels(example).mean() / 255)
-
-
-@pytest.mark.parametrize("format", ["GIF", "BMP", "WEBP"])
-def test_other_formats_are_reencoded_without_loss(format):
-    data = encode(tile(0, 3, 4), format)
-    example = _examine(data)
-    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    assert example.reencoded and example.image.startswith(b"\x89PNG")
-    np.testing.assert_array_equal(_pixels(example), expected)
-
-
-@pytest.mark.parametrize("orientation", range(2, 9))
-def test_exif_orientation_is_applied(orientation):
-    upright = tile(1, 5, 5, 24, 40)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    example = _examine(encode(upright, "PNG", exif=exif))
-    turned = orientation >= 5
-    assert (example.height, example.width) == ((40, 24) if turned else (24, 40))
-    assert example.reencoded
-
-
-def test_sixteen_bits_are_scaled_and_not_clipped():
-    wide = Image.fromarray((np.arange(64, dtype=np.uint16) * 1024).reshape(8, 8))
-    example = _examine(encode(wide, "PNG"))
-    expected = np.round(np.arange(64) * 1024 / 257).reshape(8, 8)
-    np.testing.assert_array_equal(_pixels(example), expected)
-
-
-@pytest.mark.parametrize("mode", ["1", "LA", "P", "RGBA", "CMYK"])
-def test_exotic_modes_become_grey_or_rgb(mode):
-    format = "JPEG" if mode == "CMYK" else "PNG"
-    example = _examine(encode(tile(0, 2, 2).convert(mode), format))
-    assert example.channels == (1 if mode in ("1", "LA") else 3)
-
-
-def test_what_cannot_be_decoded_is_quarantined_with_the_reason():
-    good = encode(tile(0, 1, 1, 64, 64), "PNG")
-    assert _examine(b"").reason == "empty_file"
-    assert _examine(b"not an image at all").reason == "not_an_image"
-    assert _examine(good[: len(good) // 2]).reason.startswith("cannot_decode")
-    assert _examine(None, problem="symbolic_link").reason == "symbolic_link"
-    small = DataConfig(source="digits", max_megapixels=0.001)
-    assert examine(RawImage("a", good, 0, None), small, NONE).reason == "image_too_large"
-    assert examine(RawImage("a", good, -1, None), CONFIG, NONE).reason == "no_label"
+    return examine(RawImage("a/1", data, 0, None, **changes), CONFIG)
 
 
 def test_splits_follow_the_pixels_and_not_the_name_or_the_encoding():
@@ -83,8 +20,8 @@ def test_splits_follow_the_pixels_and_not_the_name_or_the_encoding():
         RawImage("a/1.png", encode(image, "PNG"), 0, None),
         RawImage("b/renamed.bmp", encode(image, "BMP"), 0, None),
     ]
-    first, second = (examine(raw, CONFIG, NONE) for raw in variants)
-    assert first.sha256 == second.sha256 and first.split == second.split
+    first, second = (examine(raw, CONFIG) for raw in variants)
+    assert first.sha256 == second.sha256
 
 
 def test_fractions_are_kept_and_own_splits_win():
@@ -101,7 +38,7 @@ def test_fractions_are_kept_and_own_splits_win():
 def test_accounts_balance_and_merge():
     one, other = Accounting(), Accounting()
     for number in range(20):
-        one.add(_examine(encode(tile(0, number % 13, number), "PNG")))
+        one.add(_examine(encode(tile(0, number % 13, number), "PNG")), "train", 0)
     other.add(_examine(b"junk"))
     summary = one.merge(other).summary(("a", "b"))
     assert summary["read"] == 21 == summary["good"] + summary["quarantined"]
