@@ -2,7 +2,7 @@
 
 <directory>/image_spec.json      ImageSpec, mean and std of the training split
 <directory>/labels.json          class names in label order
-<directory>/<split>/images-00000.npy   uint8 (n, H, W, C)
+<directory>/<split>/images-00000.npy   uint8 (n, H, W, C), `ImageSpec.packed_shape`
 <directory>/<split>/labels-00000.npy   int64 (n,)
 """
 
@@ -11,36 +11,48 @@ from pathlib import Path
 
 import numpy as np
 
-from components.image_spec import ImageSpec
+from components.image_spec import ImageSpec, crop_center
 
 
 class Split:
-    """One split: `labels` int64 (N,) in memory, `images` gathered from memory-mapped shards."""
+    """Images of one or several directories of shards, one behind the other.
 
-    def __init__(self, directory: Path):
-        paths = sorted(directory.glob("images-*.npy"))
-        self._shards = [np.load(path, mmap_mode="r") for path in paths]
+    `labels`, int64 (N,), are in memory; images are gathered from memory-mapped shards, cropped
+    centrally to the network's input unless it is the `packed` ones that are asked for.
+    """
+
+    def __init__(self, spec: ImageSpec, *directories: Path):
+        paths = [path for folder in directories for path in sorted(folder.glob("images-*.npy"))]
+        self._packed = [np.load(path, mmap_mode="r") for path in paths]
+        self._cropped = [crop_center(shard, spec) for shard in self._packed]
         labels = [np.load(p.with_name(p.name.replace("images-", "labels-"))) for p in paths]
         self.labels = np.concatenate(labels) if labels else np.zeros(0, np.int64)
-        self._starts = np.cumsum([0, *(len(s) for s in self._shards)])
+        self._starts = np.cumsum([0, *(len(s) for s in self._packed)])
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def images(self, indices: np.ndarray) -> np.ndarray:
-        """uint8 (len(indices), H, W, C), copied out of the shards in the order asked for."""
+        """uint8 (len(indices) and `ImageSpec.shape`), copied in the order asked for."""
+        return self._gather(self._cropped, indices)
+
+    def packed(self, indices: np.ndarray) -> np.ndarray:
+        """uint8 (len(indices) and `ImageSpec.packed_shape`), copied in the order asked for."""
+        return self._gather(self._packed, indices)
+
+    def _gather(self, shards: list[np.ndarray], indices: np.ndarray) -> np.ndarray:
         indices = np.asarray(indices)
-        if len(self._shards) == 1:
-            return self._shards[0][indices]
+        if len(shards) == 1:
+            return shards[0][indices]
         owner = np.searchsorted(self._starts, indices, side="right") - 1
-        result = np.empty((len(indices), *self._shards[0].shape[1:]), np.uint8)
+        result = np.empty((len(indices), *shards[0].shape[1:]), np.uint8)
         for shard in np.unique(owner):
             rows = owner == shard
-            result[rows] = self._shards[shard][indices[rows] - self._starts[shard]]
+            result[rows] = shards[shard][indices[rows] - self._starts[shard]]
         return result
 
     def batches(self, batch_size: int):
-        """Yields (images, labels) in order, the last batch as short as it is."""
+        """Yields (`images`, labels) in order, the last batch as short as it is."""
         for start in range(0, len(self), batch_size):
             rows = np.arange(start, min(start + batch_size, len(self)))
             yield self.images(rows), self.labels[rows]
@@ -56,5 +68,6 @@ class ImageArrays:
         self.spec = ImageSpec.from_json((self.directory / "image_spec.json").read_text())
         self.labels: list[str] = json.loads((self.directory / "labels.json").read_text())
 
-    def split(self, name: str) -> Split:
-        return Split(self.directory / name)
+    def split(self, name: str, *more: Path) -> Split:
+        """A split, with the shards in the directories `more` behind its own."""
+        return Split(self.spec, self.directory / name, *more)

@@ -16,9 +16,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 class ImageSpec:
     """What a model is fed: `image`, uint8, (N, height, width, channels), values 0 to 255.
 
-    An encoded image is cropped centrally to the aspect ratio of `height` x `width`, then resized
-    with an antialiased bilinear filter. `mean` and `std` are those of the training split, one value
-    per channel on a 0-to-1 scale; networks apply them inside their graph, so callers never do.
+    An encoded image is cropped centrally to the aspect ratio of `packed_shape`, resized to it with
+    an antialiased bilinear filter, and cropped centrally to `shape`. The two differ by the margins,
+    in pixels, within which training crops at random. `mean` and `std` are those of the packed
+    training split, one value per channel on a 0-to-1 scale; networks apply them inside their graph,
+    so callers never do.
     """
 
     height: int
@@ -26,12 +28,18 @@ class ImageSpec:
     channels: int
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    margin_height: int = 0
+    margin_width: int = 0
 
     def __post_init__(self):
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}, expected 1 (grey) or 3 (RGB).")
         if min(self.height, self.width) < 1:
             raise ValueError(f"size is {self.height}x{self.width}, expected at least 1x1.")
+        if min(self.margin_height, self.margin_width) < 0:
+            raise ValueError(
+                f"margins are {self.margin_height}x{self.margin_width}, expected none below 0."
+            )
         object.__setattr__(self, "mean", tuple(map(float, self.mean)) or (0.0,) * self.channels)
         object.__setattr__(self, "std", tuple(map(float, self.std)) or (1.0,) * self.channels)
         for name in ("mean", "std"):
@@ -44,6 +52,11 @@ class ImageSpec:
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         return self.height, self.width, self.channels
+
+    @property
+    def packed_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the arrays that training crops."""
+        return self.height + self.margin_height, self.width + self.margin_width, self.channels
 
     @property
     def scale(self) -> tuple[float, ...]:
@@ -86,22 +99,35 @@ def upright(image: Image.Image, channels: int) -> Image.Image:
 
 
 def center_box(height: int, width: int, spec: ImageSpec) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of the largest central box with the aspect ratio of `spec`."""
-    if width * spec.height > height * spec.width:
-        box_height, box_width = height, max(1, (height * spec.width) // spec.height)
+    """(top, left, height, width) of the largest central box with the packed aspect ratio."""
+    target_height, target_width, _ = spec.packed_shape
+    if width * target_height > height * target_width:
+        box_height, box_width = height, max(1, (height * target_width) // target_height)
     else:
-        box_height, box_width = max(1, (width * spec.height) // spec.width), width
+        box_height, box_width = max(1, (width * target_height) // target_width), width
     return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
 
 
-def fit(image: Image.Image, spec: ImageSpec) -> np.ndarray:
-    """Pillow image to uint8 array of `spec.shape`: upright, centre crop, antialiased resize."""
+def crop_center(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    """The central `spec.shape` of packed images (..., H, W, C), as a view."""
+    top, left = spec.margin_height // 2, spec.margin_width // 2
+    return images[..., top : top + spec.height, left : left + spec.width, :]
+
+
+def fit_packed(image: Image.Image, spec: ImageSpec) -> np.ndarray:
+    """Pillow image to uint8 array of `spec.packed_shape`: upright, box, antialiased resize."""
     image = upright(image, spec.channels)
     top, left, height, width = center_box(image.height, image.width, spec)
     image = image.crop((left, top, left + width, top + height))
-    if image.size != (spec.width, spec.height):
-        image = image.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
-    return np.asarray(image, dtype=np.uint8).reshape(spec.shape)
+    packed_height, packed_width, _ = spec.packed_shape
+    if image.size != (packed_width, packed_height):
+        image = image.resize((packed_width, packed_height), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8).reshape(spec.packed_shape)
+
+
+def fit(image: Image.Image, spec: ImageSpec) -> np.ndarray:
+    """Pillow image to uint8 array of `spec.shape`: the central crop of `fit_packed`."""
+    return crop_center(fit_packed(image, spec), spec)
 
 
 def decode(data: bytes, spec: ImageSpec) -> np.ndarray:

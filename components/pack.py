@@ -49,13 +49,13 @@ def write_shard(
 ) -> ChannelSums:
     """Writes `images-NNNNN.npy` and `labels-NNNNN.npy` of `count` images, each by one rename.
 
-    `batches` yields (images uint8 (n, H, W, C), labels int64 (n,)). Returns the channel sums.
-    Raises ValueError when they do not add up to `count`.
+    `batches` yields (images uint8 (n and `spec.packed_shape`), labels int64 (n,)). Returns
+    the channel sums. Raises ValueError when they do not add up to `count`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     unfinished = directory / f".{uuid.uuid4().hex}.npy"
     images = np.lib.format.open_memmap(
-        unfinished, mode="w+", dtype=np.uint8, shape=(count, *spec.shape)
+        unfinished, mode="w+", dtype=np.uint8, shape=(count, *spec.packed_shape)
     )
     labels, sums, row = np.empty(count, np.int64), ChannelSums(), 0
     for batch, batch_labels in batches:

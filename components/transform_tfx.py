@@ -12,7 +12,8 @@ _JPEG = b"\xff\xd8"
 
 
 def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
-    """`image_bytes` (string, N or N,1) to `image` (float32, N,H,W,C, whole numbers 0 to 255).
+    """`image_bytes` (string, N or N,1) to `image`: float32, N and `packed_shape`, whole numbers
+    from 0 to 255.
 
     `custom_config["image_spec"]` is an ImageSpec as JSON: the one way TFX has to hand a parameter
     to this function. TFX cannot carry uint8 here, so consumers cast.
@@ -22,11 +23,12 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
 
 
 def decode_batch(data: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    """Encoded JPEG or PNG (string, N) to float32 (N,H,W,C); any other format is an error."""
+    """Encoded JPEG or PNG (string, N) to float32 (N and `packed_shape`); any other format
+    is an error."""
     return tf.map_fn(
         lambda one: _decode(one, spec),
         data,
-        fn_output_signature=tf.TensorSpec(spec.shape, tf.float32),
+        fn_output_signature=tf.TensorSpec(spec.packed_shape, tf.float32),
     )
 
 
@@ -39,9 +41,9 @@ def _decode(data: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     )
     image = _convert_channels(image, spec.channels)
     image = _crop_to_aspect(image, spec)
-    image = tf.image.resize(image, (spec.height, spec.width), "bilinear", antialias=True)
+    image = tf.image.resize(image, spec.packed_shape[:2], "bilinear", antialias=True)
     image = tf.clip_by_value(tf.round(image), 0.0, 255.0)
-    return tf.ensure_shape(image, spec.shape)
+    return tf.ensure_shape(image, spec.packed_shape)
 
 
 def _convert_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
@@ -60,10 +62,11 @@ def _convert_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def _crop_to_aspect(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    """The largest central box of the target's aspect ratio, as `image_spec.center_box`."""
+    """The largest central box of the packed aspect ratio, as `image_spec.center_box`."""
+    target_height, target_width, _ = spec.packed_shape
     height, width = tf.shape(image)[0], tf.shape(image)[1]
-    wide = width * spec.height > height * spec.width
-    box_height = tf.where(wide, height, tf.maximum(1, (width * spec.height) // spec.width))
-    box_width = tf.where(wide, tf.maximum(1, (height * spec.width) // spec.height), width)
+    wide = width * target_height > height * target_width
+    box_height = tf.where(wide, height, tf.maximum(1, (width * target_height) // target_width))
+    box_width = tf.where(wide, tf.maximum(1, (height * target_width) // target_height), width)
     top, left = (height - box_height) // 2, (width - box_width) // 2
     return image[top : top + box_height, left : left + box_width]

@@ -22,7 +22,8 @@ class Inference(tf.Module):
     """A Keras model's inference as tf.functions; of the model only its variables are kept.
 
     `model` gives logits (N, classes) for float32 images. `transform` maps encoded images, string
-    (N,), to float32 (N, H, W, C) on a 0-to-255 scale; without it there is no `serving_bytes`.
+    (N,), to float32 images of the packed size on a 0-to-255 scale, whose centre the model takes;
+    without it there is no `serving_bytes`.
     """
 
     def __init__(self, model, transform: Callable | None = None, transform_root=None):
@@ -41,7 +42,8 @@ class Inference(tf.Module):
         def from_bytes(image_bytes):
             # The transform's outputs cannot be uint8; the packed arrays are, rounded like this.
             pixels = tf.clip_by_value(tf.round(transform(image_bytes)), 0.0, 255.0)
-            return probabilities(tf.ensure_shape(tf.cast(pixels, tf.uint8), spec.shape))
+            pixels = _crop_center(tf.cast(pixels, tf.uint8), *spec.shape[1:3])
+            return probabilities(tf.ensure_shape(pixels, spec.shape))
 
         self.image = tf.function(probabilities, input_signature=[spec])
         self.image_bytes = transform and tf.function(from_bytes, input_signature=[encoded])
@@ -70,6 +72,13 @@ def export(module: Inference, contract: dict, directory: str | Path) -> Path:
     extra.parent.mkdir()
     extra.write_text(contracts.to_json(contract) + "\n")
     return directory
+
+
+def _crop_center(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """As `crop_center` of components/image_spec.py; the margins are what the images have more."""
+    shape = tf.shape(images)
+    top, left = (shape[1] - height) // 2, (shape[2] - width) // 2
+    return images[:, top : top + height, left : left + width]
 
 
 def _image_of(transform_fn) -> Callable:
