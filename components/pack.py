@@ -14,18 +14,18 @@ from components.image_spec import ImageSpec
 
 @dataclasses.dataclass
 class ChannelSums:
-    """Running sums over pixels, float64 (C,), from which mean and std of a split follow."""
+    """Running sums of pixels and of their squares per channel, exact: uint64 (C,), grey levels."""
 
     pixels: int = 0
-    total: np.ndarray | float = 0.0
-    squares: np.ndarray | float = 0.0
+    total: np.ndarray | int = 0
+    squares: np.ndarray | int = 0
 
     def add(self, images: np.ndarray) -> None:
-        """`images` is uint8 (N, H, W, C); sums are taken on a 0-to-1 scale."""
-        values = images.reshape(-1, images.shape[-1]).astype(np.float64) / 255
-        self.pixels += len(values)
-        self.total = self.total + values.sum(axis=0)
-        self.squares = self.squares + (values**2).sum(axis=0)
+        """`images` is uint8 (N, H, W, C)."""
+        self.pixels += images.size // images.shape[-1]
+        self.total = self.total + images.sum(axis=0, dtype=np.uint64).sum(axis=(0, 1))
+        squares = np.square(images, dtype=np.uint16)
+        self.squares = self.squares + squares.sum(axis=0, dtype=np.uint64).sum(axis=(0, 1))
 
     def merge(self, other: "ChannelSums") -> "ChannelSums":
         return ChannelSums(
@@ -34,8 +34,8 @@ class ChannelSums:
 
     def normalise(self, spec: ImageSpec) -> ImageSpec:
         """`spec` with this mean and std; a constant channel gets std 1 so that it stays finite."""
-        mean = self.total / self.pixels
-        std = np.sqrt(np.maximum(self.squares / self.pixels - mean**2, 0))
+        mean = self.total / self.pixels / 255
+        std = np.sqrt(np.maximum(self.squares / self.pixels / 255**2 - mean**2, 0))
         std = np.where(std < 1e-3, 1.0, std)
         return dataclasses.replace(spec, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 

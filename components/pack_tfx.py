@@ -1,10 +1,12 @@
 """Pack step: Examples through the transform graph into ImageArrays, one shard per file, on Beam."""
 
 import json
+import math
 import re
 from pathlib import Path
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.dsl.component.experimental.annotations import (
@@ -21,7 +23,7 @@ from components.image_spec import ImageSpec
 from components.pack import ChannelSums, write_description, write_shard
 from components.sources import SPLITS
 
-BATCH = 256
+_BATCH_BYTES = 4 * 2**20
 _FEATURES = {
     "image_bytes": tf.io.FixedLenFeature([], tf.string),
     "label": tf.io.FixedLenFeature([], tf.int64),
@@ -34,31 +36,31 @@ class PackFile(beam.DoFn):
     def __init__(self, transform_graph: str, directory: str, spec: ImageSpec):
         self._transform_graph, self._directory = transform_graph, Path(directory)
         self._spec = spec
+        # Batches of a few MiB: enough of them at a time for every core, whatever the images' size.
+        self._batch = max(1, min(256, _BATCH_BYTES // math.prod(spec.packed_shape)))
 
     def setup(self):
         transform = tft.TFTransformOutput(self._transform_graph)
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-        def preprocess(image_bytes):
-            raw = {"image_bytes": image_bytes[:, None]}
-            return tf.cast(transform.transform_raw_features(raw)["image"], tf.uint8)
+        def preprocess(serialized):
+            parsed = tf.io.parse_example(serialized, _FEATURES)
+            raw = {"image_bytes": parsed["image_bytes"][:, None]}
+            images = transform.transform_raw_features(raw)["image"]
+            return tf.cast(images, tf.uint8), parsed["label"]
 
         self._preprocess = preprocess
 
     def process(self, item):
         split, path = item
         records = tf.data.TFRecordDataset(path)
-        count = sum(1 for _ in records)
-
-        def batches():
-            for serialized in records.batch(BATCH):
-                parsed = tf.io.parse_example(serialized, _FEATURES)
-                images = self._preprocess(parsed["image_bytes"]).numpy()
-                yield images, parsed["label"].numpy()
-
+        count = int(records.reduce(np.int64(0), lambda n, _: n + 1))
+        batches = records.batch(self._batch).map(
+            self._preprocess, num_parallel_calls=tf.data.AUTOTUNE
+        )
         number = int(re.search(r"-(\d{5})-of-", path).group(1))
-        sums = write_shard(self._directory / split, number, count, self._spec, batches())
-        yield split, sums
+        directory = self._directory / split
+        yield split, write_shard(directory, number, count, self._spec, batches.as_numpy_iterator())
 
 
 @component(use_beam=True)

@@ -39,10 +39,15 @@ def _decode(data: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
         lambda: tf.io.decode_jpeg(data, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_png(data),
     )
-    image = _convert_channels(image, spec.channels)
-    image = _crop_to_aspect(image, spec)
-    image = tf.image.resize(image, spec.packed_shape[:2], "bilinear", antialias=True)
-    image = tf.clip_by_value(tf.round(image), 0.0, 255.0)
+
+    def adapt():
+        fitting = _crop_to_aspect(_convert_channels(image, spec.channels), spec)
+        resized = tf.image.resize(fitting, spec.packed_shape[:2], "bilinear", antialias=True)
+        return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+
+    # What has the packed shape already comes out of all this as it went in, only much later.
+    fits = tf.reduce_all(tf.equal(tf.shape(image), spec.packed_shape))
+    image = tf.cond(fits, lambda: tf.cast(image, tf.float32), adapt)
     return tf.ensure_shape(image, spec.packed_shape)
 
 
