@@ -1,9 +1,5 @@
-"""Ingest: every image gets a split and is accounted for before anything learns from it."""
+"""Ingest's decisions about images and sets; `examine.py` judges a file, `accounting.py` counts."""
 
-import collections
-import dataclasses
-
-from components.examine import Example, Quarantined
 from components.sources import SPLITS, DataRefused
 from pipeline.config import DataConfig
 
@@ -24,51 +20,21 @@ def assign_split(own: str | None, digest: str, config: DataConfig, splits: froze
     return "train"
 
 
-class Accounting:
-    """Counts of one run's images: read = good + quarantined, per split and class."""
+def frozen_order(labels: tuple[str, ...], released: list[str]) -> tuple[str, ...]:
+    """The classes of a source in the order of the current release, new ones behind them.
 
-    def __init__(self):
-        self.good = collections.Counter()
-        self.reencoded = collections.Counter()
-        self.quarantined: list[Quarantined] = []
-
-    def add(self, result: Example | Quarantined, split: str = "", label: int = -1) -> None:
-        if isinstance(result, Quarantined):
-            self.quarantined.append(result)
-        else:
-            self.good[split, label] += 1
-            self.reencoded[result.format] += result.reencoded
-
-    def merge(self, other: "Accounting") -> "Accounting":
-        self.good.update(other.good)
-        self.reencoded.update(other.reencoded)
-        self.quarantined.extend(other.quarantined)
-        return self
-
-    def summary(self, labels: tuple[str, ...]) -> dict:
-        """The `data` part of the verdict: totals, good images per split and class, reasons."""
-        good = sum(self.good.values())
-        return {
-            "read": good + len(self.quarantined),
-            "good": good,
-            "quarantined": len(self.quarantined),
-            "reencoded": {name: n for name, n in sorted(self.reencoded.items()) if n},
-            "splits": {
-                split: {name: self.good[split, i] for i, name in enumerate(labels)}
-                for split in ("train", "val", "test")
-            },
-            "quarantine": [
-                dataclasses.asdict(q) | {"label": labels[q.label] if q.label >= 0 else None}
-                for q in sorted(self.quarantined, key=lambda q: q.name)
-            ],
-        }
+    An index keeps its meaning for whoever calls the released models.
+    """
+    kept = [name for name in released if name in labels]
+    return (*kept, *(name for name in labels if name not in released))
 
 
 def require_trainable(accounting: dict) -> None:
     """Raises DataRefused when nothing after ingest could even run: an empty split, one class."""
     read, good = accounting["read"], accounting["good"]
     if not good:
-        reasons = sorted({q["reason"] for q in accounting["quarantine"]})
+        quarantine = accounting["findings"].get("quarantined", [])
+        reasons = sorted({finding["detail"] for finding in quarantine})
         sentence = (
             f"None of the {read} files is an image that can be decoded ({', '.join(reasons)}): "
             "expected JPEG, PNG, GIF, BMP or WEBP."

@@ -1,15 +1,19 @@
 """ExampleGen of the line: a source's chunks through Beam into Examples, one file per chunk.
 
-Each chunk is read, examined and written by one DoFn call without a shuffle, so that memory stays
-bounded by a chunk, and files are the same whichever runner and worker wrote them.
+Each chunk is read, examined and written by one DoFn call without a shuffle; what travels between
+workers is a row of numbers and the name of each image. So memory stays bounded by a chunk, and
+files are the same whichever runner and worker wrote them.
 """
 
+import dataclasses
 import json
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import (
     BeamComponentParameter,
@@ -19,78 +23,126 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
+from components.accounting import Account, ChunkReport, write_findings
 from components.artifacts_tfx import IngestReport
-from components.examine import Example, examine
-from components.ingest import Accounting, assign_split, require_trainable
+from components.duplicates import DIGEST, Catalogue, perceptual_hashes
+from components.examine import Example, Quarantined, examine
+from components.ingest import assign_split, require_trainable
 from components.sources import SPLITS, open_source
 from pipeline.config import DataConfig
 
 
-def to_tf_example(example: Example, label: int, labels: tuple[str, ...]) -> tf.train.Example:
-    """The features that statistics, schema and transform see."""
-
-    def of_bytes(value: bytes) -> tf.train.Feature:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    def of_int(value: int) -> tf.train.Feature:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-
-    def of_float(value: float) -> tf.train.Feature:
-        return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
-
-    features = {
-        "image_bytes": of_bytes(example.image),
-        "label": of_int(label),
-        "class_name": of_bytes(labels[label].encode("utf-8", "surrogateescape")),
-        "sha256": of_bytes(example.sha256.encode()),
-        "format": of_bytes(example.format.encode()),
-        "height": of_int(example.height),
-        "width": of_int(example.width),
-        "channels": of_int(example.channels),
-        "mean": of_float(example.mean),
-        "std": of_float(example.std),
-    }
-    return tf.train.Example(features=tf.train.Features(feature=features))
+def to_tf_example(example: Example, label: int, name: bytes) -> tf.train.Example:
+    """The features that statistics, schema and transform see; `name` is that of the class."""
+    proto = tf.train.Example()
+    feature = proto.features.feature
+    feature["image_bytes"].bytes_list.value.append(example.image)
+    feature["class_name"].bytes_list.value.append(name)
+    feature["sha256"].bytes_list.value.append(example.sha256.encode())
+    feature["format"].bytes_list.value.append(example.format.encode())
+    feature["label"].int64_list.value.append(label)
+    feature["height"].int64_list.value.append(example.height)
+    feature["width"].int64_list.value.append(example.width)
+    feature["channels"].int64_list.value.append(example.channels)
+    feature["mean"].float_list.value.append(example.mean)
+    feature["std"].float_list.value.append(example.std)
+    return proto
 
 
 class IngestChunk(beam.DoFn):
-    """(number, chunk) to its Accounting; writes `Split-<split>/` files, each by one rename."""
+    """(number, chunk) to its ChunkReport; writes `Split-<split>/` files, each by one rename.
 
-    def __init__(self, config: DataConfig, source, directory: str, count: int):
+    `labels` are the source's classes in the order that the arrays and models shall have.
+    """
+
+    def __init__(
+        self, config: DataConfig, source, labels: tuple[str, ...], directory: str, count: int
+    ):
         self._config, self._source = config, source
+        self._index = [labels.index(name) for name in source.labels]
+        self._names = [name.encode("utf-8", "surrogateescape") for name in labels]
         self._directory, self._count = Path(directory), count
 
     def process(self, numbered):
         number, chunk = numbered
-        accounting, writers, source = Accounting(), {}, self._source
-        suffix = f"data_tfrecord-{number:05d}-of-{self._count:05d}"
-        unfinished = self._directory / f".{suffix}-{uuid.uuid4().hex}"
-        unfinished.mkdir(parents=True)
-        for raw in source.read(chunk, int(self._config.max_file_mib * 2**20)):
-            result = examine(raw, self._config)
-            if isinstance(result, Example):
-                split = assign_split(raw.split, result.sha256, self._config, source.splits)
-                accounting.add(result, split, raw.label)
-                if split not in writers:
-                    writers[split] = tf.io.TFRecordWriter(str(unfinished / split))
-                record = to_tf_example(result, raw.label, source.labels)
-                writers[split].write(record.SerializeToString(deterministic=True))
-            else:
-                accounting.add(result)
-        for split, writer in writers.items():
+        splits = self._source.splits
+        names, places, labels, digests, thumbnails = [], [], [], [], []
+        quarantined, reencoded = [], []
+        with _SplitWriters(self._directory, file_name(number, self._count)) as writers:
+            for raw in self._source.read(chunk, int(self._config.max_file_mib * 2**20)):
+                result = examine(raw, self._config)
+                label = self._index[raw.label] if raw.label >= 0 else raw.label
+                if isinstance(result, Quarantined):
+                    quarantined.append(dataclasses.replace(result, label=label))
+                    continue
+                split = assign_split(raw.split, result.sha256, self._config, splits)
+                record = to_tf_example(result, label, self._names[label])
+                writers.write(split, record.SerializeToString(deterministic=True))
+                if result.reencoded:
+                    reencoded.append((len(names), result.format))
+                names.append(raw.name)
+                places.append(SPLITS.index(split))
+                labels.append(label)
+                digests.append(result.sha256)
+                thumbnails.append(result.thumbnail)
+        looks = perceptual_hashes(np.stack(thumbnails)) if thumbnails else []
+        catalogue = Catalogue.of(names, places, labels, digests, looks)
+        yield ChunkReport(number, catalogue, quarantined, reencoded)
+
+
+def file_name(number: int, count: int) -> str:
+    """Of the shard that chunk `number` of `count` leaves in each split."""
+    return f"data_tfrecord-{number:05d}-of-{count:05d}"
+
+
+class _SplitWriters:
+    """One unfinished file per split, all renamed to `name` when the chunk is through."""
+
+    def __init__(self, directory: Path, name: str):
+        self._directory, self._name = directory, name
+        self._unfinished = directory / f".{name}-{uuid.uuid4().hex}"
+        self._writers: dict[str, tf.io.TFRecordWriter] = {}
+
+    def __enter__(self) -> "_SplitWriters":
+        self._unfinished.mkdir(parents=True)
+        return self
+
+    def write(self, split: str, record: bytes) -> None:
+        if split not in self._writers:
+            self._writers[split] = tf.io.TFRecordWriter(str(self._unfinished / split))
+        self._writers[split].write(record)
+
+    def __exit__(self, kind, *_) -> None:
+        for split, writer in self._writers.items():
             writer.close()
-            folder = self._directory / f"Split-{split}"
-            folder.mkdir(exist_ok=True)
-            os.replace(unfinished / split, folder / suffix)
-        unfinished.rmdir()
-        yield accounting
+            if kind is None:
+                folder = self._directory / f"Split-{split}"
+                folder.mkdir(exist_ok=True)
+                os.replace(self._unfinished / split, folder / self._name)
+        if kind is None:
+            self._unfinished.rmdir()
 
 
-def _merge(parts) -> Accounting:
-    total = Accounting()
-    for part in parts:
-        total.merge(part)
-    return total
+def drop_pictures(path: str, digests: frozenset[str]) -> None:
+    """Rewrites an Examples file without the pictures of these digests, in one rename.
+
+    Doing it twice changes nothing more: runners may repeat what they are not sure of.
+    """
+    if not os.path.exists(path):
+        return
+    kept = []
+    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        if features["sha256"].bytes_list.value[0].decode()[:DIGEST] not in digests:
+            kept.append(record)
+    if not kept:
+        os.remove(path)
+        return
+    unfinished = os.path.join(os.path.dirname(os.path.dirname(path)), f".{uuid.uuid4().hex}")
+    with tf.io.TFRecordWriter(unfinished) as writer:
+        for record in kept:
+            writer.write(record)
+    os.replace(unfinished, path)
 
 
 @component(use_beam=True)
@@ -98,36 +150,47 @@ def ImageExampleGen(
     examples: OutputArtifact[standard_artifacts.Examples],
     report: OutputArtifact[IngestReport],
     data: Parameter[str],
+    labels: Parameter[str],
     fingerprint: Parameter[str],
     code: Parameter[str],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Images of `data` (DataConfig as JSON) to Examples with splits train, val and test.
 
-    `fingerprint` is that of the source's content: without it a changed folder would hit the cache.
-    Raises RuntimeError when the content is another by the time it has been read.
+    `labels` is a JSON list: the source's classes in the order to give them. `fingerprint` is that
+    of the source's content: without it a changed folder would hit the cache. Raises RuntimeError
+    when the content is another by the time it has been read.
     """
     del code
-    config = DataConfig.model_validate_json(data)
+    config, names = DataConfig.model_validate_json(data), tuple(json.loads(labels))
     source = open_source(config)
     chunks = source.chunks()
-    accounting_path = os.path.join(report.uri, "accounting.json")
+    count = len(chunks)
+    Path(report.uri, "labels.json").write_text(json.dumps(names))
 
-    def write(accounting: Accounting) -> None:
-        Path(accounting_path).write_text(json.dumps(accounting.summary(source.labels), indent=1))
+    accounting, findings = Path(report.uri, "accounting.json"), Path(report.uri, "findings.csv")
+    directory, ignored = examples.uri, getattr(source, "ignored", ())
 
-    labels = list(source.labels)
-    Path(report.uri, "labels.json").write_text(json.dumps(labels))
+    def write(account: Account) -> None:
+        accounting.write_text(json.dumps(account.summary(), indent=1))
+        write_findings(findings, account.findings())
+
+    def files(account: Account) -> Iterator[tuple[str, frozenset[str]]]:
+        for (number, split), digests in account.to_drop().items():
+            yield os.path.join(directory, f"Split-{split}", file_name(number, count)), digests
+
     with beam_pipeline as p:
-        _ = (
+        account = (
             p
             | "Chunks" >> beam.Create(list(enumerate(chunks)))
             | "Spread" >> beam.Reshuffle()
-            | "Ingest" >> beam.ParDo(IngestChunk(config, source, examples.uri, len(chunks)))
-            | "Account" >> beam.CombineGlobally(_merge)
-            | "Report" >> beam.Map(write)
+            | "Ingest" >> beam.ParDo(IngestChunk(config, source, names, directory, count))
+            | "All" >> beam.combiners.ToList()
+            | "Account" >> beam.Map(lambda reports: Account(reports, names, ignored))
         )
+        _ = account | "Report" >> beam.Map(write)
+        _ = account | "Duplicates" >> beam.FlatMap(files) | "Drop" >> beam.MapTuple(drop_pictures)
     if open_source(config).fingerprint() != fingerprint:
         raise RuntimeError(f"{config.source} changed while it was read: run again.")
-    require_trainable(json.loads(Path(accounting_path).read_text()))
+    require_trainable(json.loads(accounting.read_text()))
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

@@ -1,17 +1,13 @@
 import pytest
 
-from components.examine import Example, Quarantined, examine
-from components.ingest import Accounting, assign_split
+from components.examine import examine
+from components.ingest import assign_split, frozen_order
 from components.sources import RawImage
 from pipeline.config import DataConfig
 from tests.images import encode, tile
 
 CONFIG = DataConfig(source="digits")
 NONE = frozenset()
-
-
-def _examine(data: bytes | None, **changes) -> Example | Quarantined:
-    return examine(RawImage("a/1", data, 0, None, **changes), CONFIG)
 
 
 def test_splits_follow_the_pixels_and_not_the_name_or_the_encoding():
@@ -35,12 +31,7 @@ def test_fractions_are_kept_and_own_splits_win():
     assert assign_split("test", digests[0], CONFIG, own) == "test"
 
 
-def test_accounts_balance_and_merge():
-    one, other = Accounting(), Accounting()
-    for number in range(20):
-        one.add(_examine(encode(tile(0, number % 13, number), "PNG")), "train", 0)
-    other.add(_examine(b"junk"))
-    summary = one.merge(other).summary(("a", "b"))
-    assert summary["read"] == 21 == summary["good"] + summary["quarantined"]
-    assert sum(sum(split.values()) for split in summary["splits"].values()) == 20
-    assert summary["quarantine"][0]["reason"] == "not_an_image"
+def test_the_order_of_classes_is_that_of_the_release_with_new_ones_behind():
+    assert frozen_order(("a", "b", "c"), ["c", "a", "b"]) == ("c", "a", "b")
+    assert frozen_order(("a", "b", "c", "d"), ["d", "b"]) == ("d", "b", "a", "c")
+    assert frozen_order(("a", "c"), ["c", "b", "a"]) == ("c", "a")
