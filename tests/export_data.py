@@ -103,14 +103,14 @@ def torch_probabilities(module, images: np.ndarray) -> np.ndarray:
         return torch.softmax(logits, 1).numpy()
 
 
-def transform_graph(directory: Path) -> Path:
+def transform_graph(directory: Path, spec: ImageSpec = SPECS["digits"]) -> Path:
     """The line's own transform, traced as TFX's Transform does where there are no analyzers."""
     import tensorflow as tf
     from tensorflow_transform import impl_helper
 
     from components.transform_tfx import preprocessing_fn
 
-    config = {"image_spec": SPECS["digits"].to_json()}
+    config = {"image_spec": spec.to_json()}
     features = {
         "image_bytes": tf.io.FixedLenFeature([1], tf.string),
         "label": tf.io.FixedLenFeature([1], tf.int64),

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from components.image_spec import ImageSpec, decode
+from components.image_spec import ImageSpec, decode, fit_packed
 from components.transform_tfx import preprocessing_fn
-from tests.images import encode, tile
+from tests.images import encode, photographs, tile
 
 
 def _graph(data: list[bytes], spec: ImageSpec) -> np.ndarray:
@@ -35,6 +36,17 @@ def test_cropping_and_resizing_agree_within_one_grey_level(height, width):
     files = _files("RGB")
     expected = np.stack([decode(data, spec) for data in files]).astype(np.float32)
     assert np.abs(_graph(files, spec) - expected).max() <= 1
+
+
+def test_with_a_margin_the_packed_size_comes_out_within_one_grey_level():
+    spec = ImageSpec(64, 64, 3, margin_height=14)
+    portraits = [
+        Image.fromarray(p[:218, left : left + 178]) for p in photographs() for left in (0, 200)
+    ]
+    expected = np.stack([fit_packed(p, spec) for p in portraits]).astype(np.float32)
+    found = _graph([encode(p, "PNG") for p in portraits], spec)
+    assert found.shape == (4, 78, 64, 3)
+    assert np.abs(found - expected).max() <= 1
 
 
 def test_the_result_holds_whole_numbers_from_0_to_255():
