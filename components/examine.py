@@ -1,8 +1,8 @@
 """Examine: one file, completely decoded and described, or the reason why it cannot be used.
 
-Files whose decoding libraries could disagree on (EXIF rotation, palettes, alpha, 16 bit, CMYK,
-animated) are re-encoded as PNG without loss of the pixels that Pillow sees; all others keep their
-bytes.
+Ordinary JPEG and PNG files keep their bytes. What decoders could disagree on (EXIF rotation,
+palettes, alpha, 16 bit, CMYK, any oddity of the structure) and other types are re-encoded as PNG,
+without loss of the pixels that `open_image.upright` gives.
 """
 
 import dataclasses
@@ -11,16 +11,14 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from components.image_spec import upright
+from components.open_image import Undecodable, open_image, orientation, upright
 from components.sources import RawImage
 from pipeline.config import DataConfig
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 THUMBNAIL = 32
-_KEPT = {("JPEG", "L"), ("JPEG", "RGB"), ("PNG", "L"), ("PNG", "RGB")}
-_EXIF_ORIENTATION = 0x0112
+_BLOCK = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +53,11 @@ class Quarantined:
 
 
 def examine(raw: RawImage, config: DataConfig) -> Example | Quarantined:
-    """Decodes one image completely; the header's size is checked before any pixel is.
+    """Decodes one image completely, after its header's size has been checked.
 
-    Never raises for bad input: everything that cannot be used is returned as Quarantined.
+    Never raises for bad input: everything that cannot be used is returned as Quarantined, with the
+    source's own problem, `empty_file`, `no_label`, `file_too_large` or a key of
+    `open_image.REASONS`.
     """
 
     def reject(reason: str) -> Quarantined:
@@ -75,56 +75,68 @@ def examine(raw: RawImage, config: DataConfig) -> Example | Quarantined:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(raw.data), formats=FORMATS) as image:
-                if image.width * image.height > config.max_megapixels * 1e6:
-                    return reject("image_too_large")
-                image.load()
-                return _describe(raw.data, image)
-    except Image.UnidentifiedImageError:
-        return reject("not_an_image")
-    except Image.DecompressionBombError:
-        return reject("image_too_large")
-    except Exception as error:  # noqa: BLE001 - decoders raise whatever they like on hostile files
-        return reject(f"cannot_decode: {type(error).__name__}")
+            image, ordinary = open_image(raw.data, config.max_megapixels)
+            return _describe(raw.data, image, ordinary)
+    except Undecodable as error:
+        return reject(error.reason)
 
 
-def _describe(data: bytes, image: Image.Image) -> Example:
+def _describe(data: bytes, image: Image.Image, ordinary: bool) -> Example:
+    kept = ordinary and orientation(image) == 1
     grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-    plain = (
-        (image.format, image.mode) in _KEPT
-        and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
-        and "transparency" not in image.info
-    )
-    picture = image if plain else upright(image, 1 if grey else 3)
-    pixels = np.asarray(picture, np.uint8)
+    picture = image if kept else upright(image, 1 if grey else 3)
+    width, height = picture.size
+    raw_pixels = picture.tobytes()
+    mean, std = _moments(np.frombuffer(raw_pixels, np.uint8))
     return Example(
-        image=data if plain else _png(picture),
-        sha256=_digest(pixels),
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-        channels=1 if pixels.ndim == 2 else pixels.shape[2],
-        format=image.format,
-        mean=float(pixels.mean() / 255),
-        std=float(pixels.std() / 255),
-        reencoded=not plain,
+        image=data if kept else _png(picture),
+        sha256=_digest(raw_pixels, height, width),
+        height=height,
+        width=width,
+        channels=len(picture.mode),
+        format="JPEG" if image.format == "MPO" else image.format,
+        mean=mean,
+        std=std,
+        reencoded=not kept,
         thumbnail=_thumbnail(picture),
     )
 
 
-def _digest(pixels: np.ndarray) -> str:
+def _moments(values: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of uint8 values divided by 255; whole numbers until the end."""
+    total = squares = 0.0
+    for start in range(0, len(values), _BLOCK):  # bounds the memory of a large image's floats
+        block = values[start : start + _BLOCK].astype(np.float64)
+        total += block.sum()
+        squares += block @ block
+    mean = total / len(values)
+    return float(mean / 255), float(max(0.0, squares / len(values) - mean**2) ** 0.5 / 255)
+
+
+def _digest(pixels: bytes, height: int, width: int) -> str:
     """Equal for equal pictures, whether grey is stored in one channel or in three."""
-    if pixels.ndim == 3 and not np.ptp(pixels, axis=2).any():
-        pixels = np.ascontiguousarray(pixels[..., 0])
-    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    shape: tuple[int, ...] = (height, width)
+    if len(pixels) > height * width:
+        red, green, blue = pixels[::3], pixels[1::3], pixels[2::3]
+        if red == green == blue:
+            pixels = red
+        else:
+            shape = (height, width, 3)
+    digest = hashlib.sha256(repr(shape).encode())
+    digest.update(pixels)
+    return digest.hexdigest()
 
 
 def _thumbnail(picture: Image.Image) -> np.ndarray:
-    grey = picture.convert("L")
     size = (THUMBNAIL, THUMBNAIL)
-    return np.asarray(grey if grey.size == size else grey.resize(size, reducing_gap=2.0))
+    grey = picture.convert("L")
+    if grey.size != size:
+        grey = grey.resize(size, reducing_gap=2.0)
+    return np.frombuffer(grey.tobytes(), np.uint8).reshape(size)
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(picture: Image.Image) -> bytes:
+    picture.info = {}  # a profile or a transparent colour would be written into the file
     buffer = io.BytesIO()
-    ImageOps.exif_transpose(image).save(buffer, "PNG")
+    picture.save(buffer, "PNG")
     return buffer.getvalue()

@@ -5,11 +5,13 @@ installed. `components/transform_tfx.py` is the same contract as a TensorFlow gr
 """
 
 import dataclasses
-import io
 import json
+import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from components.open_image import open_image, upright
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,21 +85,6 @@ class ImageSpec:
         return json.dumps(self.to_dict(), sort_keys=True)
 
 
-def upright(image: Image.Image, channels: int) -> Image.Image:
-    """The image turned as its EXIF orientation says, in mode `L` (1 channel) or `RGB` (3).
-
-    16-bit grey is scaled to 8 bits (Pillow's own conversion clips); alpha is dropped.
-    """
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        wide = np.asarray(image, dtype=np.int64).clip(0, 65535)
-        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8), "L")
-    elif image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    mode = "L" if channels == 1 else "RGB"
-    return image if image.mode == mode else image.convert(mode)
-
-
 def center_box(height: int, width: int, spec: ImageSpec) -> tuple[int, int, int, int]:
     """(top, left, height, width) of the largest central box with the packed aspect ratio."""
     target_height, target_width, _ = spec.packed_shape
@@ -130,15 +117,12 @@ def fit(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     return crop_center(fit_packed(image, spec), spec)
 
 
-def decode(data: bytes, spec: ImageSpec) -> np.ndarray:
+def decode(data: bytes, spec: ImageSpec, max_megapixels: float = 50) -> np.ndarray:
     """Encoded bytes (JPEG, PNG, GIF, BMP, WEBP) to a uint8 array of `spec.shape`.
 
-    Raises ValueError when the bytes are not an image that Pillow can decode completely.
+    Raises ValueError for what ingest would quarantine: other types, animations, damaged or
+    truncated files, and more than `max_megapixels`.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return fit(image, spec)
-    except UnidentifiedImageError as error:
-        raise ValueError(f"cannot decode {len(data)} bytes: they are not an image.") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot decode {len(data)} bytes as an image: {error}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fit(open_image(data, max_megapixels)[0], spec)

@@ -1,0 +1,228 @@
+"""What a file's own structure says before a decoder sees it: type, size, end, oddities.
+
+Only the bytes are walked, nothing is unpacked. The walks follow ITU-T T.81 (JPEG), the PNG
+specification, GIF89a, Microsoft's BMP headers and the WebP container specification.
+"""
+
+import re
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+from zlib import crc32
+
+UNSUPPORTED = "unsupported"
+
+MAX_SCANS = 100
+"""Passes over a progressive JPEG: encoders write about 10, and each one costs time."""
+MAX_PARTS = 100_000
+"""Segments, chunks or blocks: a GIF of 20 MiB has 82,000, and decoders pay for each one."""
+MAX_LEADING_BLOCKS = 4_000
+"""Blocks of a GIF before its picture, 1 MB at most: Pillow's time grows with their square."""
+MAX_COMPRESSED_TEXTS = 16
+"""Compressed texts and profiles of a PNG: Pillow unpacks up to 1 MiB of each."""
+
+_MAGIC = (
+    ("JPEG", re.compile(rb"\xff\xd8\xff")),
+    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("GIF", re.compile(rb"GIF8[79]a")),
+    # Two letters would take any text that begins with them for an image: hence the header's size.
+    ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL)),
+    ("WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
+    # TIFF, ICO and CUR, AVIF and HEIC (and other ISO media), PSD, PDF, PostScript, JPEG 2000,
+    # JPEG XL, QOI, DDS, GIMP, OpenEXR, Radiance, ICNS, netpbm, SVG.
+    (
+        UNSUPPORTED,
+        re.compile(
+            rb"II[*+]\0|MM\0[*+]|\0\0[\1\2]\0[^\0]\0|.{4}ftyp|8BPS|%PDF-|%!PS|\xff\x4f\xff\x51"
+            rb"|\0\0\0\x0c(jP  |JXL )|\xff\x0a|qoif|DDS |gimp xcf|v/1\1|#\?RADIANCE|icns"
+            rb"|P[1-7]\s+[\d#]|(\xef\xbb\xbf)?\s*(<\?xml.{,512}|<!--.{,512})?<(!DOCTYPE )?svg",
+            re.DOTALL,
+        ),
+    ),
+)
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_GIF_BLOCK = re.compile(rb"[!,;]")
+_SOS, _EOI = 0xDA, 0xD9
+_ORDINARY_FRAMES = (0xC0, 0xC1, 0xC2)
+_OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+_TABLES = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+_CHUNK = struct.Struct(">I4s")
+_CHECKSUM = struct.Struct(">I")
+_COMPRESSED_TEXTS = frozenset({b"zTXt", b"iTXt", b"iCCP"})
+_HARMLESS = _COMPRESSED_TEXTS | {
+    *(b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"tEXt", b"tIME", b"bKGD", b"eXIf")
+}
+
+
+class Structure(NamedTuple):
+    """`problem` is a reason not to decode the file, None where there is none; `width` and `height`
+    in pixels, 0 where the header does not say. `ordinary`: an 8-bit grey or RGB JPEG or PNG
+    without anything that decoders are known to treat differently.
+    """
+
+    width: int
+    height: int
+    problem: str | None = None
+    ordinary: bool = False
+
+
+def identify(data: bytes) -> str | None:
+    """`JPEG`, `PNG`, `GIF`, `BMP` or `WEBP`, UNSUPPORTED for other images, None for no image."""
+    for name, magic in _MAGIC:
+        if magic.match(data):
+            return name
+    return None
+
+
+def structure(data: bytes, format: str) -> Structure:
+    """Walks a file of which `identify` says that it is of this `format`; never raises."""
+    return _WALKS[format](data)
+
+
+def _jpeg(data: bytes) -> Structure:
+    position, scans, parts, frames, ordinary = 2, 0, 0, 0, True
+    width = height = 0
+    try:
+        while True:
+            marker = data[position + 1]
+            parts += 1
+            if data[position] != 0xFF or marker in (0x00, 0xFF):
+                ordinary = False  # fill bytes or junk between segments
+                position = _next_marker(data, position + 1)
+                continue
+            if marker == _EOI:
+                break
+            if marker == 0x01 or 0xD0 <= marker <= 0xD8:
+                ordinary = False  # markers without a segment that have no business here
+                position += 2
+                continue
+            end = position + 2 + (data[position + 2] << 8 | data[position + 3])
+            if marker == _SOS:
+                scans += 1
+                end = _next_marker(data, end)
+            elif marker in _ORDINARY_FRAMES or marker in _OTHER_FRAMES:
+                frames += 1
+                bits, high, low, left, right, components = data[position + 4 : position + 10]
+                height, width = max(height, high << 8 | low), max(width, left << 8 | right)
+                ordinary &= marker in _ORDINARY_FRAMES and bits == 8 and components in (1, 3)
+            elif marker not in _TABLES:
+                ordinary = False
+            if scans > MAX_SCANS:
+                return Structure(width, height, "too_many_scans")
+            if parts > MAX_PARTS:
+                return Structure(width, height, "too_many_parts")
+            position = end
+    except (IndexError, ValueError):
+        return Structure(width, height, "truncated")
+    return Structure(width, height, None, ordinary and frames == 1 and scans > 0)
+
+
+def _next_marker(data: bytes, position: int) -> int:
+    found = _JPEG_MARKER.search(data, position)
+    return found.start() if found else len(data)
+
+
+def _png(data: bytes) -> Structure:
+    position, parts, texts, picture, view = 8, 0, 0, "before", memoryview(data)
+    ordinary = data[8:16] == b"\0\0\0\x0dIHDR" and data[24:29] in _ORDINARY_HEADERS
+    width = height = 0
+    problem = None
+    try:
+        width, height = struct.unpack_from(">II", data, 16)
+        while True:
+            length, name = _CHUNK.unpack_from(data, position)
+            end = position + 8 + length
+            (checksum,) = _CHECKSUM.unpack_from(data, end)
+            if crc32(view[position + 4 : end]) != checksum:
+                problem = "damaged"
+            parts += 1
+            if name == b"IEND":
+                break
+            if name == b"IDAT":
+                ordinary &= picture != "after"
+                picture = "in"
+            else:
+                picture = "after" if picture != "before" else picture
+                ordinary &= parts == 1 or name in _HARMLESS
+                texts += name in _COMPRESSED_TEXTS
+            if parts > MAX_PARTS or texts > MAX_COMPRESSED_TEXTS:
+                return Structure(width, height, "too_many_parts")
+            position = end + 4
+    except struct.error:
+        return Structure(width, height, "truncated")
+    return Structure(width, height, problem, ordinary and picture != "before" and not length)
+
+
+# Bit depth, colour type (grey or RGB), compression, filter, interlacing.
+_ORDINARY_HEADERS = [bytes((8, colour, 0, 0, lace)) for colour in (0, 2) for lace in (0, 1)]
+
+
+def _gif(data: bytes) -> Structure:
+    parts, size, pictures = 0, (0, 0), 0
+    try:
+        size = struct.unpack_from("<HH", data, 6)
+        position = 13 + _colour_table(data[10])
+        while (found := _GIF_BLOCK.search(data, position)) and found[0] != b";":
+            position = found.start() + 2  # over the extension's label
+            if found[0] == b",":
+                left, top, width, height, flags = struct.unpack_from("<HHHHB", data, position - 1)
+                if not pictures:  # Pillow enlarges the canvas to what the first one covers
+                    size = max(size[0], left + width), max(size[1], top + height)
+                pictures += 1
+                position += 9 + _colour_table(flags)
+            while length := data[position]:
+                position += length + 1
+                parts += 1
+                if parts > MAX_PARTS or parts > MAX_LEADING_BLOCKS and not pictures:
+                    return Structure(*size, "too_many_parts")
+            position += 1
+    except (IndexError, struct.error):
+        return Structure(*size, "truncated")
+    return Structure(*size, None if found else "truncated")
+
+
+def _colour_table(flags: int) -> int:
+    return 6 << (flags & 7) if flags & 0x80 else 0
+
+
+def _bmp(data: bytes) -> Structure:
+    try:
+        offset, header = struct.unpack_from("<II", data, 10)
+        if header == 12:
+            width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
+            compression = stored = 0
+        else:
+            form = "<iiHHII"
+            width, height, _, bits, compression, stored = struct.unpack_from(form, data, 18)
+    except struct.error:
+        return Structure(0, 0, "truncated")
+    width, height = abs(width), abs(height)
+    if compression in (0, 3):
+        stored = (width * bits + 31) // 32 * 4 * height
+    return Structure(width, height, "truncated" if len(data) < offset + stored else None)
+
+
+def _webp(data: bytes) -> Structure:
+    width = height = 0
+    try:
+        if data[12:16] == b"VP8X":
+            low, lower, middle, upper = struct.unpack_from("<HBHB", data, 24)
+            width, height = (lower << 16 | low) + 1, (upper << 16 | middle) + 1
+        elif data[12:16] == b"VP8L":
+            (packed,) = struct.unpack_from("<I", data, 21)
+            width, height = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+        elif data[12:16] == b"VP8 ":
+            width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    except struct.error:
+        return Structure(0, 0, "truncated")
+    end = 8 + int.from_bytes(data[4:8], "little")
+    return Structure(width, height, "truncated" if len(data) < end else None)
+
+
+_WALKS: dict[str, Callable[[bytes], Structure]] = {
+    "JPEG": _jpeg,
+    "PNG": _png,
+    "GIF": _gif,
+    "BMP": _bmp,
+    "WEBP": _webp,
+}
