@@ -1,21 +1,148 @@
-"""Augment step: the training index and the policies that the trainers carry out per batch.
+"""Augment step: what is trained on how often, and the policies that trainers carry out per batch.
 
-<directory>/policy.json   {"keras": [...], "torch": [...]} operations of components/policy.py
-<directory>/index.npy     int64 rows of the training split, one per training example
-<directory>/preview.png   originals beside augmented variants
+<directory>/policy.json         {"keras": [...], "torch": [...]} operations of components/policy.py
+<directory>/index.npy           int64, one row per training example: rows of the training split,
+                                and behind them those of copies/
+<directory>/class_weights.npy   float64 (classes,), factors of the training loss
+<directory>/copies/             augmented copies, shards as in components/arrays.py
+<directory>/copied_rows.npy     int64, the row of the training split each copy was made from
+<directory>/balance.json        per class: examples before and after, weight of its loss
+<directory>/preview.png         originals beside augmented variants
+
+`augment.balance` evens out classes of different sizes, in the training split alone and alike for
+both frameworks, up to the largest class:
+
+none        nothing.
+weights     each class's loss counts n / (k * n_c) times, for n images of k classes, n_c of this
+            one: scikit-learn's `class_weight="balanced"` (King and Zeng 2001, Political Analysis
+            9:2). A batch's loss is the mean of weight x cross-entropy; over the training split the
+            weights' mean is 1, so that the learning rate keeps its meaning.
+oversample  images of smaller classes occur several times in the index, each equally often, the
+            remainder drawn without replacement. The policy then changes each occurrence.
+augmented   as many copies as that, but changed once by PyTorch's policy and stored, so that both
+            frameworks read the same bytes; like any other image they then go through the policy.
 """
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from components.arrays import ImageArrays
+from components.pack import write_shard
+from components.policy import Policy
+from components.process import run_module
+from components.training import COPIES, Arguments, open_split
 from pipeline.config import AugmentConfig
 
+SEED = 0
+"""Of what is drawn once, for the plan; what a trainer draws follows `train.seed`."""
+_SHARD, _BATCH = 10_000, 256  # images per file, and at a time
 
-def write_plan(arrays: ImageArrays, config: AugmentConfig, directory: Path) -> None:
-    """Writes `policy.json` and `index.npy` (every training image once, in order)."""
-    policies = config.model_dump(mode="json")
+
+def make_plan(arrays: ImageArrays, config: AugmentConfig, directory: Path) -> None:
+    """Writes all of the plan but the preview; copies are made in PyTorch's own process.
+
+    Raises ValueError when the training split is empty, StepFailed when that process fails.
+    """
+    labels, classes = open_split(arrays, "train").labels, len(arrays.labels)
+    index, copied = np.arange(len(labels)), np.zeros(0, np.int64)
+    weights = np.ones(classes)
+    match config.balance:
+        case "weights":
+            weights = balanced_weights(labels, classes)
+        case "oversample":
+            index = np.concatenate([index, extra_rows(labels)])
+        case "augmented":
+            copied = extra_rows(labels)
+            index = np.arange(len(labels) + len(copied))
+            _make_copies(arrays, config, directory, copied)
+    policies = config.model_dump(mode="json", include={"keras", "torch"})
     (directory / "policy.json").write_text(json.dumps(policies, indent=1))
-    np.save(directory / "index.npy", np.arange(len(arrays.split("train")), dtype=np.int64))
+    np.save(directory / "index.npy", index)
+    np.save(directory / "class_weights.npy", weights)
+    before = np.bincount(labels, minlength=classes)
+    after = np.bincount(np.concatenate([labels, labels[copied]])[index], minlength=classes)
+    rows = {
+        name: {"before": int(b), "after": int(a), "weight": float(w)}
+        for name, b, a, w in zip(arrays.labels, before, after, weights)
+    }
+    balance = {"balance": config.balance, "classes": rows}
+    (directory / "balance.json").write_text(json.dumps(balance, indent=1, ensure_ascii=False))
+
+
+def _make_copies(
+    arrays: ImageArrays, config: AugmentConfig, directory: Path, rows: np.ndarray
+) -> None:
+    np.save(directory / "copied_rows.npy", rows)
+    arguments = {
+        "arrays": str(arrays.directory),
+        "rows": str(directory / "copied_rows.npy"),
+        "policy": [operation.model_dump() for operation in config.torch],
+        "keep_margin": True,
+        "output": str(directory / COPIES),
+    }
+    run_module("components.torch_augment", arguments, directory)
+
+
+def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """float64 (classes,): n / (k * n_c), k counting the classes that have images. The others get
+    1, which no example ever meets."""
+    counts = np.bincount(labels, minlength=classes)
+    present = counts > 0
+    weights = np.ones(classes)
+    weights[present] = len(labels) / (present.sum() * counts[present])
+    return weights
+
+
+def extra_rows(labels: np.ndarray) -> np.ndarray:
+    """int64: rows that, added to all, bring each class that has images up to the largest."""
+    rng = np.random.default_rng(SEED)
+    counts = np.bincount(labels)
+    extra = [np.zeros(0, np.int64)]
+    for label in np.flatnonzero(counts):
+        rows = np.flatnonzero(labels == label)
+        whole, remainder = divmod(int(counts.max()) - len(rows), len(rows))
+        extra += [np.tile(rows, whole), rng.choice(rows, remainder, replace=False)]
+    return np.concatenate(extra)
+
+
+class AugmentArgs(Arguments):
+    """Arguments of `keras_augment` and `torch_augment` as commands."""
+
+    arrays: Path
+    rows: Path
+    """npy, int64 (N,): the rows of the training split to augment once each."""
+    policy: Policy
+    keep_margin: bool
+    """True: the results are of the packed size, without the random crop, for training; False: they
+    are what a network is fed."""
+    output: Path
+    """Directory for the shards, see components/arrays.py."""
+
+
+def write_augmented(args: AugmentArgs, make_augmenter: Callable) -> None:
+    """Carries out a command's `args`, in bounded memory.
+
+    `make_augmenter(policy, spec)` gives a function from packed images, uint8 (n, H, W, C), to
+    float images (n, H, W, C) of the size of `spec`.
+    """
+    arrays = ImageArrays(args.arrays)
+    split, rows, spec = open_split(arrays, "train"), np.load(args.rows), arrays.spec
+    if args.keep_margin:
+        height, width, _ = spec.packed_shape
+        spec = dataclasses.replace(
+            spec, height=height, width=width, margin_height=0, margin_width=0
+        )
+    augment = make_augmenter(args.policy, spec)
+
+    def batches(part: np.ndarray):
+        for batch in np.split(part, range(_BATCH, len(part), _BATCH)):
+            images = np.clip(np.round(augment(split.packed(batch))), 0, 255)
+            yield images.astype(np.uint8), split.labels[batch]
+
+    written = dataclasses.replace(spec, margin_height=0, margin_width=0)
+    for number, part in enumerate(np.split(rows, range(_SHARD, len(rows), _SHARD))):
+        write_shard(args.output, number, len(part), written, batches(part))

@@ -7,8 +7,8 @@ from tfx.dsl.component.experimental.decorators import component
 
 from components.arrays import ImageArrays as Arrays
 from components.artifacts_tfx import AugmentPlan, ImageArrays
-from components.augment import write_plan
-from components.process import run_module
+from components.augment import make_plan
+from components.preview import write_preview
 from pipeline.config import AugmentConfig
 
 
@@ -21,7 +21,7 @@ def Augment(
 ) -> None:
     """`augment` is an AugmentConfig as JSON."""
     del code
+    config, packed = AugmentConfig.model_validate_json(augment), Arrays(arrays.uri)
     directory = Path(plan.uri)
-    write_plan(Arrays(arrays.uri), AugmentConfig.model_validate_json(augment), directory)
-    preview = {"arrays": arrays.uri, "plan": plan.uri, "output": plan.uri}
-    run_module("components.torch_augment", preview, directory)
+    make_plan(packed, config, directory)
+    write_preview(packed, config, directory / "preview", directory / "preview.png")

@@ -1,15 +1,23 @@
-"""Augmentation policies on Keras batches, with its preprocessing layers. Twin of
-`torch_augment.py`.
+"""Augmentation policies on Keras batches, with its preprocessing layers where they do what the
+policy says. Twin of `torch_augment.py`.
 
-The layers never become part of the network: random operations do not survive an export.
+The layers never become part of the network: random operations do not survive an export. Run by
+itself, `python -m components.keras_augment ARGS.json`, it augments rows of the training split.
 """
 
-import keras
+from collections.abc import Callable
 
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.augment import SEED, AugmentArgs, write_augmented
+from components.image_spec import ImageSpec
 from components.policy import (
     AnyOperation,
     Brightness,
     Contrast,
+    Cutout,
     Flip,
     PadCrop,
     Policy,
@@ -17,16 +25,21 @@ from components.policy import (
     Translate,
     Zoom,
 )
+from components.training import run
 
 
-def augmenter(policy: Policy, seed: int) -> keras.Sequential:
-    """A model from images (N, H, W, C), uint8 or float, 0 to 255, to float32 of the same shape.
+def augmenter(policy: Policy, spec: ImageSpec, seed: int) -> keras.Sequential:
+    """A model from images (N, H, W, C) of the packed size, uint8 or float, 0 to 255, to float32
+    (N, H, W, C) of `spec`'s size.
 
-    Call it with `training=True`. Every parameter is drawn anew for each image, from generators
-    seeded by `seed`.
+    Call it with `training=True`. Where there is a margin it begins with a random crop. Every
+    parameter is drawn anew for each image, from generators seeded by `seed`.
     """
-    layers = [_layer(operation, seed + i) for i, operation in enumerate(policy)]
-    return keras.Sequential([keras.layers.Lambda(_to_float, name="to_float"), *layers])
+    layers = [keras.layers.Lambda(_to_float, name="to_float")]
+    if spec.packed_shape != spec.shape:
+        layers.append(_RandomCrop(spec.height, spec.width, seed))
+    layers += [_layer(operation, seed + i) for i, operation in enumerate(policy, start=1)]
+    return keras.Sequential(layers)
 
 
 def _to_float(images):
@@ -43,48 +56,74 @@ def _layer(operation: AnyOperation, seed: int) -> keras.layers.Layer:
         case Rotate():
             return keras.layers.RandomRotation(operation.fraction, **black)
         case Zoom():
-            return keras.layers.RandomZoom(operation.fraction, **black)
+            return _Zoom(operation.fraction, **black)
         case PadCrop():
             return _PadCrop(operation.padding, seed)
         case Brightness():
             return _Brightness(operation.fraction, seed)
         case Contrast():
             return keras.layers.RandomContrast(operation.fraction, (0, 255), seed=seed)
+        case Cutout():
+            return _Cutout(operation.fraction, seed)
     raise TypeError(f"Keras has no translation of the operation {operation!r} yet.")
 
 
-class _PadCrop(keras.layers.Layer):
-    """Shifts each image by whole pixels (keras.layers.RandomCrop cuts a whole batch alike)."""
+class _Zoom(keras.layers.RandomZoom):
+    """Scales by the factor drawn (keras.layers.RandomZoom scales by its reciprocal)."""
 
-    def __init__(self, padding: int, seed: int):
+    def get_random_transformation(self, data, training=True, seed=None):
+        drawn = super().get_random_transformation(data, training, seed)
+        return drawn and drawn | {k: 1 / drawn[k] for k in ("height_zoom", "width_zoom")}
+
+
+class _Drawing(keras.layers.Layer):
+    """Draws for each image by itself."""
+
+    def __init__(self, seed: int):
         super().__init__()
-        self.padding = padding
         self.generator = keras.random.SeedGenerator(seed)
 
+    def whole(self, images, count):
+        """int32 (N, 1), from 0 to count - 1."""
+        shape = (keras.ops.shape(images)[0], 1)
+        return keras.random.randint(shape, 0, count, seed=self.generator)
+
+
+class _RandomCrop(_Drawing):
+    """Cuts each image at a place of its own (keras.layers.RandomCrop cuts a whole batch alike)."""
+
+    def __init__(self, height: int, width: int, seed: int):
+        super().__init__(seed)
+        self.height, self.width = height, width
+
     def call(self, images):
-        shift = keras.random.randint(
-            (keras.ops.shape(images)[0], 2), -self.padding, self.padding + 1, seed=self.generator
-        )
-        shift = keras.ops.cast(shift, "float32")
-        zero, one = keras.ops.zeros_like(shift[:, :1]), keras.ops.ones_like(shift[:, :1])
-        # Output (x, y) is read at (x + shift_x, y + shift_y): rows a0 a1 a2, b0 b1 b2, c0 c1.
-        matrix = [one, zero, shift[:, :1], zero, one, shift[:, 1:], zero, zero]
-        return keras.ops.image.affine_transform(
-            images,
-            keras.ops.concatenate(matrix, axis=1),
-            interpolation="nearest",
-            fill_mode="constant",
-            fill_value=0,
-        )
+        for axis, size in ((1, self.height), (2, self.width)):
+            first = self.whole(images, keras.ops.shape(images)[axis] - size + 1)
+            images = tf.gather(images, first + tf.range(size), axis=axis, batch_dims=1)
+        return images
 
 
-class _Brightness(keras.layers.Layer):
+class _PadCrop(_RandomCrop):
+    """Shifts each image by whole pixels."""
+
+    def __init__(self, padding: int, seed: int):
+        super().__init__(0, 0, seed)
+        self.padding = padding
+
+    def build(self, shape):
+        self.height, self.width = shape[1:3]
+
+    def call(self, images):
+        sides = (self.padding, self.padding)
+        return super().call(tf.pad(images, ((0, 0), sides, sides, (0, 0))))
+
+
+class _Brightness(_Drawing):
     """Multiplies each image by a factor of its own (keras.layers.RandomBrightness adds)."""
 
     def __init__(self, fraction: float, seed: int):
-        super().__init__()
+        super().__init__(seed)
         self.fraction = fraction
-        self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, images):
         factor = keras.random.uniform(
@@ -94,3 +133,37 @@ class _Brightness(keras.layers.Layer):
             seed=self.generator,
         )
         return keras.ops.clip(images * factor, 0, 255)
+
+
+class _Cutout(_Drawing):
+    """Blackens squares of one size whose centres may lie anywhere (keras.layers.RandomErasing
+    draws the size too)."""
+
+    def __init__(self, fraction: float, seed: int):
+        super().__init__(seed)
+        self.fraction = fraction
+
+    def call(self, images):
+        height, width = images.shape[1:3]
+        side = max(1, round(self.fraction * min(height, width)))
+
+        def covered(size):
+            place = tf.range(size) - (self.whole(images, size) - side // 2)
+            return (place >= 0) & (place < side)
+
+        hole = covered(height)[:, :, None, None] & covered(width)[:, None, :, None]
+        return tf.where(hole, 0.0, images)
+
+
+def main(args: AugmentArgs) -> None:
+    """Writes the shards that `args` asks for."""
+
+    def make(policy: Policy, spec: ImageSpec) -> Callable[[np.ndarray], np.ndarray]:
+        augment = augmenter(policy, spec, SEED)
+        return lambda images: augment(images, training=True).numpy()
+
+    write_augmented(args, make)
+
+
+if __name__ == "__main__":
+    run("components.keras_augment", AugmentArgs, main)

@@ -1,24 +1,26 @@
-"""Augmentation policies on PyTorch batches, with kornia. Twin of `keras_augment.py`.
+"""Augmentation policies on PyTorch batches: vectorised tensor code, on the images' own device,
+every parameter drawn for each image. Twin of `keras_augment.py`.
 
-Run by itself it draws what the policy does: `python -m components.torch_augment ARGS.json` writes
-`preview.png`, one row per class.
+Run by itself, `python -m components.torch_augment ARGS.json`, it augments rows of the training
+split.
 """
 
-import io
+import functools
 import itertools
-from pathlib import Path
+import math
+from collections.abc import Callable
 
-import kornia.augmentation as K
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from torch.nn import functional as F
 
-from components import atomic
-from components.arrays import ImageArrays, Split
+from components.augment import SEED, AugmentArgs, write_augmented
+from components.image_spec import ImageSpec
 from components.policy import (
     AnyOperation,
     Brightness,
     Contrast,
+    Cutout,
     Flip,
     PadCrop,
     Policy,
@@ -26,139 +28,146 @@ from components.policy import (
     Translate,
     Zoom,
 )
-from components.training import Arguments, open_split, read_policy, run
+from components.training import run
 
 GEOMETRY = (Translate, Rotate, Zoom)
-PREVIEW_CLASSES, PREVIEW_VARIANTS, PREVIEW_PIXELS = 10, 8, 96
 
 
-class PreviewArgs(Arguments):
-    """Arguments of `python -m components.torch_augment`."""
+def augmenter(policy: Policy, spec: ImageSpec) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function from images (N, C, H, W) of the packed size, uint8 or float, 0 to 255, to float32
+    (N, C, H, W) of `spec`'s size, in channels-last memory order.
 
-    arrays: Path
-    plan: Path
-    output: Path
-    """Directory for `preview.png`."""
-
-
-def augmenter(policy: Policy, height: int, width: int) -> torch.nn.Module:
-    """A module from images (N, C, H, W), uint8 or float, 0 to 255, to float32 of the same shape.
-
-    Every parameter is drawn anew for each image, from PyTorch's global generator
-    (`torch.manual_seed`). Neighbouring translations, rotations and zooms become one resampling,
-    so that small images are blurred once.
+    Where there is a margin it begins with a random crop. Every parameter is drawn anew for each
+    image, from the global generator of the images' device (`torch.manual_seed`). Neighbouring
+    translations, rotations and zooms become one resampling, so that small images are blurred once.
     """
     steps = []
     for affine, group in itertools.groupby(policy, lambda o: isinstance(o, GEOMETRY)):
         if affine:
-            steps.append(_affine(list(group)))
+            steps.append(functools.partial(_resample, list(group)))
         else:
-            steps.extend(_single(operation, height, width) for operation in group)
-    return _Augment(*steps)
-
-
-class _Augment(torch.nn.Sequential):
-    """The operations one after the other, in channels-last memory order."""
+            steps.extend(map(_single, group))
 
     @torch.no_grad()
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return super().forward(images.float()).contiguous(memory_format=torch.channels_last)
+    def augment(images: torch.Tensor) -> torch.Tensor:
+        if spec.packed_shape != spec.shape:
+            images = _random_crop(images, spec.height, spec.width)
+        images = images.float()
+        for step in steps:
+            images = step(images)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    return augment
 
 
-class _Brightness(torch.nn.Module):
-    """Multiplies each image by a factor of its own (kornia's RandomBrightness adds instead)."""
-
-    def __init__(self, fraction: float):
-        super().__init__()
-        self.fraction = fraction
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return (images * _factors(images, self.fraction)).clamp(0, 255)
-
-
-class _Contrast(torch.nn.Module):
-    """Scales each image about its channels' means (kornia's RandomContrast scales about zero)."""
-
-    def __init__(self, fraction: float):
-        super().__init__()
-        self.fraction = fraction
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        mean = images.mean((2, 3), keepdim=True)
-        return (mean + (images - mean) * _factors(images, self.fraction)).clamp(0, 255)
-
-
-def _factors(images: torch.Tensor, fraction: float) -> torch.Tensor:
-    shape = (len(images), 1, 1, 1)
-    return torch.empty(shape, device=images.device).uniform_(1 - fraction, 1 + fraction)
-
-
-def _affine(operations: list[AnyOperation]) -> torch.nn.Module:
-    by_kind = {operation.kind: operation.fraction for operation in operations}
-    if len(by_kind) < len(operations):
-        raise ValueError(
-            f"policy {operations!r} repeats an operation without another kind between; "
-            "expected each of translate, rotate and zoom once in a row."
-        )
-    shift, zoom = by_kind.get("translate", 0.0), by_kind.get("zoom", 0.0)
-    return K.RandomAffine(
-        degrees=360 * by_kind.get("rotate", 0.0),
-        translate=(shift, shift) if shift else None,
-        scale=(1 - zoom, 1 + zoom) if zoom else None,
-        p=1.0,
-    )
-
-
-def _single(operation: AnyOperation, height: int, width: int) -> torch.nn.Module:
+def _single(operation: AnyOperation) -> Callable[[torch.Tensor], torch.Tensor]:
     match operation:
         case Flip():
-            return K.RandomHorizontalFlip(p=0.5)
+            return _flip
         case PadCrop():
-            return K.RandomCrop((height, width), padding=operation.padding, p=1.0)
+            return functools.partial(_pad_crop, operation.padding)
         case Brightness():
-            return _Brightness(operation.fraction)
+            return functools.partial(_brightness, operation.fraction)
         case Contrast():
-            return _Contrast(operation.fraction)
+            return functools.partial(_contrast, operation.fraction)
+        case Cutout():
+            return functools.partial(_cutout, operation.fraction)
     raise TypeError(f"PyTorch has no translation of the operation {operation!r} yet.")
 
 
-def contact_sheet(split: Split, labels: list[str], policy: Policy) -> Image.Image:
-    """One row per class (the first ten): its name, an original and eight variants of it."""
-    shape = split.images(np.zeros(1, np.int64)).shape[1:]
-    augment = augmenter(policy, shape[0], shape[1])
-    factor = max(1, PREVIEW_PIXELS // max(shape[:2]))
-    height, width = shape[0] * factor + 4, shape[1] * factor + 4
-    font = ImageFont.load_default(14)
-    shown = [c for c in range(len(labels)) if (split.labels == c).any()][:PREVIEW_CLASSES]
-    margin = 16 + max(int(font.getlength(labels[c])) for c in shown)
-    size = (margin + (1 + PREVIEW_VARIANTS) * width + 8, len(shown) * height)
-    sheet = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(sheet)
-    for row, label in enumerate(shown):
-        original = split.images(np.flatnonzero(split.labels == label)[:1])
-        batch = torch.from_numpy(original).permute(0, 3, 1, 2)
-        variants = augment(batch.expand(PREVIEW_VARIANTS, -1, -1, -1)).permute(0, 2, 3, 1)
-        drawn = variants.round().clamp(0, 255).byte().numpy()
-        middle = row * height + height // 2
-        draw.text((8, middle), labels[label], fill="black", font=font, anchor="lm")
-        for column, pixels in enumerate(np.concatenate([original, drawn])):
-            tile = Image.fromarray(pixels.squeeze(-1) if shape[2] == 1 else pixels)
-            tile = tile.resize((width - 4, height - 4), Image.Resampling.NEAREST)
-            gap = 8 if column else 0  # sets the original apart from its variants
-            sheet.paste(tile.convert("RGB"), (margin + column * width + gap, row * height + 2))
-    return sheet
+def _uniform(images: torch.Tensor, limit: float, *shape: int) -> torch.Tensor:
+    """float32 (N, *shape), from -limit to limit."""
+    size = (len(images), *shape)
+    return torch.empty(size, device=images.device).uniform_(-limit, limit)
 
 
-def main(args: PreviewArgs) -> None:
-    """Writes `preview.png`: what the PyTorch policy makes of one training image per class."""
-    torch.manual_seed(0)
-    arrays = ImageArrays(args.arrays)
-    policy = read_policy(args.plan, "torch")
-    sheet = contact_sheet(open_split(arrays, "train"), arrays.labels, policy)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    atomic.write(args.output / "preview.png", buffer.getvalue())
+def _whole(images: torch.Tensor, count: int) -> torch.Tensor:
+    """int64 (N, 1), from 0 to count - 1."""
+    return torch.randint(count, (len(images), 1), device=images.device)
+
+
+def _flip(images: torch.Tensor) -> torch.Tensor:
+    return torch.where(_uniform(images, 1, 1, 1, 1) < 0, images.flip(3), images)
+
+
+def _brightness(fraction: float, images: torch.Tensor) -> torch.Tensor:
+    return (images * (1 + _uniform(images, fraction, 1, 1, 1))).clamp(0, 255)
+
+
+def _contrast(fraction: float, images: torch.Tensor) -> torch.Tensor:
+    mean = images.mean((2, 3), keepdim=True)
+    factor = 1 + _uniform(images, fraction, 1, 1, 1)
+    return (mean + (images - mean) * factor).clamp(0, 255)
+
+
+def _pad_crop(padding: int, images: torch.Tensor) -> torch.Tensor:
+    return _random_crop(F.pad(images, (padding,) * 4), *images.shape[2:])
+
+
+def _random_crop(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """(N, C, height, width), cut from each image at a place of its own."""
+    packed_height, packed_width = images.shape[2:]
+    rows = _whole(images, packed_height - height + 1) + _range(images, height)
+    columns = _whole(images, packed_width - width + 1) + _range(images, width)
+    number = _range(images, len(images))[:, None, None]
+    return images[number, :, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
+
+
+def _cutout(fraction: float, images: torch.Tensor) -> torch.Tensor:
+    height, width = images.shape[2:]
+    side = max(1, round(fraction * min(height, width)))
+
+    def covered(size: int) -> torch.Tensor:
+        place = _range(images, size) - (_whole(images, size) - side // 2)
+        return (place >= 0) & (place < side)
+
+    hole = covered(height)[:, None, :, None] & covered(width)[:, None, None]
+    return images.masked_fill(hole, 0)
+
+
+def _range(images: torch.Tensor, count: int) -> torch.Tensor:
+    return torch.arange(count, device=images.device)
+
+
+def _resample(operations: list[AnyOperation], images: torch.Tensor) -> torch.Tensor:
+    """All the operations in one bilinear resampling; the border is zero."""
+    matrix = functools.reduce(torch.matmul, [_source(o, images) for o in operations])
+    grid = F.affine_grid(matrix[:, :2], list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False)
+
+
+def _source(operation: AnyOperation, images: torch.Tensor) -> torch.Tensor:
+    """float32 (N, 3, 3): where in the source each place (x, y, 1) of the result is read, in
+    coordinates from -1 to 1 over width and height."""
+    height, width = images.shape[2:]
+    matrix = torch.eye(3, device=images.device).repeat(len(images), 1, 1)
+    match operation:
+        case Translate():
+            matrix[:, :2, 2] = _uniform(images, 2 * operation.fraction, 2)
+        case Rotate():
+            angle = _uniform(images, 2 * math.pi * operation.fraction)
+            matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
+            matrix[:, 0, 1] = -angle.sin() * height / width
+            matrix[:, 1, 0] = angle.sin() * width / height
+        case Zoom():
+            matrix[:, :2] /= 1 + _uniform(images, operation.fraction, 1, 1)
+    return matrix
+
+
+def main(args: AugmentArgs) -> None:
+    """Writes the shards that `args` asks for. On the CPU, where the seed alone decides."""
+    torch.manual_seed(SEED)
+
+    def make(policy: Policy, spec: ImageSpec) -> Callable[[np.ndarray], np.ndarray]:
+        augment = augmenter(policy, spec)
+
+        def on_arrays(images: np.ndarray) -> np.ndarray:
+            return augment(torch.from_numpy(images).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
+
+        return on_arrays
+
+    write_augmented(args, make)
 
 
 if __name__ == "__main__":
-    run("components.torch_augment", PreviewArgs, main)
+    run("components.torch_augment", AugmentArgs, main)

@@ -12,15 +12,18 @@ import tensorflow as tf
 
 from components import keras_augment, keras_model
 from components.arrays import ImageArrays, Split
+from components.image_spec import ImageSpec
 from components.training import (
     TrainArgs,
     network_for,
     open_split,
+    read_class_weights,
     read_index,
     read_policy,
     run,
     shuffled_batches,
     thread_count,
+    training_split,
 )
 from components.training_record import ScalarWriter, TrainingRecord
 
@@ -95,9 +98,10 @@ def train(
     is not finite.
     """
     config = args.train
-    training, validation = open_split(arrays, "train"), open_split(arrays, "val")
+    training, validation = training_split(arrays, args.plan), open_split(arrays, "val")
     index = read_index(args.plan, len(training))
-    augment = keras_augment.augmenter(read_policy(args.plan, "keras"), config.seed)
+    weights = tf.constant(read_class_weights(args.plan, len(arrays.labels)))
+    augment = keras_augment.augmenter(read_policy(args.plan, "keras"), arrays.spec, config.seed)
     steps = -(-len(index) // config.batch_size)
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
     schedule = keras.callbacks.CallbackList(
@@ -109,7 +113,7 @@ def train(
         ],
         model=model,
     )
-    train_step, evaluate_step = compiled_steps(model, augment)
+    train_step, evaluate_step = compiled_steps(model, augment, weights, arrays.spec)
     checkpoint = args.run_dir / "checkpoints" / CHECKPOINT
 
     model.stop_training = False
@@ -118,7 +122,7 @@ def train(
         record.start_epoch(epoch, steps)
         rows = shuffled_batches(index, config.batch_size, config.seed, epoch)
         rate = float(model.optimizer.learning_rate)
-        for images, labels in batches(training, rows):
+        for images, labels in batches(training.packed, training.labels, rows):
             loss, accuracy = train_step(images, labels)
             record.step(len(labels), float(loss), float(accuracy), rate)
         val_loss, val_accuracy = evaluate(evaluate_step, validation)
@@ -130,25 +134,27 @@ def train(
     model.load_weights(checkpoint)
 
 
-def compiled_steps(model: keras.Model, augment: keras.Model) -> tuple[Callable, Callable]:
-    """Two graphs: one training step giving (mean loss, accuracy), and one evaluation step giving
-    (summed loss, correct answers), both for images uint8 (N, H, W, C) and labels int64 (N,)."""
-    signature = [
-        tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
-        tf.TensorSpec((None,), tf.int64),
-    ]
+def compiled_steps(
+    model: keras.Model, augment: keras.Model, weights: tf.Tensor, spec: ImageSpec
+) -> tuple[Callable, Callable]:
+    """Two graphs: one training step giving (mean loss, accuracy), for packed images uint8
+    (N, H, W, C), and one evaluation step giving (summed loss, correct answers), for images of the
+    network's size; both with labels int64 (N,). `weights` are those of the classes."""
 
-    @tf.function(input_signature=signature)
+    def signature(shape: tuple[int, ...]) -> list[tf.TensorSpec]:
+        return [tf.TensorSpec((None, *shape), tf.uint8), tf.TensorSpec((None,), tf.int64)]
+
+    @tf.function(input_signature=signature(spec.packed_shape))
     def train_step(images, labels):
         with tf.GradientTape() as tape:
             logits = model(augment(images, training=True), training=True)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-        weights = model.trainable_variables
-        model.optimizer.apply(tape.gradient(loss, weights), weights)
+            loss = weighted_loss(logits, labels, weights)
+        variables = model.trainable_variables
+        model.optimizer.apply(tape.gradient(loss, variables), variables)
         correct = tf.argmax(logits, 1) == labels
         return loss, tf.reduce_mean(tf.cast(correct, tf.float32))
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature(spec.shape))
     def evaluate_step(images, labels):
         logits = model(tf.cast(images, tf.float32), training=False)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -158,17 +164,26 @@ def compiled_steps(model: keras.Model, augment: keras.Model) -> tuple[Callable, 
     return train_step, evaluate_step
 
 
-def batches(split: Split, rows: Iterator[np.ndarray]) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Yields images uint8 (N, H, W, C) and labels int64 (N,)."""
+def weighted_loss(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Mean over the batch of weight x cross-entropy; `weights` are those of the classes."""
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return tf.reduce_mean(tf.gather(weights, labels) * losses)
+
+
+def batches(
+    read: Callable[[np.ndarray], np.ndarray], labels: np.ndarray, rows: Iterator[np.ndarray]
+) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """Yields images uint8 (N, H, W, C) and labels int64 (N,), of the rows that `read` (`packed` or
+    `images` of a Split) gathers."""
     for batch in rows:
-        yield tf.constant(split.images(batch)), tf.constant(split.labels[batch])
+        yield tf.constant(read(batch)), tf.constant(labels[batch])
 
 
 def evaluate(evaluate_step: Callable, split: Split) -> tuple[float, float]:
     """Mean loss and accuracy over a split, without augmentation."""
     loss = correct = 0.0
     rows = np.split(np.arange(len(split)), range(EVALUATION_BATCH, len(split), EVALUATION_BATCH))
-    for images, labels in batches(split, rows):
+    for images, labels in batches(split.images, split.labels, rows):
         batch_loss, batch_correct = evaluate_step(images, labels)
         loss += float(batch_loss)
         correct += float(batch_correct)

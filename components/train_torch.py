@@ -5,7 +5,7 @@ Twin of `train_keras.py`: the same functions in the same order. Imports no Tenso
 
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,13 @@ from components.training import (
     TrainArgs,
     network_for,
     open_split,
+    read_class_weights,
     read_index,
     read_policy,
     run,
     shuffled_batches,
     thread_count,
+    training_split,
 )
 from components.training_record import ScalarWriter, TrainingRecord
 
@@ -83,25 +85,24 @@ def train(
     is not finite.
     """
     config = args.train
-    training, validation = open_split(arrays, "train"), open_split(arrays, "val")
+    training, validation = training_split(arrays, args.plan), open_split(arrays, "val")
     index = read_index(args.plan, len(training))
-    height, width, _ = arrays.spec.shape
-    augment = torch_augment.augmenter(read_policy(args.plan, "torch"), height, width)
+    weights = torch.from_numpy(read_class_weights(args.plan, len(arrays.labels))).to(device)
+    augment = torch_augment.augmenter(read_policy(args.plan, "torch"), arrays.spec)
     steps = -(-len(index) // config.batch_size)
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer, config.epochs * steps, config.min_learning_rate
     )
-    loss_function = nn.CrossEntropyLoss()
     checkpoint = args.run_dir / "checkpoints" / CHECKPOINT
 
     for epoch in range(1, config.epochs + 1):
         model.train()
         record.start_epoch(epoch, steps)
         rows = shuffled_batches(index, config.batch_size, config.seed, epoch)
-        for images, labels in batches(training, rows, device):
+        for images, labels in batches(training.packed, training.labels, rows, device):
             logits = model(augment(images))
-            loss = loss_function(logits, labels)
+            loss = weighted_loss(logits, labels, weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -115,13 +116,27 @@ def train(
     torch_model.load_weights(model, checkpoint)
 
 
+def weighted_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Mean over the batch of weight x cross-entropy; `weights` are those of the classes.
+
+    (`nn.CrossEntropyLoss(weight=...)` divides by the sum of the weights instead.)
+    """
+    return (weights[labels] * nn.functional.cross_entropy(logits, labels, reduction="none")).mean()
+
+
 def batches(
-    split: Split, rows: Iterator[np.ndarray], device: torch.device
+    read: Callable[[np.ndarray], np.ndarray],
+    labels: np.ndarray,
+    rows: Iterator[np.ndarray],
+    device: torch.device,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yields images uint8 (N, C, H, W) in channels-last memory order and labels int64 (N,)."""
+    """Yields images uint8 (N, C, H, W) in channels-last memory order and labels int64 (N,), of the
+    rows that `read` (`packed` or `images` of a Split) gathers."""
     for batch in rows:
-        images = torch.from_numpy(split.images(batch)).to(device).permute(0, 3, 1, 2)
-        yield images, torch.from_numpy(split.labels[batch]).to(device)
+        images = torch.from_numpy(read(batch)).to(device).permute(0, 3, 1, 2)
+        yield images, torch.from_numpy(labels[batch]).to(device)
 
 
 @torch.inference_mode()
@@ -130,7 +145,7 @@ def evaluate(model: nn.Module, split: Split, device: torch.device) -> tuple[floa
     model.eval()
     loss = correct = 0.0
     rows = np.split(np.arange(len(split)), range(EVALUATION_BATCH, len(split), EVALUATION_BATCH))
-    for images, labels in batches(split, rows, device):
+    for images, labels in batches(split.images, split.labels, rows, device):
         logits = model(images.float())
         loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
         correct += (logits.argmax(1) == labels).sum().item()

@@ -22,6 +22,9 @@ from components.policy import Policy
 from components.process import leave_error
 from pipeline.config import TrainConfig
 
+COPIES = "copies"
+"""Folder of a plan with the shards of augmented copies, see components/augment.py."""
+
 
 class UsageError(ValueError):
     """The command line or its JSON file is wrong; exit code 2."""
@@ -39,7 +42,7 @@ class TrainArgs(Arguments):
     arrays: Path
     """ImageArrays directory; only its splits `train` and `val` are read."""
     plan: Path
-    """The augment step's directory: `policy.json` and `index.npy`, see `read_plan`."""
+    """The augment step's directory, see components/augment.py."""
     architecture: str
     """A name in `components/architectures.py`."""
     train: TrainConfig
@@ -112,8 +115,34 @@ def read_policy(plan: Path, framework: str) -> Policy:
         raise ValueError(f"{path} holds no valid policy for {framework}: {error!r}.") from error
 
 
+def training_split(arrays: ImageArrays, plan: Path) -> Split:
+    """The training split with the plan's augmented copies behind it, if there are any; `index.npy`
+    counts through both. Raises ValueError when it holds no images."""
+    open_split(arrays, "train")
+    return arrays.split("train", plan / COPIES)
+
+
+def read_class_weights(plan: Path, classes: int) -> np.ndarray:
+    """float32 (classes,): the factors of the training loss, from `class_weights.npy`.
+
+    A batch's loss is the mean over its images of weight x cross-entropy, not divided by the sum of
+    the weights. Raises ValueError when they are missing or do not fit.
+    """
+    path = plan / "class_weights.npy"
+    try:
+        weights = np.load(path)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error}; run the augment step.") from error
+    if weights.shape != (classes,) or not (weights > 0).all():
+        raise ValueError(
+            f"{path} has shape {weights.shape}, expected a positive weight for each of {classes} "
+            "classes: it belongs to other arrays; run the augment step again."
+        )
+    return weights.astype(np.float32)
+
+
 def read_index(plan: Path, rows: int) -> np.ndarray:
-    """int64 (N,): the rows of the training split (`rows` long) to train on, from `index.npy`.
+    """int64 (N,): the rows of `training_split` (`rows` long) to train on, from `index.npy`.
 
     A row may occur several times. Raises ValueError when it is missing or does not fit the split.
     """

@@ -9,7 +9,14 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from components.policy import Policy
 
@@ -94,6 +101,16 @@ class AugmentConfig(Slice):
     balance: Literal["none", "weights", "oversample", "augmented"] = Field(
         "none", description="what evens out classes of different sizes, see components/augment.py"
     )
+
+    @field_validator("balance")
+    @classmethod
+    def _copies_need_a_policy(cls, value: str, info: ValidationInfo) -> str:
+        if value == "augmented" and info.data.get("torch") == ():
+            raise ValueError(
+                "the copies are made by the policy augment.torch, which is empty: "
+                "expected an operation in it, or balance oversample"
+            )
+        return value
 
 
 class TrainConfig(Slice):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from components import policy
+from components.image_spec import ImageSpec
 from components.keras_augment import augmenter
 from tests.training_data import digit_images
 
@@ -21,7 +22,9 @@ OPERATIONS = [
 def augmented(*operations, images=None, seed=0) -> np.ndarray:
     if images is None:
         images = np.repeat(digit_images(1)[0], COUNT, axis=0)
-    return keras.ops.convert_to_numpy(augmenter(operations, seed)(images, training=True))
+    return keras.ops.convert_to_numpy(
+        augmenter(operations, ImageSpec(*images.shape[1:]), seed)(images, training=True)
+    )
 
 
 def distinct(images: np.ndarray) -> int:

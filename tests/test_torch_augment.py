@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from components import policy
+from components.image_spec import ImageSpec
 from components.torch_augment import augmenter
 from tests.training_data import digit_images, run_module, write_arrays, write_plan
 
@@ -26,7 +27,7 @@ def augmented(*operations, images=None, seed=0) -> np.ndarray:
     if images is None:
         images = np.repeat(digit_images(1)[0], COUNT, axis=0)
     torch.manual_seed(seed)
-    augment = augmenter(operations, *images.shape[1:3])
+    augment = augmenter(operations, ImageSpec(*images.shape[1:]))
     return augment(torch.from_numpy(images).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
 
 

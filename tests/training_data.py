@@ -61,6 +61,7 @@ def write_plan(directory: Path, rows: int = 400) -> Path:
     policies = {"keras": POLICY, "torch": POLICY}
     (directory / "policy.json").write_text(json.dumps(policies))
     np.save(directory / "index.npy", np.arange(rows)[::-1])
+    np.save(directory / "class_weights.npy", np.ones(len(LABELS)))
     return directory
 
 
