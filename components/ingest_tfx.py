@@ -56,12 +56,12 @@ class IngestChunk(beam.DoFn):
     """
 
     def __init__(
-        self, config: DataConfig, source, labels: tuple[str, ...], directory: str, count: int
+        self, config: DataConfig, source, labels: tuple[str, ...], directory: Path, count: int
     ):
         self._config, self._source = config, source
         self._index = [labels.index(name) for name in source.labels]
         self._names = [name.encode("utf-8", "surrogateescape") for name in labels]
-        self._directory, self._count = Path(directory), count
+        self._directory, self._count = directory, count
 
     def process(self, numbered):
         number, chunk = numbered
@@ -145,6 +145,42 @@ def drop_pictures(path: str, digests: frozenset[str]) -> None:
     os.replace(unfinished, path)
 
 
+def ingest(
+    pipeline: beam.Pipeline,
+    config: DataConfig,
+    labels: tuple[str, ...],
+    examples: Path,
+    report: Path,
+) -> None:
+    """Adds to `pipeline` all that reads the source, and writes both artifacts' directories.
+
+    Workers share nothing but those directories and the source, so that any Beam runner may do it
+    whose workers see the same file system.
+    """
+    source = open_source(config)
+    ignored, chunks = source.ignored, source.chunks()
+    count = len(chunks)
+
+    def write(account: Account) -> None:
+        (report / "accounting.json").write_text(json.dumps(account.summary(), indent=1))
+        write_findings(report / "findings.csv", account.findings())
+
+    def files(account: Account) -> Iterator[tuple[str, frozenset[str]]]:
+        for (number, split), digests in account.to_drop().items():
+            yield str(examples / f"Split-{split}" / file_name(number, count)), digests
+
+    account = (
+        pipeline
+        | "Chunks" >> beam.Create(list(enumerate(chunks)))
+        | "Spread" >> beam.Reshuffle()
+        | "Ingest" >> beam.ParDo(IngestChunk(config, source, labels, examples, count))
+        | "All" >> beam.combiners.ToList()
+        | "Account" >> beam.Map(lambda reports: Account(reports, labels, ignored))
+    )
+    _ = account | "Report" >> beam.Map(write)
+    _ = account | "Duplicates" >> beam.FlatMap(files) | "Drop" >> beam.MapTuple(drop_pictures)
+
+
 @component(use_beam=True)
 def ImageExampleGen(
     examples: OutputArtifact[standard_artifacts.Examples],
@@ -162,35 +198,11 @@ def ImageExampleGen(
     when the content is another by the time it has been read.
     """
     del code
-    config, names = DataConfig.model_validate_json(data), tuple(json.loads(labels))
-    source = open_source(config)
-    chunks = source.chunks()
-    count = len(chunks)
-    Path(report.uri, "labels.json").write_text(json.dumps(names))
-
-    accounting, findings = Path(report.uri, "accounting.json"), Path(report.uri, "findings.csv")
-    directory, ignored = examples.uri, getattr(source, "ignored", ())
-
-    def write(account: Account) -> None:
-        accounting.write_text(json.dumps(account.summary(), indent=1))
-        write_findings(findings, account.findings())
-
-    def files(account: Account) -> Iterator[tuple[str, frozenset[str]]]:
-        for (number, split), digests in account.to_drop().items():
-            yield os.path.join(directory, f"Split-{split}", file_name(number, count)), digests
-
+    config, directory = DataConfig.model_validate_json(data), Path(report.uri)
+    (directory / "labels.json").write_text(labels)
     with beam_pipeline as p:
-        account = (
-            p
-            | "Chunks" >> beam.Create(list(enumerate(chunks)))
-            | "Spread" >> beam.Reshuffle()
-            | "Ingest" >> beam.ParDo(IngestChunk(config, source, names, directory, count))
-            | "All" >> beam.combiners.ToList()
-            | "Account" >> beam.Map(lambda reports: Account(reports, names, ignored))
-        )
-        _ = account | "Report" >> beam.Map(write)
-        _ = account | "Duplicates" >> beam.FlatMap(files) | "Drop" >> beam.MapTuple(drop_pictures)
+        ingest(p, config, tuple(json.loads(labels)), Path(examples.uri), directory)
     if open_source(config).fingerprint() != fingerprint:
         raise RuntimeError(f"{config.source} changed while it was read: run again.")
-    require_trainable(json.loads(accounting.read_text()))
+    require_trainable(json.loads((directory / "accounting.json").read_text()))
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

@@ -9,7 +9,14 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from components.artifacts_tfx import Exports, GateVerdict, ImageArrays, IngestReport, Predictions
+from components.artifacts_tfx import (
+    DataVerdict,
+    Exports,
+    GateVerdict,
+    ImageArrays,
+    IngestReport,
+    Predictions,
+)
 from components.gates import GateRefused, GateResult, choose_champion, parity_gates
 from export.bundle import bundle
 from pipeline.config import ExportConfig
@@ -51,6 +58,7 @@ def Push(
     verdict: InputArtifact[GateVerdict],
     arrays: InputArtifact[ImageArrays],
     report: InputArtifact[IngestReport],
+    data_verdict: InputArtifact[DataVerdict],
     keras_evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
     torch_evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
     keras_predictions: InputArtifact[Predictions],
@@ -98,6 +106,7 @@ def Push(
                 model=name,
                 run_id=run_id,
                 arrays=arrays.uri,
+                data=Path(data_verdict.uri, "data"),
                 predictions=str(Path(predictions.uri, "test.npz")),
                 metrics=metrics[champion],
                 gates=[gate for gate in gates if gate["model"] == champion],

@@ -2,6 +2,7 @@
 
 saved_model.pb  fingerprint.pb  variables/  assets/  assets.extra/contract.json
 model.onnx  model.tflite  contract.json  labels.txt  golden.npz  manifest.json
+data/schema.pbtxt  data/statistics-SPLIT.pb
 """
 
 import datetime
@@ -30,14 +31,16 @@ def bundle(
     metrics: dict,
     gates: list,
     parity: list,
+    data: str | Path | None = None,
     extra: dict | None = None,
 ) -> Path:
     """Fills `target_dir` (new or empty) and returns it; publishing it is the release store's work.
 
     `framework_output_dir` is `<output>/<framework>` of `python -m export`, `arrays` the ImageArrays
-    directory, `predictions` the npz of that framework's probabilities on the split "test".
-    `parity` holds the records of parity.json. `metrics`, `gates`, `parity` and the keys of `extra`
-    go into the manifest as they are.
+    directory, `predictions` the npz of that framework's probabilities on the split "test". `parity`
+    holds the records of parity.json. `data` is a folder with the schema and the statistics of the
+    images, which becomes `data/`. `metrics`, `gates`, `parity` and the keys of `extra` go into the
+    manifest as they are.
 
     Raises ValueError when an export is missing or its contract differs, when an artifact did not
     pass its verification or is not the one that did, when the predictions are not of this split,
@@ -51,6 +54,8 @@ def bundle(
     _copy(source, target, verified)
     shutil.copyfile(source / contracts.FILE, target / contracts.FILE)
     (target / "labels.txt").write_bytes(labels_text(contract["labels"]))
+    if data is not None:
+        shutil.copytree(data, target / "data")
     np.savez(target / "golden.npz", **golden(Path(arrays), Path(predictions)))
     manifest = {
         "model": model,

@@ -21,6 +21,8 @@ def collect(
         for step in steps
     ]
     verdict.data = outputs.read("ingest", "report", "accounting.json", {})
+    if verdict.data:
+        verdict.data["balance"] = outputs.read("augment", "plan", "balance.json", None)
     verdict.gates = [
         *outputs.read("data_gate", "verdict", "verdict.json", []),
         *outputs.read("gates", "verdict", "verdict.json", []),

@@ -20,6 +20,7 @@ from components.train_tfx import Train
 from components.validate_tfx import DataGate
 from pipeline.code import fingerprint
 from pipeline.config import RunConfig, json_slice, root_path
+from serving.release import Release
 
 LOCAL_BEAM = "--runner=FnApiRunner"
 """Beam's default local runner first tries to download a server; this one is part of the package."""
@@ -41,12 +42,21 @@ def beam_args(config: RunConfig) -> list[str]:
     return args
 
 
-def build(config: RunConfig, *, source: str, run_id: str, baseline_version: int) -> Pipeline:
+def build(
+    config: RunConfig,
+    *,
+    source: str,
+    labels: tuple[str, ...],
+    schema: str,
+    run_id: str,
+    baseline: Release | None,
+) -> Pipeline:
     """The pipeline of one run.
 
-    `source` is the fingerprint of the images. `run_id` and `baseline_version` (the current
-    release, 0 for none) reach only the steps after evaluation: what feeds training must not
-    depend on a release, or every release would retrain.
+    `source` is the fingerprint of the images, `labels` the order to give the classes, `schema` the
+    text of a curated one or empty. `run_id` and `baseline` (the current release) reach only the
+    data gate and the steps after evaluation: what feeds training must not depend on a release, or
+    every release would retrain.
     """
     root = root_path(config)
     spec = ImageSpec(**config.image.model_dump()).to_json()
@@ -54,26 +64,34 @@ def build(config: RunConfig, *, source: str, run_id: str, baseline_version: int)
 
     ingest = ImageExampleGen(
         data=json_slice(config.data, exclude={"schema_path", "accept_classes"}),
+        labels=json.dumps(labels),
         fingerprint=source,
         code=fingerprint("components.ingest_tfx", "components.tfds_source"),
     ).with_id("ingest")
     examples = ingest.outputs["examples"]
     statistics = StatisticsGen(examples=examples).with_id("statistics")
-    schema = SchemaGen(
-        statistics=statistics.outputs["statistics"], infer_feature_shape=True
+    # Of train alone: a schema that knows every split could find nothing wrong with any.
+    inferred = SchemaGen(
+        statistics=statistics.outputs["statistics"],
+        infer_feature_shape=True,
+        exclude_splits=["val", "test"],
     ).with_id("schema")
     validator = ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+        statistics=statistics.outputs["statistics"], schema=inferred.outputs["schema"]
     ).with_id("validator")
     data_gate = DataGate(
         report=ingest.outputs["report"],
+        statistics=statistics.outputs["statistics"],
         anomalies=validator.outputs["anomalies"],
         data_gate=json_slice(config.data_gate),
+        schema=schema,
+        accept_classes=int(config.data.accept_classes),
+        release=str(baseline.path) if baseline else "",
         code=fingerprint("components.validate_tfx"),
     ).with_id("data_gate")
     transform = Transform(
         examples=examples,
-        schema=schema.outputs["schema"],
+        schema=inferred.outputs["schema"],
         preprocessing_fn="components.transform_tfx.preprocessing_fn",
         materialize=False,
         disable_statistics=True,
@@ -126,7 +144,7 @@ def build(config: RunConfig, *, source: str, run_id: str, baseline_version: int)
         gates=json_slice(config.gates),
         store=release_store,
         name=config.name,
-        baseline_version=baseline_version,
+        baseline_version=baseline.version if baseline else 0,
         code=fingerprint("components.gates_tfx"),
     ).with_id("gates")
     export = Export(
@@ -144,6 +162,7 @@ def build(config: RunConfig, *, source: str, run_id: str, baseline_version: int)
         verdict=gates.outputs["verdict"],
         arrays=arrays,
         report=ingest.outputs["report"],
+        data_verdict=data_gate.outputs["verdict"],
         **both("evaluation", evaluate, "evaluation"),
         **both("predictions", evaluate, "predictions"),
         export=json_slice(config.export),
@@ -160,7 +179,7 @@ def build(config: RunConfig, *, source: str, run_id: str, baseline_version: int)
         pipeline_name=pipeline_name(config),
         pipeline_root=str(root / "artifacts"),
         components=[
-            ingest, statistics, schema, validator, data_gate, transform, pack, augment,
+            ingest, statistics, inferred, validator, data_gate, transform, pack, augment,
             *train.values(), *evaluate.values(), gates, export, push,
         ],
         enable_cache=True,

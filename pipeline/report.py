@@ -9,6 +9,16 @@ import jinja2
 from components import atomic
 from pipeline.verdict import Verdict
 
+FINDINGS = {
+    "quarantined": "Quarantined",
+    "duplicate": "Duplicates dropped",
+    "conflicting_label": "Same pixels under several classes",
+    "near_duplicate": "Look-alikes across splits",
+    "reencoded": "Re-encoded without loss",
+    "ignored": "Ignored",
+}
+"""Kinds of findings (`components/accounting.py`) and their titles, most important first."""
+
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
@@ -25,6 +35,8 @@ def write(verdict: Verdict, directory: Path) -> None:
         curves=learning_curves(verdict.models),
         preview=_inline_png(directory / "preview.png"),
         confusions=_confusions(verdict),
+        finding_titles=FINDINGS,
+        finding_counts=_finding_counts(verdict.data),
     )
     atomic.write(directory / "report.html", page)
 
@@ -59,6 +71,20 @@ def _inline_png(path: Path) -> str:
     if not path.is_file():
         return ""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _finding_counts(data: dict) -> dict[str, int]:
+    """How many there are of each kind; the verdict lists the first hundred."""
+    if not data:
+        return {}
+    return {
+        "quarantined": data["quarantined"],
+        "duplicate": data["duplicates"],
+        "conflicting_label": data["conflicting_labels"],
+        "near_duplicate": data["near_duplicates"],
+        "reencoded": sum(data["reencoded"].values()),
+        "ignored": data["ignored"],
+    }
 
 
 def _confusions(verdict: Verdict) -> dict[str, dict]:

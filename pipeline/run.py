@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from components.ingest import frozen_order
 from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.code import PACKAGES, ROOT
@@ -32,6 +33,9 @@ from pipeline.verdict import (
     point_latest,
 )
 from serving.store import Release, Store, StoreError
+
+KEPT = {"preview.png": ("augment", "plan"), "findings.csv": ("ingest", "report")}
+"""Files of a step's output (step, output) that are copied into the run."""
 
 _INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
 
@@ -50,8 +54,10 @@ def run(preset: str, arguments: list[str]) -> int:
     except DataRefused as error:
         # The folder could not even be looked at: there is no configuration to open a run with.
         refusal, root = error, Path(overrides.get("root") or "out").expanduser().resolve()
+    schema = ""
     if refusal is None:
         _check_outside(root, config.data.source)
+        schema = _schema(config.data.schema_path)
     with _lock(_writable(root)):
         started = time.monotonic()
         verdict = Verdict(run_id=_run_id(), preset=preset, name=preset)
@@ -61,7 +67,7 @@ def run(preset: str, arguments: list[str]) -> int:
             try:
                 if refusal is not None:
                     raise refusal
-                _decide(config, source, verdict, root, terminal)
+                _decide(config, source, schema, verdict, root, terminal)
             except DataRefused as error:
                 collect_refusal(verdict, error)
             except KeyboardInterrupt:
@@ -75,45 +81,41 @@ def run(preset: str, arguments: list[str]) -> int:
             return _close(verdict, directory, terminal)
 
 
-def _decide(config: RunConfig, source, verdict: Verdict, root: Path, terminal: Terminal) -> None:
+def _decide(
+    config: RunConfig, source, schema: str, verdict: Verdict, root: Path, terminal: Terminal
+) -> None:
     """Repeats the last verdict where nothing changed, otherwise runs the line."""
     verdict.name = config.name
     terminal.heading(config, verdict.run_id)
     current = Store(root / "serving").current(config.name)
-    baseline = current.version if current else 0
     images = source.fingerprint()
-    verdict.fingerprint = _fingerprint(config, images)
+    verdict.fingerprint = _fingerprint(config, images, schema)
     previous = last_verdict(root / "runs", config.name)
     if previous and _still_holds(previous, verdict.fingerprint, current):
         _repeat(previous, verdict, current)
-        _keep_preview(root / "runs" / previous.run_id, root / "runs" / verdict.run_id)
+        _keep_files(root / "runs" / previous.run_id, root / "runs" / verdict.run_id)
     else:
-        _check_classes(config, source, current)
-        _run_line(config, images, baseline, verdict, root, terminal)
+        labels = _classes(config, source, current)
+        plan = {"source": images, "labels": labels, "schema": schema, "baseline": current}
+        _run_line(config, plan, verdict, root, terminal)
         current = Store(root / "serving").current(config.name)
     verdict.current = current.version if current else None
 
 
 def _run_line(
-    config: RunConfig,
-    images: str,
-    baseline: int,
-    verdict: Verdict,
-    root: Path,
-    terminal: Terminal,
+    config: RunConfig, plan: dict, verdict: Verdict, root: Path, terminal: Terminal
 ) -> None:
-    """Builds and runs the DAG, and fills `verdict` from what its steps left.
-
-    `images` is the source's fingerprint, `baseline` the current release's version or 0.
-    """
+    """Builds the DAG (`plan` holds what `dag.build` asks for), runs it, and fills `verdict` from
+    what its steps left."""
     terminal.say("starting TFX")
     from pipeline import dag, runner
 
-    pipeline = dag.build(config, source=images, run_id=verdict.run_id, baseline_version=baseline)
+    pipeline = dag.build(config, run_id=verdict.run_id, **plan)
     steps, error = runner.execute(pipeline, terminal.step_started, terminal.step_finished)
     collect(verdict, config.export, steps, error)
-    if plan := Outputs(steps).directory("augment", "plan"):
-        _keep_preview(plan, root / "runs" / verdict.run_id)
+    for step, output in KEPT.values():
+        if directory := Outputs(steps).directory(step, output):
+            _keep_files(directory, root / "runs" / verdict.run_id)
 
 
 def _check_outside(root: Path, source: str) -> None:
@@ -126,20 +128,39 @@ def _check_outside(root: Path, source: str) -> None:
         )
 
 
-def _check_classes(config: RunConfig, source, current: Release | None) -> None:
-    """Raises DataRefused when the classes are not those of the current release, in their order:
-    whoever calls the released model would read its answers wrongly."""
-    if current is None or config.data.accept_classes:
-        return
+def _classes(config: RunConfig, source, current: Release | None) -> tuple[str, ...]:
+    """The classes in the order of the current release. Raises DataRefused when they are not the
+    same and were not accepted: whoever calls the released model would read its answers wrongly."""
+    if current is None:
+        return source.labels
     released = current.contract()["labels"]
-    if list(source.labels) != released:
-        added = sorted(set(source.labels) - set(released))
-        missing = sorted(set(released) - set(source.labels))
+    added = sorted(set(source.labels) - set(released))
+    missing = sorted(set(released) - set(source.labels))
+    if (added or missing) and not config.data.accept_classes:
         raise DataRefused(
             f"The classes are not those of release {current.version} of {config.name} (new: "
             f"{', '.join(added) or 'none'}; missing: {', '.join(missing) or 'none'}): pass "
             "data.accept_classes=true to release them, or name=OTHER for another model."
         )
+    return frozen_order(source.labels, released)
+
+
+def _schema(path: str | None) -> str:
+    """The text of a curated schema, "" without one. Raises ConfigError when it is not one."""
+    if path is None:
+        return ""
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    try:
+        text = Path(path).expanduser().read_text()
+        text_format.Parse(text, schema_pb2.Schema())
+    except (OSError, UnicodeError, text_format.ParseError) as error:
+        raise ConfigError(
+            f"Bad value for data.schema: {path!r} cannot be read ({error}): expected a TFDV schema "
+            "in text format, such as data/schema.pbtxt of a release."
+        ) from error
+    return text
 
 
 def _close(verdict: Verdict, directory: Path, terminal: Terminal) -> int:
@@ -189,14 +210,16 @@ def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> Non
         verdict.status, verdict.sentence = previous.status, previous.sentence
 
 
-def _keep_preview(source: Path, directory: Path) -> None:
-    """Copies the augmentation's contact sheet beside the report."""
-    with contextlib.suppress(OSError):
-        shutil.copyfile(source / "preview.png", directory / "preview.png")
+def _keep_files(source: Path, directory: Path) -> None:
+    """Copies what a person wants to see of a step (or of the run before) into the run."""
+    for name in KEPT:
+        with contextlib.suppress(OSError):
+            shutil.copyfile(source / name, directory / name)
 
 
-def _fingerprint(config: RunConfig, source: str) -> str:
-    """SHA-256 of the images' content, the configuration (but for where it writes) and the code."""
+def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
+    """SHA-256 of the images' and the schema's content, the configuration (but for where it writes)
+    and the code."""
     code = {
         path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for package in PACKAGES
@@ -205,7 +228,7 @@ def _fingerprint(config: RunConfig, source: str) -> str:
     lock = ROOT / "requirements.txt"
     code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
     settings = config.model_dump(mode="json", exclude={"root", "beam"})
-    everything = json.dumps([source, settings, code], sort_keys=True)
+    everything = json.dumps([source, schema, settings, code], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()
 
 

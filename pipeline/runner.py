@@ -93,6 +93,18 @@ def _default_beam_runner(name: str) -> Iterator[None]:
         StandardOptions.DEFAULT_RUNNER = before
 
 
+@contextlib.contextmanager
+def beam_workers() -> Iterator[None]:
+    """Lets Beam's worker processes (--direct_running_mode=multi_processing), which inherit the
+    environment, find this project and import TFX in the one order that works."""
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_BEAM_WORKER), str(ROOT), before]))
+    try:
+        yield
+    finally:
+        os.environ["PYTHONPATH"] = before
+
+
 def execute(
     pipeline: Pipeline, started: Callable[[str], None], finished: Callable[[Step], None]
 ) -> tuple[list[Step], BaseException | None]:
@@ -103,11 +115,9 @@ def execute(
     """
     global _watcher
     _watcher = _Watcher(started, finished)
-    # Beam's worker processes (--direct_running_mode=multi_processing) inherit the environment.
-    paths = [str(_BEAM_WORKER), str(ROOT), os.environ.get("PYTHONPATH", "")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     try:
-        LineRunner().run(pipeline)
+        with beam_workers():
+            LineRunner().run(pipeline)
     except Exception as error:  # noqa: BLE001 - the caller turns it into a verdict
         _watcher.error = _watcher.error or error
     if isinstance(_watcher.error, KeyboardInterrupt):

@@ -109,16 +109,35 @@ class Terminal:
 
 
 def images_lines(data: dict) -> list[str]:
-    """How many images there were, and which were set aside (the first five of them)."""
+    """How many images there were, and what became of the others (the first five set aside)."""
     if not data:
         return []
     splits = ", ".join(f"{sum(n.values()):,} {split}" for split, n in data["splits"].items())
     lines = [f"Images     {data['good']:,} of {len(data['splits']['train'])} classes ({splits})"]
-    for item in data["quarantine"][:5]:
-        lines.append(f"Set aside  {item['name']}: {item['reason']}")
+    for item in data["findings"].get("quarantined", [])[:5]:
+        lines.append(f"Set aside  {_printable(item['name'])}: {item['detail']}")
     if data["quarantined"] > 5:
-        lines.append(f"           and {data['quarantined'] - 5:,} more, listed in the report")
+        lines.append(f"           and {data['quarantined'] - 5:,} more, listed in findings.csv")
+    if data["duplicates"]:
+        lines.append(
+            f"Dropped    {data['duplicates']:,} duplicates: the same pixels are in val or test"
+        )
+    if data["near_duplicates"]:
+        lines.append(
+            f"Look alike {data['near_duplicates']:,} images of val and test resemble one of an "
+            "earlier split (findings.csv; they stay)"
+        )
+    if data["conflicting_labels"]:
+        lines.append(
+            f"Conflict   {data['conflicting_labels']:,} images share their pixels with one of "
+            "another class (findings.csv; they stay)"
+        )
     return lines
+
+
+def _printable(name: str) -> str:
+    """File names may hold line breaks and control characters."""
+    return name if name.isprintable() else repr(name)
 
 
 def models_table(verdict: Verdict) -> Table:

@@ -2,10 +2,11 @@
 
 import pytest
 
-from components.sources import DataRefused, DigitsSource, FolderSource
+from components.folder_source import FolderSource
+from components.sources import DataRefused, DigitsSource
 from pipeline import presets
 from pipeline.config import ConfigError, override
-from pipeline.run import _check_classes, _check_outside, _still_holds
+from pipeline.run import _check_outside, _classes, _schema, _still_holds
 from pipeline.verdict import Verdict, last_verdict, point_latest
 from serving.store import Store
 from tests.serving_fixtures import bundle
@@ -48,10 +49,21 @@ def test_other_classes_than_the_releases_are_refused_until_accepted(store, tmp_p
     other = FolderSource(str(tmp_path / "images"))
     config, current = presets.digits(), store.current("digits")
     with pytest.raises(DataRefused, match="new: eleven; missing: 9"):
-        _check_classes(config, other, current)
-    _check_classes(override(config, {"data.accept_classes": "true"}), other, current)
-    _check_classes(config, DigitsSource(), current)
-    _check_classes(config, other, None)
+        _classes(config, other, current)
+    accepted = _classes(override(config, {"data.accept_classes": "true"}), other, current)
+    assert accepted == (*"012345678", "eleven")
+    assert _classes(config, DigitsSource(), current) == tuple("0123456789")
+    assert _classes(config, other, None) == other.labels
+
+
+def test_a_schema_that_is_none_is_a_configuration_error(tmp_path):
+    good, bad = tmp_path / "good.pbtxt", tmp_path / "bad.pbtxt"
+    good.write_text('feature { name: "mean" type: FLOAT }')
+    bad.write_text("feature: [")
+    assert _schema(str(good)) == good.read_text() and _schema(None) == ""
+    for path in (bad, tmp_path / "absent"):
+        with pytest.raises(ConfigError, match="Bad value for data.schema"):
+            _schema(str(path))
 
 
 def test_an_output_root_among_the_images_is_refused(tmp_path):

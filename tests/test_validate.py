@@ -15,7 +15,7 @@ def _accounting(train: dict, val: dict, test: dict, quarantined: int = 0) -> dic
         "good": good,
         "quarantined": quarantined,
         "splits": {"train": train, "val": val, "test": test},
-        "quarantine": [{"reason": "not_an_image"}] * quarantined,
+        "findings": {"quarantined": [{"detail": "not_an_image"}] * quarantined},
     }
 
 
