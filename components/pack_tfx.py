@@ -1,8 +1,12 @@
 """Pack step: Examples through the transform graph into ImageArrays, one shard per file, on Beam."""
 
+import collections
 import json
 import math
+import os
 import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apache_beam as beam
@@ -23,7 +27,7 @@ from components.image_spec import ImageSpec
 from components.pack import ChannelSums, write_description, write_shard
 from components.sources import SPLITS
 
-_BATCH_BYTES = 4 * 2**20
+_BATCH_BYTES, _THREADS = 4 * 2**20, 2
 _FEATURES = {
     "image_bytes": tf.io.FixedLenFeature([], tf.string),
     "label": tf.io.FixedLenFeature([], tf.int64),
@@ -36,13 +40,14 @@ class PackFile(beam.DoFn):
     def __init__(self, transform_graph: str, directory: str, spec: ImageSpec):
         self._transform_graph, self._directory = transform_graph, Path(directory)
         self._spec = spec
-        # Batches of a few MiB: enough of them at a time for every core, whatever the images' size.
+        # A few MiB at a time, whatever the images' size.
         self._batch = max(1, min(256, _BATCH_BYTES // math.prod(spec.packed_shape)))
 
     def setup(self):
         transform = tft.TFTransformOutput(self._transform_graph)
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        # Autograph would rewrite all of TFT's Python for seconds and find nothing to convert.
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
         def preprocess(serialized):
             parsed = tf.io.parse_example(serialized, _FEATURES)
             raw = {"image_bytes": parsed["image_bytes"][:, None]}
@@ -53,14 +58,38 @@ class PackFile(beam.DoFn):
 
     def process(self, item):
         split, path = item
-        records = tf.data.TFRecordDataset(path)
-        count = int(records.reduce(np.int64(0), lambda n, _: n + 1))
-        batches = records.batch(self._batch).map(
-            self._preprocess, num_parallel_calls=tf.data.AUTOTUNE
-        )
         number = int(re.search(r"-(\d{5})-of-", path).group(1))
-        directory = self._directory / split
-        yield split, write_shard(directory, number, count, self._spec, batches.as_numpy_iterator())
+        directory, count = self._directory / split, _count_records(path)
+        yield split, write_shard(directory, number, count, self._spec, self._batches(path))
+
+    def _batches(self, path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(images, labels) in order; a batch is decoded while the one before is written.
+
+        A thread rather than `tf.data.Dataset.map`, which optimises the graph anew for each file.
+        """
+        with ThreadPoolExecutor(_THREADS) as pool:
+            ahead = collections.deque()
+            for serialized in tf.data.TFRecordDataset(path).batch(self._batch):
+                ahead.append(pool.submit(self._preprocess, serialized))
+                if len(ahead) > _THREADS:
+                    yield _to_numpy(ahead.popleft().result())
+            while ahead:
+                yield _to_numpy(ahead.popleft().result())
+
+
+def _to_numpy(tensors: Iterable[tf.Tensor]) -> tuple[np.ndarray, ...]:
+    return tuple(tensor.numpy() for tensor in tensors)
+
+
+def _count_records(path: str) -> int:
+    """Steps from length to length (https://www.tensorflow.org/tutorials/load_data/tfrecord)
+    instead of reading everything twice."""
+    count = 0
+    with open(path, "rb") as file:
+        while header := file.read(12):  # the length as uint64, and its checksum
+            file.seek(int.from_bytes(header[:8], "little") + 4, os.SEEK_CUR)
+            count += 1
+    return count
 
 
 @component(use_beam=True)
