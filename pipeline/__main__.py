@@ -19,7 +19,7 @@ app = typer.Typer(
 
 @app.command()
 def run(
-    preset: Annotated[str, typer.Argument(help="a preset, folder:PATH or tfds:NAME")],
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
 ) -> None:
     """Run the whole line: ingest, train, judge, export, verify, release.
@@ -39,13 +39,14 @@ def list_presets() -> None:
 
     for name, function in PRESETS.items():
         typer.echo(f"{name:<14}{function.__doc__.splitlines()[0]}")
-    typer.echo(f"{'folder:PATH':<14}Your own images, one folder per class.")
-    typer.echo(f"{'tfds:NAME':<14}Any TFDS set with features image and label.")
+    for name in ("folder:PATH", "tar:PATH", "zip:PATH"):
+        typer.echo(f"{name:<14}Your own images, one folder per class.")
+    typer.echo(f"{'tfds:NAME':<14}Any TFDS set with images and a class (data.label=NAME).")
 
 
 @app.command()
 def show(
-    preset: Annotated[str, typer.Argument(help="a preset, folder:PATH or tfds:NAME")],
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
 ) -> None:
     """Print every key of a preset with its value, in the form that `run` takes."""

@@ -42,9 +42,10 @@ def test_help_list_and_show_answer_without_loading_anything_heavy(arguments):
     assert done.stdout
 
 
-def test_list_names_every_preset_and_both_kinds_of_own_data():
+def test_list_names_every_preset_and_every_kind_of_own_data():
     names = [line.split()[0] for line in darkroom("list").stdout.splitlines()]
-    assert names == ["digits", "mnist", "cifar10", "folder:PATH", "tfds:NAME"]
+    own = ["folder:PATH", "tar:PATH", "zip:PATH", "tfds:NAME"]
+    assert names == ["digits", "mnist", "cifar10", "celeba_smile", *own]
 
 
 def test_what_show_prints_is_what_run_takes():

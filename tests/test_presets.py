@@ -55,7 +55,7 @@ def test_a_network_that_does_not_exist_or_fit_is_refused_at_once(pairs, words):
 def test_unknown_and_absent_sources_are_named_with_the_remedy(tmp_path):
     with pytest.raises(ConfigError, match="did you mean 'cifar10'"):
         presets.configure("cifar", {})
-    with pytest.raises(ConfigError, match="incomplete: expected folder:PATH"):
+    with pytest.raises(ConfigError, match="incomplete: expected folder:PATH, tar:PATH"):
         presets.configure("folder:", {})
     with pytest.raises(ConfigError, match="does not exist"):
         presets.configure(f"folder:{tmp_path / 'absent'}", {})

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.sources import DataRefused, DigitsSource, FolderSource, open_source
+from components.folder_source import FolderSource
+from components.sources import DataRefused, DigitsSource, open_source
 from pipeline.config import ConfigError, DataConfig
 
 
@@ -112,5 +113,5 @@ def test_the_fingerprint_follows_names_and_contents_but_not_times(tmp_path):
 
 
 def test_an_unknown_kind_of_source_is_refused():
-    with pytest.raises(ConfigError, match="expected digits, tfds:NAME or folder:PATH"):
+    with pytest.raises(ConfigError, match="expected digits, tfds:NAME, folder:PATH, tar"):
         open_source(DataConfig(source="s3:bucket"))
