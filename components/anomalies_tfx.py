@@ -6,6 +6,9 @@ A schema inferred from the same data finds nothing in it; those that can fail ar
 
 from pathlib import Path
 
+import tfx  # noqa: F401 - stands in for a module that TFDV cannot be imported without
+
+# isort: split
 import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
