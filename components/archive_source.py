@@ -110,6 +110,8 @@ class TarSource(ArchiveSource):
             try:
                 tar = tarfile.open(fileobj=_Headers(stream), mode="r:")
             except tarfile.ReadError as error:
+                while stream.read(2**20):  # damage would show by the end of a compressed one
+                    pass
                 raise self._no_archive() from error
             with tar:
                 offset = -1
