@@ -32,13 +32,31 @@ def decode_batch(data: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     )
 
 
-def _decode(data: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+def decode_image(data: tf.Tensor) -> tf.Tensor:
+    """One encoded JPEG or PNG (string) to uint8 (H, W, C), C from 1 to 4.
+
+    As Pillow does it, 16-bit grey is scaled and rounded, of 16-bit colour the high bytes are taken.
+    """
+
+    def png():
+        # Bit depth 16, colour type grey: for the rest TensorFlow drops low bytes like Pillow.
+        wide = tf.equal(tf.strings.substr(data, 24, 2), b"\x10\x00")
+        return tf.cond(wide, scaled, lambda: tf.io.decode_png(data))
+
+    def scaled():
+        values = tf.cast(tf.io.decode_png(data, dtype=tf.uint16), tf.int32)
+        return tf.cast((values + 128) // 257, tf.uint8)
+
     # INTEGER_ACCURATE is Pillow's method; TensorFlow's default differs by a few grey levels.
-    image = tf.cond(
+    return tf.cond(
         tf.equal(tf.strings.substr(data, 0, 2), _JPEG),
         lambda: tf.io.decode_jpeg(data, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_png(data),
+        png,
     )
+
+
+def _decode(data: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+    image = decode_image(data)
 
     def adapt():
         fitting = _crop_to_aspect(_convert_channels(image, spec.channels), spec)

@@ -1,0 +1,33 @@
+"""Which type a file is of, by its content: its name is no evidence."""
+
+import re
+
+UNSUPPORTED = "unsupported"
+
+_MAGIC = (
+    ("JPEG", re.compile(rb"\xff\xd8\xff")),
+    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("GIF", re.compile(rb"GIF8[79]a")),
+    # Two letters would take any text that begins with them for an image: hence the header's size.
+    ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL)),
+    ("WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
+    # TIFF, ICO and CUR, AVIF and HEIC (and other ISO media), PSD, PDF, PostScript, JPEG 2000,
+    # JPEG XL, QOI, DDS, GIMP, OpenEXR, Radiance, ICNS, netpbm, SVG.
+    (
+        UNSUPPORTED,
+        re.compile(
+            rb"II[*+]\0|MM\0[*+]|\0\0[\1\2]\0[^\0]\0|.{4}ftyp|8BPS|%PDF-|%!PS|\xff\x4f\xff\x51"
+            rb"|\0\0\0\x0c(jP  |JXL )|\xff\x0a|qoif|DDS |gimp xcf|v/1\1|#\?RADIANCE|icns"
+            rb"|P[1-7]\s+[\d#]|(\xef\xbb\xbf)?\s*(<\?xml.{,512}|<!--.{,512})?<(!DOCTYPE )?svg",
+            re.DOTALL,
+        ),
+    ),
+)
+
+
+def identify(data: bytes) -> str | None:
+    """`JPEG`, `PNG`, `GIF`, `BMP` or `WEBP`, UNSUPPORTED for other images, None for no image."""
+    for name, magic in _MAGIC:
+        if magic.match(data):
+            return name
+    return None
