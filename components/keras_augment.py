@@ -62,7 +62,9 @@ def _layer(operation: AnyOperation, seed: int) -> keras.layers.Layer:
         case Brightness():
             return _Brightness(operation.fraction, seed)
         case Contrast():
-            return keras.layers.RandomContrast(operation.fraction, (0, 255), seed=seed)
+            # A single number would draw factors from 1 up (Keras 3.15).
+            both_ways = (operation.fraction, operation.fraction)
+            return keras.layers.RandomContrast(both_ways, (0, 255), seed=seed)
         case Cutout():
             return _Cutout(operation.fraction, seed)
     raise TypeError(f"Keras has no translation of the operation {operation!r} yet.")
