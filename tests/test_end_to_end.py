@@ -63,7 +63,7 @@ def test_the_line_trains_verifies_and_releases_both_frameworks(first, root):
 
 def test_every_image_is_accounted_for(first):
     data = first[1]["data"]
-    assert data["read"] == 1797 == data["good"] + data["quarantined"]
+    assert data["read"] == 1797 == data["good"] + data["quarantined"] + data["duplicates"]
     assert sum(sum(split.values()) for split in data["splits"].values()) == data["good"]
 
 
@@ -192,7 +192,7 @@ def test_a_folder_of_png_and_jpeg_files_is_trained_released_and_served(tmp_path)
     assert verdict["status"] == "released" and verdict["name"] == "photos"
     assert (verdict["data"]["read"], verdict["data"]["quarantined"]) == (662, 1)
     assert verdict["data"]["reencoded"] == {"JPEG": 1}
-    assert verdict["data"]["quarantine"][0]["name"] == "temple/broken.png"
+    assert verdict["data"]["findings"]["quarantined"][0]["name"] == "temple/broken.png"
     images = [folder / name / f"{n:03d}.{e}" for name in ("flower", "temple", "negative")
               for n, e in ((0, "jpg"), (1, "png"), (3, "png"))]  # fmt: skip
     served = _serve(root, images)
