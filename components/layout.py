@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
+from components.magic import UNSUPPORTED, identify
 from components.sources import CHUNK, SPLIT_NAMES, DataRefused, RawImage
-from components.structure import UNSUPPORTED, identify
 
 OUTSIDE_ARCHIVE = "path_outside_archive"
 _HEAD = 32

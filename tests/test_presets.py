@@ -22,6 +22,14 @@ def test_cifar10_is_the_tutorials_network_of_158506_parameters():
     assert parameter_count(ARCHITECTURES["cifar10"](10), (32, 32, 3)) == 158_506
 
 
+def test_celeba_is_packed_with_a_margin_that_training_crops_from():
+    config = presets.celeba_smile()
+    image, data = config.image, config.data
+    assert (image.height + image.margin_height, image.width) == (78, 64)
+    assert abs(78 / 64 - 218 / 178) < 0.01  # packing keeps the portraits' shape
+    assert (data.source, data.label) == ("tfds:celeb_a", "attributes/Smiling")
+
+
 def test_a_folder_gives_size_channels_network_and_a_gate_above_the_largest_class(tmp_path):
     folder = write_class_folders(tmp_path / "My photos!", per_class=12)
     config = presets.configure(f"folder:{folder}", {})
@@ -57,11 +65,18 @@ def test_unknown_and_absent_sources_are_named_with_the_remedy(tmp_path):
         presets.configure("cifar", {})
     with pytest.raises(ConfigError, match="incomplete: expected folder:PATH, tar:PATH"):
         presets.configure("folder:", {})
-    with pytest.raises(ConfigError, match="does not exist"):
-        presets.configure(f"folder:{tmp_path / 'absent'}", {})
+    for kind in ("folder", "tar", "zip"):
+        with pytest.raises(ConfigError, match="does not exist"):
+            presets.configure(f"{kind}:{tmp_path / 'absent'}", {})
     (tmp_path / "one").mkdir()
     with pytest.raises(DataRefused, match="No images"):
         presets.configure(f"folder:{tmp_path}", {})
     Image.new("L", (8, 8)).save(tmp_path / "one" / "1.png")
     with pytest.raises(DataRefused, match="Only one class"):
+        presets.configure(f"folder:{tmp_path}", {})
+
+
+def test_the_folder_above_the_right_one_names_the_right_one(tmp_path):
+    folder = write_class_folders(tmp_path / "photos", per_class=2)
+    with pytest.raises(DataRefused, match=f"did you mean folder:{folder}"):
         presets.configure(f"folder:{tmp_path}", {})

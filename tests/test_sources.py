@@ -1,4 +1,6 @@
+import json
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,80 @@ def test_links_pipes_and_large_files_are_reported_and_never_opened(tmp_path):
         "b/link.png": "symbolic_link",
         "b/pipe.png": "not_a_regular_file",
     }
+
+
+def test_linked_folders_and_loops_are_reported_and_not_followed(tmp_path):
+    _picture(tmp_path / "a" / "1.png")
+    _picture(tmp_path / "b" / "2.png")
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    _picture(outside / "3.png")
+    (tmp_path / "c").symlink_to(outside, target_is_directory=True)
+    (tmp_path / "b" / "linked").symlink_to(outside, target_is_directory=True)
+    (tmp_path / "b" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    source = FolderSource(str(tmp_path))
+    assert source.labels == ("a", "b")
+    assert {(raw.name, raw.label, raw.problem) for raw in _read_all(source)} == {
+        ("a/1.png", 0, None),
+        ("b/2.png", 1, None),
+        ("b/linked", 1, "symbolic_link"),
+        ("b/loop", 1, "symbolic_link"),
+        ("c", -1, "symbolic_link"),
+    }
+
+
+def test_a_file_that_became_a_link_after_the_listing_is_not_followed(tmp_path):
+    swapped = _picture(tmp_path / "a" / "1.png")
+    _picture(tmp_path / "b" / "2.png")
+    source = FolderSource(str(tmp_path))
+    swapped.unlink()
+    swapped.symlink_to(tmp_path / "b" / "2.png")
+    assert [raw.problem for raw in _read_all(source)] == ["symbolic_link", None]
+
+
+def test_what_lies_beside_the_class_folders_is_counted_or_named(tmp_path):
+    for path in ("a/1.png", "b/2.png", "loose.jpg", ".git/objects/3.png"):
+        _picture(tmp_path / path)
+    for name in ("labels.csv", "Thumbs.db"):
+        (tmp_path / name).write_text("no image")
+    os.mkfifo(tmp_path / "pipe")
+    source = FolderSource(str(tmp_path))
+    assert source.ignored == (".git", "Thumbs.db", "labels.csv")
+    found = {(raw.name, raw.label, raw.problem) for raw in _read_all(source)}
+    assert found - {("a/1.png", 0, None), ("b/2.png", 1, None)} == {
+        ("loose.jpg", -1, "outside_class_folder"),
+        ("pipe", -1, "not_a_regular_file"),
+    }
+    assert source.counts() == [1, 1] and len(list(source.sample(10))) == 2
+
+
+def test_a_file_that_may_not_be_read_is_reported(tmp_path, monkeypatch):
+    locked = _picture(tmp_path / "a" / "1.png")
+    _picture(tmp_path / "b" / "2.png")
+    opened = os.open
+
+    def refusing(path, *rest):
+        if path == str(locked):
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, *rest)
+
+    source = FolderSource(str(tmp_path))
+    before = source.fingerprint()
+    monkeypatch.setattr(os, "open", refusing)  # permissions do not stop root, who runs tests in CI
+    assert [r.problem for r in _read_all(source)] == ["unreadable: Permission denied", None]
+    assert source.fingerprint() != before
+
+
+def test_chunks_keep_every_name_and_survive_json(tmp_path):
+    _picture(tmp_path / "a" / "1.png")
+    (tmp_path / "b").mkdir()
+    with open(os.fsencode(tmp_path) + b"/b/\xff\n.png", "wb") as file:
+        file.write(b"content")
+    source = pickle.loads(pickle.dumps(FolderSource(str(tmp_path))))
+    assert source.chunks() == []  # workers get the chunks, not the listing
+    chunks = json.loads(json.dumps(FolderSource(str(tmp_path)).chunks()))
+    images = [raw for chunk in chunks for raw in source.read(chunk, 10_000)]
+    assert [raw.name for raw in images] == ["a/1.png", "b/\N{REPLACEMENT CHARACTER}\n.png"]
+    assert images[1].data == b"content"
 
 
 def test_the_fingerprint_follows_names_and_contents_but_not_times(tmp_path):
