@@ -41,7 +41,7 @@ def _damages() -> dict[str, bytes]:
         "cut in a member": unmarked[: 20 * 3_584 + 2_000],
         "a damaged header": bytes(damaged_header),
         "a second archive behind the first": whole + whole,
-        "a negative size": unmarked[:3_584] + _hostile_tar((tarfile.REGTYPE, -3_584)) + unmarked,
+        "a negative size": unmarked[:3_584] + _hostile_tar((tarfile.REGTYPE, -512)) + unmarked,
         "a negative long name": unmarked + _hostile_tar((tarfile.GNUTYPE_LONGNAME, -512)),
         "a name of a GiB": unmarked + _hostile_tar((tarfile.GNUTYPE_LONGNAME, 2**30)) + bytes(4096),
         "names without end": unmarked + _hostile_tar(*[(tarfile.GNUTYPE_LONGNAME, 0)] * 2_000),
