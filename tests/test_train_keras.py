@@ -5,9 +5,17 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components import keras_model
-from tests.training_data import digit_images, run_module, write_train_arguments
+from components.train_keras import weighted_loss
+from tests.training_data import (
+    digit_images,
+    run_module,
+    weighted_batch,
+    write_margin_arguments,
+    write_train_arguments,
+)
 
 BLOCKED = ("torch", "kornia", "tfx")
 
@@ -22,7 +30,8 @@ def trained(tmp_path_factory):
     second = write_train_arguments(root, "second")
     bad = write_train_arguments(root, "bad", learning_rate=1e38)
     dead = write_train_arguments(root, "dead", learning_rate=1e30)
-    again = run_module("components.train_keras", second, dead, bad, without=BLOCKED)
+    margin = write_margin_arguments(root / "margin")
+    again = run_module("components.train_keras", second, margin, dead, bad, without=BLOCKED)
     return root, done, again
 
 
@@ -66,6 +75,23 @@ def test_the_same_seed_gives_the_same_weights(trained):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 
+def test_it_crops_the_margin_weighs_the_loss_and_reads_the_copies(trained):
+    root, _, again = trained
+    assert again.stdout.splitlines()[1] == "exit 0", again.stderr
+    last = read(root / "margin/margin/run/history.json")[-1]
+    assert last["val_accuracy"] > 0.5
+    # A hundredth of a loss that is otherwise like that of validation.
+    assert 0.002 < last["loss"] / last["val_loss"] < 0.05
+    spec = read(root / "margin/margin/model/network.json")["image_spec"]
+    assert (spec["height"], spec["margin_height"], spec["margin_width"]) == (8, 1, 2)
+
+
+def test_class_weights_multiply_losses_and_the_batchs_size_divides_them():
+    logits, labels, weights, expected = weighted_batch()
+    loss = weighted_loss(tf.constant(logits), tf.constant(labels), tf.constant(weights))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
 def test_divergence_stops_training_names_the_step_and_saves_no_model(trained):
     root, _, again = trained
     assert again.returncode == 1
@@ -79,7 +105,7 @@ def test_divergence_stops_training_names_the_step_and_saves_no_model(trained):
 
 def test_a_network_of_nan_weights_with_a_finite_loss_is_not_saved(trained):
     root, _, again = trained
-    assert again.stdout.splitlines()[1] == "exit 1"
+    assert again.stdout.splitlines()[2] == "exit 1"
     assert "00_conv/kernel at the end of epoch 1 is nan" in (root / "dead.error").read_text()
     assert not (root / "dead/model").exists()
 

@@ -8,7 +8,14 @@ import safetensors.numpy
 import torch
 
 from components import torch_model
-from tests.training_data import digit_images, run_module, write_train_arguments
+from components.train_torch import weighted_loss
+from tests.training_data import (
+    digit_images,
+    run_module,
+    weighted_batch,
+    write_margin_arguments,
+    write_train_arguments,
+)
 
 BLOCKED = ("tensorflow", "keras", "tfx")
 
@@ -22,7 +29,8 @@ def trained(tmp_path_factory):
     assert done.returncode == 0, done.stderr
     second = write_train_arguments(root, "second")
     bad = write_train_arguments(root, "bad", learning_rate=1e30)
-    again = run_module("components.train_torch", second, bad, without=BLOCKED)
+    margin = write_margin_arguments(root / "margin")
+    again = run_module("components.train_torch", second, margin, bad, without=BLOCKED)
     return root, done, again
 
 
@@ -67,6 +75,22 @@ def test_the_same_seed_gives_the_same_weights(trained):
     assert first.keys() == second.keys()
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name], err_msg=name)
+
+
+def test_it_crops_the_margin_weighs_the_loss_and_reads_the_copies(trained):
+    root, _, again = trained
+    assert again.stdout.splitlines()[1] == "exit 0", again.stderr
+    last = read(root / "margin/margin/run/history.json")[-1]
+    assert last["val_accuracy"] > 0.5
+    # A hundredth of a loss that is otherwise like that of validation.
+    assert 0.002 < last["loss"] / last["val_loss"] < 0.05
+    spec = read(root / "margin/margin/model/network.json")["image_spec"]
+    assert (spec["height"], spec["margin_height"], spec["margin_width"]) == (8, 1, 2)
+
+
+def test_class_weights_multiply_losses_and_the_batchs_size_divides_them():
+    *batch, expected = weighted_batch()
+    assert weighted_loss(*map(torch.from_numpy, batch)).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_divergence_stops_training_names_the_step_and_saves_no_model(trained):

@@ -80,6 +80,11 @@ def test_the_plan_is_read_and_checked(tmp_path):
         training.read_index(plan, 3)
     with pytest.raises(ValueError, match="run the augment step"):
         training.read_index(tmp_path, 3)
+    np.testing.assert_array_equal(training.read_class_weights(plan, 10), np.ones(10))
+    with pytest.raises(ValueError, match="expected a positive weight for each of 9 classes"):
+        training.read_class_weights(plan, 9)
+    with pytest.raises(ValueError, match="run the augment step"):
+        training.read_class_weights(tmp_path, 10)
 
 
 def test_an_unknown_architecture_is_refused_with_the_known_names(tmp_path):

@@ -1,5 +1,6 @@
 """Tiny real data for the trainers: scikit-learn's digits as ImageArrays, a plan, a command run."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 from sklearn.datasets import load_digits
 
 from components.architectures import ARCHITECTURES
@@ -81,6 +83,38 @@ def write_train_arguments(root: Path, name: str, **train) -> Path:
     path = root / f"{name}.json"
     path.write_text(json.dumps(arguments))
     return path
+
+
+def write_margin_arguments(root: Path) -> Path:
+    """Arguments for digits packed with a margin, of which the training split itself holds only
+    blank images of class 0: the digits to learn from are the plan's copies. Losses are weighted by
+    a hundredth."""
+    root.mkdir()
+    path = write_train_arguments(root, "margin", epochs=6)
+    spec = dataclasses.replace(SPECS["digits"], margin_height=1, margin_width=2)
+    (root / "arrays/image_spec.json").write_text(spec.to_json())
+    (root / "plan/copies").mkdir()
+    for file in sorted((root / "arrays").rglob("images-*.npy")):
+        labels = file.with_name(file.name.replace("images-", "labels-"))
+        packed = np.pad(np.load(file), ((0, 0), (0, 1), (1, 1), (0, 0)))
+        np.save(file, packed)
+        if file.parent.name == "train":
+            np.save(root / "plan/copies" / file.name, packed)
+            np.save(root / "plan/copies" / labels.name, np.load(labels))
+            np.save(file, np.zeros_like(packed))
+            np.save(labels, np.zeros(len(packed), np.int64))
+    np.save(root / "plan/index.npy", np.arange(400, 800))
+    np.save(root / "plan/class_weights.npy", np.full(10, 0.01))
+    return path
+
+
+def weighted_batch() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Logits float32 (6, 3), labels int64 (6,), class weights float32 (3,), and by the definition
+    the loss: the mean of weight x cross-entropy."""
+    logits = np.random.default_rng(0).normal(0, 2, (6, 3)).astype(np.float32)
+    labels, weights = np.array([0, 0, 0, 0, 1, 2]), np.array([0.5, 1, 4], np.float32)
+    entropies = special.logsumexp(logits, axis=1) - logits[np.arange(6), labels]
+    return logits, labels, weights, float((weights[labels] * entropies).mean())
 
 
 _PROGRAM = """
