@@ -79,6 +79,8 @@ def examine(raw: RawImage, config: DataConfig) -> Example | Quarantined:
             return _describe(raw.data, image, ordinary)
     except Undecodable as error:
         return reject(error.reason)
+    except Exception:  # Pillow's conversions of odd palettes and the like may fail, too
+        return reject("damaged")
 
 
 def _describe(data: bytes, image: Image.Image, ordinary: bool) -> Example:

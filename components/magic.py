@@ -16,7 +16,7 @@ _MAGIC = (
     (
         UNSUPPORTED,
         re.compile(
-            rb"II[*+]\0|MM\0[*+]|\0\0[\1\2]\0[^\0]\0|.{4}ftyp|8BPS|%PDF-|%!PS|\xff\x4f\xff\x51"
+            rb"II[*+]\0|MM\0[*+]|\0\0[\1\2]\0(?!\0\0)|.{4}ftyp|8BPS|%PDF-|%!PS|\xff\x4f\xff\x51"
             rb"|\0\0\0\x0c(jP  |JXL )|\xff\x0a|qoif|DDS |gimp xcf|v/1\1|#\?RADIANCE|icns"
             rb"|P[1-7]\s+[\d#]|(\xef\xbb\xbf)?\s*(<\?xml.{,512}|<!--.{,512})?<(!DOCTYPE )?svg",
             re.DOTALL,

@@ -61,7 +61,7 @@ def open_image(data: bytes, max_megapixels: float) -> tuple[Image.Image, bool]:
     if area > max_megapixels * 1e6 or max(found.width, found.height) > MAX_SIDE:
         size = f": {found.width} x {found.height}, at most {max_megapixels:g} megapixels"
         raise Undecodable("image_too_large", len(data), f"{size} and {MAX_SIDE} a side")
-    if format == "PNG" and not found.problem:
+    if format == "PNG" and area and not found.problem:
         found = inflated(data, found)
     if found.problem:
         raise Undecodable(found.problem, len(data))

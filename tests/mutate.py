@@ -1,11 +1,10 @@
-"""Seeded mutations of small real JPEG and PNG files, for tests that two decoders agree.
+"""Seeded mutations of small real image files, for tests that two decoders agree on them.
 
 Broken bytes, but also well-formed files of unusual content: checksums are repaired, so that what
 is behind them is reached.
 """
 
 import functools
-import io
 import random
 import struct
 import zlib
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from tests.crafted import checksum, chunk, png, segments
 from tests.images import encode, tile
 
 HEIGHT, WIDTH = 21, 27
@@ -22,57 +22,11 @@ _ANCILLARY = (
     *(b"iTXt", b"eXIf", b"tRNS", b"PLTE", b"hIST", b"sPLT", b"cICP", b"IDOT", b"acTL", b"fcTL"),
     *(b"ABCD", b"abCd", b"IHDR", b"IEND", b"IDAT"),
 )
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
-
-
-def chunk(name: bytes, payload: bytes = b"") -> bytes:
-    """A PNG chunk with its checksum."""
-    return struct.pack(">I", len(payload)) + name + payload + checksum(name + payload)
-
-
-def checksum(data: bytes) -> bytes:
-    return struct.pack(">I", zlib.crc32(data))
-
-
-def png(
-    pixels: np.ndarray,
-    colour: int,
-    depth: int = 8,
-    interlaced: bool = False,
-    before: tuple[bytes, ...] = (),
-    after: tuple[bytes, ...] = (),
-    compress=zlib.compress,
-    filters: int = 0,
-) -> bytes:
-    """A PNG of `pixels`, uint8 or (depth 16) uint16 (H, W) or (H, W, C), which Pillow cannot write.
-
-    `before` and `after`: chunks around the data. `filters`: the filter byte of every row.
-    """
-    height, width = pixels.shape[:2]
-    pixels = pixels.reshape(height, width, -1)
-    passes = [pixels]
-    if interlaced:
-        passes = [pixels[top::down, left::right] for left, top, right, down in _ADAM7]
-        passes.append(pixels[1::2])
-    rows = [row for part in passes if part.size for row in part]
-    raw = b"".join(bytes([filters]) + packed(row, depth) for row in rows)
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(before)
-    return start + chunk(b"IDAT", compress(raw)) + b"".join(after) + chunk(b"IEND")
-
-
-def packed(row: np.ndarray, depth: int) -> bytes:
-    if depth == 16:
-        return row.astype(">u2").tobytes()
-    if depth == 8:
-        return row.astype(np.uint8).tobytes()
-    bits = np.unpackbits(row.astype(np.uint8).reshape(-1, 1), axis=1)[:, -depth:]
-    return np.packbits(bits.ravel()).tobytes()
 
 
 @functools.cache
 def originals() -> tuple[bytes, ...]:
-    """Small real files of every kind that could keep its bytes, and some neighbours that do not."""
+    """Small real files of every kind that keeps its bytes, and some of those that do not."""
     image = tile(0, 6, 7, HEIGHT, WIDTH)
     flower = tile(1, 9, 9, HEIGHT, WIDTH)
     grey = image.convert("L")
@@ -94,11 +48,17 @@ def originals() -> tuple[bytes, ...]:
         encode(grey, "PNG"),
         png(rgb, 2, interlaced=True),
         png(np.asarray(grey), 0, interlaced=True),
-        png(rgb, 2, before=(chunk(b"gAMA", struct.pack(">I", 45455)), chunk(b"iCCP", profile))),
-        png(rgb, 2, before=(chunk(b"sBIT", b"\5\6\5"), chunk(b"sRGB", b"\0"))),
+        png(rgb, 2, before=chunk(b"gAMA", struct.pack(">I", 45455)) + chunk(b"iCCP", profile)),
+        png(rgb, 2, before=chunk(b"sBIT", b"\5\6\5") + chunk(b"sRGB", b"\0")),
         png(rgb[..., 0] >> 4, 0, depth=4),
         png(rgb.astype(np.uint16) * 257, 2, depth=16),
         png(np.dstack([rgb, rgb[..., :1]]), 6),
+        encode(image.quantize(9), "PNG", transparency=bytes(range(9))),
+        encode(image.quantize(20), "GIF", transparency=2),
+        encode(image, "BMP"),
+        encode(image.quantize(20), "BMP"),
+        encode(image, "WEBP"),
+        encode(image.convert("RGBA"), "WEBP", lossless=True, exif=exif),
     )
 
 
@@ -109,7 +69,7 @@ def mutants(seed: int, count: int) -> Iterator[bytes]:
         rng = random.Random(f"{seed}/{number}")
         data = rng.choice(files)
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
-            special = _JPEG if data.startswith(b"\xff\xd8") else _PNG
+            special = _SPECIAL.get(data[:2], ())
             data = rng.choice(_ANY + special * 2)(data, rng)
         yield data
 
@@ -140,21 +100,6 @@ def _append(data: bytes, rng: random.Random) -> bytes:
     return data + rng.choice((rng.randbytes(30), rng.choice(originals()), bytes(5), b"PK\3\4" * 9))
 
 
-def _segments(data: bytes) -> list[bytes]:
-    """A JPEG's segments, the scans with the data that follows them."""
-    parts, position = [data[:2]], 2
-    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != 0xD9:
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if data[position + 1] == 0xDA:
-            while end < len(data) and not (
-                data[end] == 0xFF and data[end + 1 : end + 2] > b"\0" and data[end + 1] & 0xF8 != 0xD0
-            ):
-                end += 1
-        parts.append(data[position:end])
-        position = end
-    return [*parts, data[position:]]
-
-
 def _shuffle(parts: list[bytes], rng: random.Random) -> bytes:
     one, other = rng.randrange(len(parts)), rng.randrange(len(parts))
     kind = rng.randrange(3)
@@ -168,12 +113,12 @@ def _shuffle(parts: list[bytes], rng: random.Random) -> bytes:
 
 
 def _shuffle_segments(data: bytes, rng: random.Random) -> bytes:
-    return _shuffle(_segments(data), rng)
+    return _shuffle(segments(data), rng)
 
 
 def _frame(data: bytes, rng: random.Random) -> bytes:
     """Another coding, precision, sampling, component or table in the frame header."""
-    parts = _segments(data)
+    parts = segments(data)
     for number, part in enumerate(parts):
         if len(part) > 9 and part[1] in (0xC0, 0xC1, 0xC2):
             part = bytearray(part)
@@ -190,7 +135,7 @@ def _frame(data: bytes, rng: random.Random) -> bytes:
 
 
 def _marker(data: bytes, rng: random.Random) -> bytes:
-    """A segment more: Adobe's and JFIF's markers say how colours are meant, DRI and DAC how coded."""
+    """A segment more, of those that say how colours are meant and how the data is coded."""
     payload = rng.choice(
         (
             b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([rng.randrange(4)]),
@@ -203,7 +148,7 @@ def _marker(data: bytes, rng: random.Random) -> bytes:
             b"\xff\xfe\0\5abc",
         )
     )
-    parts = _segments(data)
+    parts = segments(data)
     parts.insert(rng.randrange(1, len(parts) + 1), payload)
     return b"".join(parts)
 
@@ -239,7 +184,9 @@ def _repaired(data: bytes, rng: random.Random) -> bytes:
 
 def _extra_chunk(data: bytes, rng: random.Random) -> bytes:
     parts = _chunks(data)
-    payload = rng.choice((b"", rng.randbytes(rng.choice((1, 2, 4, 6, 9, 32))), b"ab\0\0" + bytes(8)))
+    payload = rng.choice(
+        (b"", rng.randbytes(rng.choice((1, 2, 4, 6, 9, 32))), b"ab\0\0" + bytes(8))
+    )
     parts.insert(rng.randrange(1, len(parts) + 1), chunk(rng.choice(_ANCILLARY), payload))
     return b"".join(parts)
 
@@ -282,9 +229,7 @@ def _data(data: bytes, rng: random.Random) -> bytes:
 
 
 _ANY = (_flip, _truncate, _insert, _delete, _append)
-_JPEG = (_shuffle_segments, _frame, _marker, _cut_scan)
-_PNG = (_shuffle_chunks, _repaired, _extra_chunk, _data)
-
-
-def open_plainly(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data))
+_SPECIAL = {
+    b"\xff\xd8": (_shuffle_segments, _frame, _marker, _cut_scan),
+    b"\x89P": (_shuffle_chunks, _repaired, _extra_chunk, _data),
+}
