@@ -43,11 +43,12 @@ def write_preview(arrays: ImageArrays, config: AugmentConfig, work: Path, output
         }
         run_module(f"components.{framework}_augment", arguments, work)
         variants = Split(arrays.spec, work / framework).packed(np.arange(len(rows) * VARIANTS))
-        title = "Both frameworks" if same else {"keras": "Keras", "torch": "PyTorch"}[framework]
+        title = {"keras": "Keras", "torch": "PyTorch"}[framework]
+        title = "Both frameworks (drawn by PyTorch)" if same else title
         blocks[f"{title}: {describe(policy)}"] = variants.reshape(
             len(rows), VARIANTS, *variants.shape[1:]
         )
-    names = [arrays.labels[label] for label in split.labels[rows]]
+    names = {label: arrays.labels[label] for label in split.labels[rows].tolist()}
     sheet = contact_sheet(names, split.images(rows), blocks, len(arrays.labels))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
@@ -61,16 +62,16 @@ def describe(policy: Policy) -> str:
 
 
 def contact_sheet(
-    names: list[str], originals: np.ndarray, blocks: dict[str, np.ndarray], classes: int
+    names: dict[int, str], originals: np.ndarray, blocks: dict[str, np.ndarray], classes: int
 ) -> Image.Image:
     """Under each heading of `blocks` a row per class: its name, its original, its variants.
 
-    `originals` is uint8 (K, H, W, C), each block uint8 (K, variants, H, W, C). Where there are more
-    `classes` than the K shown, the sheet says so.
+    `names` are those of K labels, `originals` is uint8 (K, H, W, C), each block uint8
+    (K, variants, H, W, C). Where there are more `classes` than the K shown, the sheet says so.
     """
     factor = max(1, _TILE // max(originals.shape[1:3]))
     height, width = (side * factor for side in originals.shape[1:3])
-    labels = [_fitted(name) for name in names]
+    labels = [_fitted(label, name) for label, name in names.items()]
     left = 16 + max(round(font.getlength(text)) for text, font in labels)
     heading = _TEXT + 14
     block_height = heading + len(names) * (height + _GAP)
@@ -105,9 +106,13 @@ def _tile(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
     )
 
 
-def _fitted(name: str) -> tuple[str, ImageFont.FreeTypeFont]:
-    """A class's name, its middle left out where it is too wide, and a font that has its letters."""
-    font = ImageFont.truetype(_font_for(name), _TEXT)
+def _fitted(label: int, name: str) -> tuple[str, ImageFont.FreeTypeFont]:
+    """A class's name, its middle left out where it is too wide, and a font that has its letters;
+    where no font has them, its number."""
+    path = _font_for(f"{name}…")
+    if path is None:
+        name, path = f"class {label}", _default_font()
+    font = ImageFont.truetype(path, _TEXT)
     kept = len(name)
     text = name
     while font.getlength(text) > _NAME:
@@ -116,9 +121,8 @@ def _fitted(name: str) -> tuple[str, ImageFont.FreeTypeFont]:
     return text, font
 
 
-def _font_for(text: str) -> str:
-    """The first font that has every letter of `text`: matplotlib's own, then the system's; where
-    none has, matplotlib's, which draws boxes."""
+def _font_for(text: str) -> str | None:
+    """The first font that has every letter of `text`: matplotlib's own, then the system's."""
     from matplotlib import font_manager, ft2font
 
     needed = set(map(ord, text))
@@ -130,7 +134,7 @@ def _font_for(text: str) -> str:
                 return path
         except RuntimeError:  # a font that FreeType cannot open
             continue
-    return _default_font()
+    return None
 
 
 def _default_font() -> str:

@@ -4,6 +4,7 @@ Nothing heavy is imported before a run needs it: help, list and show answer at o
 """
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -61,11 +62,29 @@ def show(
         typer.echo(f"{key}={'null' if value is None else value}")
 
 
+@app.command()
+def preview(
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="PNG to write (default: preview.png under root)")
+    ] = None,
+) -> None:
+    """Draw what augmentation makes of one image per class, without a run.
+
+    Exit codes: 0 written, 1 internal error, 2 configuration, 4 refused data.
+    """
+    from pipeline.preview import preview as draw
+
+    typer.echo(draw(preset, overrides or [], output))
+
+
 def main() -> None:
     """Runs the command line; an expected error is one line on standard error."""
+    from components.process import StepFailed
     from components.sources import DataRefused
     from pipeline.config import ConfigError
-    from pipeline.verdict import EXIT_DATA, EXIT_LOCKED, EXIT_USAGE, Locked
+    from pipeline.verdict import EXIT_DATA, EXIT_INTERNAL, EXIT_LOCKED, EXIT_USAGE, Locked
 
     try:
         app()
@@ -75,6 +94,8 @@ def main() -> None:
         _stop(error, EXIT_DATA)
     except Locked as error:
         _stop(error, EXIT_LOCKED)
+    except StepFailed as error:
+        _stop(error, EXIT_INTERNAL)
 
 
 def _stop(error: Exception, code: int) -> None:

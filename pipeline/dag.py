@@ -113,7 +113,9 @@ def build(
     augment = Augment(
         arrays=arrays,
         augment=json_slice(config.augment),
-        code=fingerprint("components.augment_tfx", "components.torch_augment"),
+        code=fingerprint(
+            "components.augment_tfx", "components.keras_augment", "components.torch_augment"
+        ),
     ).with_id("augment")
 
     train, evaluate = {}, {}

@@ -60,8 +60,14 @@ class Terminal:
         self._console.print(f"  {text}", style="dim", highlight=False, markup=False)
 
     def step_started(self, name: str) -> None:
-        if self._console.is_terminal and name not in _OWN_PROGRESS:
-            self._status = self._console.status(name)
+        if name not in _OWN_PROGRESS:
+            self.waiting(name)
+
+    def waiting(self, what: str) -> None:
+        """Shows what is going on, on a terminal, until something else does or the end."""
+        self._stop_status()
+        if self._console.is_terminal:
+            self._status = self._console.status(what)
             self._status.start()
 
     def step_finished(self, step: Step) -> None:
