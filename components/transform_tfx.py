@@ -36,6 +36,7 @@ def decode_image(data: tf.Tensor) -> tf.Tensor:
     """One encoded JPEG or PNG (string) to uint8 (H, W, C), C from 1 to 4.
 
     As Pillow does it, 16-bit grey is scaled and rounded, of 16-bit colour the high bytes are taken.
+    EXIF orientation is ignored: ingest has turned such files upright, other callers must.
     """
 
     def png():

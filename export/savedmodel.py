@@ -5,6 +5,9 @@
 
 The second one runs the data line's own transform graph, so that a caller who has files cannot
 prepare them in another way than the training data was.
+
+TensorFlow knows no EXIF orientation: `serving_bytes` sees a rotated photograph as it lies in the
+file, where training and `image_spec.decode` turn it. Callers must turn such files upright first.
 """
 
 import shutil

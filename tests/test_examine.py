@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.examine import Example, Quarantined, examine
+from components.examine import THUMBNAIL, Example, Quarantined, examine
 from components.sources import RawImage
 from pipeline.config import DataConfig
 from tests.images import encode, tile
@@ -65,12 +65,65 @@ def test_exotic_modes_become_grey_or_rgb(mode):
     assert example.channels == (1 if mode in ("1", "LA") else 3)
 
 
+@pytest.mark.parametrize("value", [0, 9, 65_535])
+def test_an_orientation_that_means_nothing_is_none(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    data = encode(tile(1, 5, 5, 24, 40), "JPEG", exif=exif)
+    example = _examine(data)
+    assert example.image == data and (example.height, example.width) == (24, 40)
+
+
+def test_the_orientation_that_counts_may_be_in_xmp():
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    example = _examine(encode(tile(1, 5, 5, 24, 40), "JPEG", xmp=xmp))
+    assert example.reencoded and (example.height, example.width) == (40, 24)
+
+
+def test_reencoded_files_hold_pixels_and_nothing_else():
+    palette = tile(0, 3, 3).quantize(9)
+    data = encode(palette, "PNG", transparency=2, icc_profile=bytes(200), dpi=(300, 300))
+    image = Image.open(io.BytesIO(_examine(data).image))
+    image.load()
+    assert image.mode == "RGB" and not image.info
+
+
+def test_grey_in_three_channels_is_the_same_picture():
+    grey = tile(0, 4, 4).convert("L")
+    one, three = (_examine(encode(image, "PNG")) for image in (grey, grey.convert("RGB")))
+    assert one.sha256 == three.sha256 != _examine(encode(tile(0, 4, 4), "PNG")).sha256
+    assert (one.channels, three.channels) == (1, 3)
+    np.testing.assert_array_equal(one.thumbnail, three.thumbnail)
+
+
+def test_moments_are_those_of_all_pixels_in_one_block_or_in_several():
+    large = Image.fromarray(np.tile(np.asarray(tile(1, 3, 3)), (20, 20, 1)))
+    assert large.width * large.height * 3 > 2**20
+    for image in (large, tile(1, 3, 3), Image.new("L", (9, 9), 17)):
+        example, pixels = _examine(encode(image, "PNG")), np.asarray(image) / 255
+        assert example.mean == pytest.approx(pixels.mean(), abs=1e-12)
+        assert example.std == pytest.approx(pixels.std(), abs=1e-7)
+
+
+def test_thumbnails_are_grey_and_of_one_size():
+    for size in ((32, 32), (7, 90), (400, 300)):
+        picture = tile(0, 0, 0, *size)
+        thumbnail = _examine(encode(picture, "PNG")).thumbnail
+        assert thumbnail.shape == (THUMBNAIL, THUMBNAIL) and thumbnail.dtype == np.uint8
+        assert abs(thumbnail.mean() - np.asarray(picture.convert("L")).mean()) < 2
+
+
 def test_what_cannot_be_decoded_is_quarantined_with_the_reason():
     good = encode(tile(0, 1, 1, 64, 64), "PNG")
     assert _examine(b"").reason == "empty_file"
     assert _examine(b"not an image at all").reason == "not_an_image"
+    assert _examine(encode(tile(0, 1, 1), "TIFF")).reason == "unsupported_type"
     assert _examine(good[: len(good) // 2]).reason == "truncated"
+    assert _examine(good.replace(b"IDAT", b"IDAU")).reason == "damaged"
     assert _examine(None, problem="symbolic_link").reason == "symbolic_link"
-    small = DataConfig(source="digits", max_megapixels=0.001)
-    assert examine(RawImage("a", good, 0, None), small).reason == "image_too_large"
-    assert examine(RawImage("a", good, -1, None), CONFIG).reason == "no_label"
+    strict = DataConfig(source="digits", max_megapixels=0.001, max_file_mib=0.01)
+    assert examine(RawImage("a", bytes(20_000), 0, None), strict).reason == "file_too_large"
+    small = encode(Image.new("L", (64, 64)), "PNG")
+    assert examine(RawImage("a", small, 0, None), strict).reason == "image_too_large"
+    assert examine(RawImage("a", small, -1, None), CONFIG).reason == "no_label"
+    assert _examine(good).height == 64

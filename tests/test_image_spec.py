@@ -71,3 +71,16 @@ def test_wrong_specs_and_wrong_bytes_are_refused():
         ImageSpec(8, 8, 3, mean=(0.5,))
     with pytest.raises(ValueError, match="cannot decode 4 bytes: they are not an image"):
         decode(b"junk", ImageSpec(8, 8, 1))
+
+
+def test_decoding_refuses_what_ingest_would_quarantine():
+    spec, image = ImageSpec(8, 8, 3), tile(0, 1, 1)
+    with pytest.raises(ValueError, match="32 x 32, at most 0.001 megapixels"):
+        decode(encode(image, "PNG"), spec, max_megapixels=0.001)
+    with pytest.raises(ValueError, match="the type is none of JPEG, PNG, GIF, BMP, WEBP"):
+        decode(encode(image, "TIFF"), spec)
+    with pytest.raises(ValueError, match="the file's end is missing"):
+        decode(encode(image, "JPEG")[:-9], spec)
+    animation = encode(image, "WEBP", save_all=True, append_images=[tile(0, 2, 2)])
+    with pytest.raises(ValueError, match="an animated PNG or WEBP is not one image"):
+        decode(animation, spec)
