@@ -119,8 +119,8 @@ def _digest(pixels: bytes, height: int, width: int) -> str:
     """Equal for equal pictures, whether grey is stored in one channel or in three."""
     shape: tuple[int, ...] = (height, width)
     if len(pixels) > height * width:
-        red, green, blue = pixels[::3], pixels[1::3], pixels[2::3]
-        if red == green == blue:
+        red = pixels[::3]
+        if red == pixels[1::3] and red == pixels[2::3]:
             pixels = red
         else:
             shape = (height, width, 3)

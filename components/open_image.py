@@ -51,7 +51,10 @@ def open_image(data: bytes, max_megapixels: float) -> tuple[Image.Image, bool]:
     """(the decoded image, whether it is ordinary: see `structure.Structure`).
 
     A GIF's first frame is used, and the first picture of a multi-picture JPEG. Type and size are
-    taken from the content and checked before a decoder sees it. Raises Undecodable.
+    taken from the content and checked before a decoder sees it. JPEG data that is damaged though
+    its end is there goes unnoticed: libjpeg fills in grey, and Pillow hides its warning.
+
+    Raises Undecodable.
     """
     format = identify(data)
     if format not in FORMATS:
