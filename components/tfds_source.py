@@ -116,6 +116,7 @@ class TfdsSource:
                 decoders={"image": tfds.decode.SkipDecoding()},
             ),
             shuffle_files=False,
+            read_config=_read_config(),
         )
         row = start
         # In batches: stepping through TensorFlow once per image costs more than decoding it.
@@ -125,6 +126,18 @@ class TfdsSource:
                 name = f"{self._name}/{split}/{row}"
                 yield RawImage(name, data, int(label), SPLIT_NAMES[split])
                 row += 1
+
+
+def _read_config():
+    """One thread, no buffers: per small image, handing it from thread to thread costs as much as
+    decoding it."""
+    import tensorflow_datasets as tfds
+
+    config = tfds.ReadConfig(
+        try_autocache=False, num_parallel_calls_for_decode=1, skip_prefetch=True
+    )
+    config.options.threading.private_threadpool_size = 1
+    return config
 
 
 def prepare(builder) -> None:
