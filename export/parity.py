@@ -18,6 +18,7 @@ from PIL import Image
 
 from components import atomic
 from components.arrays import ImageArrays
+from components.image_spec import ImageSpec
 from export import artifact, held_out
 from export import contract as contracts
 
@@ -167,6 +168,7 @@ def _open_saved_model(path: Path, threads: int) -> Opened:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     loaded = tf.saved_model.load(str(path))
     default = loaded.signatures["serving_default"]
+    contract = contracts.read_saved_model(path)
     roads = {
         contracts.IMAGE: lambda images: default(image=tf.constant(images))[
             contracts.PROBABILITIES
@@ -174,8 +176,9 @@ def _open_saved_model(path: Path, threads: int) -> Opened:
     }
     if "serving_bytes" in loaded.signatures:
         encoded = loaded.signatures["serving_bytes"]
+        spec = ImageSpec.from_dict(contract["image_spec"])
         roads[contracts.IMAGE_BYTES] = lambda images: encoded(
-            image_bytes=tf.constant([_png(image) for image in images])
+            image_bytes=tf.constant([_png(image, spec) for image in images])
         )[contracts.PROBABILITIES].numpy()
     (received,) = default.structured_input_signature[1].values()
     ((name, given),) = default.structured_outputs.items()
@@ -187,7 +190,7 @@ def _open_saved_model(path: Path, threads: int) -> Opened:
             "shape": received.shape.as_list(),
         },
         {"name": name, "dtype": given.dtype.name, "shape": given.shape.as_list()},
-        contracts.read_saved_model(path),
+        contract,
     )
 
 
@@ -236,7 +239,11 @@ def _open_onnx(path: Path, threads: int) -> Opened:
     )
 
 
-def _png(image: np.ndarray) -> bytes:
+def _png(image: np.ndarray, spec: ImageSpec) -> bytes:
+    """A file of the packed size, with a black margin, in whose centre `spec` finds the image."""
+    top, left = spec.margin_height // 2, spec.margin_width // 2
+    margins = ((top, spec.margin_height - top), (left, spec.margin_width - left), (0, 0))
+    image = np.pad(image, margins)
     encoded = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(encoded, "PNG")
     return encoded.getvalue()

@@ -1,16 +1,21 @@
 """A SavedModel that is given files sees the pixels that evaluation saw, margin or not."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.image_spec import decode
+from components.image_spec import decode, fit_packed
+from components.pack import write_description, write_shard
 from export import contract as contracts
 from export import savedmodel, twin
 from tests.export_data import network, random_weights, transform_graph
 from tests.images import encode, tile
+from tests.training_data import ROOT
 
 
 @pytest.mark.parametrize("margins", [(0, 0), (3, 4)], ids=["no margin", "margin"])
@@ -37,3 +42,30 @@ def test_serving_bytes_crops_the_margin_off_as_decode_does(tmp_path, margins):
     # One column aside would have been noticed.
     aside = served["serving_default"](image=tf.constant(np.roll(pixels, 1, axis=2)))
     assert np.abs(aside["probabilities"] - by_bytes).max(axis=1).min() > 1e-6
+    if any(margins):
+        shard = np.stack([fit_packed(image, spec) for image in images])
+        verify_against(tmp_path, spec, shard, by_pixels.numpy())
+
+
+def verify_against(directory, spec, packed, probabilities):
+    """The release's own check of the SavedModel, which makes files of the images, passes."""
+    labels = np.zeros(len(packed), np.int64)
+    write_shard(directory / "arrays/test", 0, len(packed), spec, [(packed, labels)])
+    write_description(directory / "arrays", spec, list("0123456789"))
+    np.savez(directory / "test.npz", probabilities=probabilities, labels=labels)
+    arguments = {
+        "artifact": "saved_model",
+        "path": str(directory / "out"),
+        "arrays": str(directory / "arrays"),
+        "predictions": str(directory),
+        "images": 6,
+        "batches": [4],
+        "output": str(directory / "parity.json"),
+    }
+    (directory / "args.json").write_text(json.dumps(arguments))
+    command = [sys.executable, "-m", "export.parity", str(directory / "args.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads((directory / "parity.json").read_text())
+    assert record["error"] is None
+    assert record["max_difference"] < 1e-6 and record["agreement"] == 1.0
