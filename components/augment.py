@@ -58,7 +58,8 @@ def make_plan(arrays: ImageArrays, config: AugmentConfig, directory: Path) -> No
         case "augmented":
             copied = extra_rows(labels)
             index = np.arange(len(labels) + len(copied))
-            _make_copies(arrays, config, directory, copied)
+            if len(copied):
+                _make_copies(arrays, config, directory, copied)
     policies = config.model_dump(mode="json", include={"keras", "torch"})
     (directory / "policy.json").write_text(json.dumps(policies, indent=1))
     np.save(directory / "index.npy", index)
@@ -84,7 +85,7 @@ def _make_copies(
         "keep_margin": True,
         "output": str(directory / COPIES),
     }
-    run_module("components.torch_augment", arguments, directory)
+    run_module("components.torch_copies", arguments, directory)
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -109,8 +110,8 @@ def extra_rows(labels: np.ndarray) -> np.ndarray:
     return np.concatenate(extra)
 
 
-class AugmentArgs(Arguments):
-    """Arguments of `keras_augment` and `torch_augment` as commands."""
+class CopyArgs(Arguments):
+    """Arguments of `keras_copies` and `torch_copies`."""
 
     arrays: Path
     rows: Path
@@ -123,7 +124,7 @@ class AugmentArgs(Arguments):
     """Directory for the shards, see components/arrays.py."""
 
 
-def write_augmented(args: AugmentArgs, make_augmenter: Callable) -> None:
+def write_copies(args: CopyArgs, make_augmenter: Callable) -> None:
     """Carries out a command's `args`, in bounded memory.
 
     `make_augmenter(policy, spec)` gives a function from packed images, uint8 (n, H, W, C), to

@@ -1,17 +1,12 @@
 """Augmentation policies on Keras batches, with its preprocessing layers where they do what the
 policy says. Twin of `torch_augment.py`.
 
-The layers never become part of the network: random operations do not survive an export. Run by
-itself, `python -m components.keras_augment ARGS.json`, it augments rows of the training split.
+The layers never become part of the network: random operations do not survive an export.
 """
 
-from collections.abc import Callable
-
 import keras
-import numpy as np
 import tensorflow as tf
 
-from components.augment import SEED, AugmentArgs, write_augmented
 from components.image_spec import ImageSpec
 from components.policy import (
     AnyOperation,
@@ -25,7 +20,6 @@ from components.policy import (
     Translate,
     Zoom,
 )
-from components.training import run
 
 
 def augmenter(policy: Policy, spec: ImageSpec, seed: int) -> keras.Sequential:
@@ -155,17 +149,3 @@ class _Cutout(_Drawing):
 
         hole = covered(height)[:, :, None, None] & covered(width)[:, None, :, None]
         return tf.where(hole, 0.0, images)
-
-
-def main(args: AugmentArgs) -> None:
-    """Writes the shards that `args` asks for."""
-
-    def make(policy: Policy, spec: ImageSpec) -> Callable[[np.ndarray], np.ndarray]:
-        augment = augmenter(policy, spec, SEED)
-        return lambda images: augment(images, training=True).numpy()
-
-    write_augmented(args, make)
-
-
-if __name__ == "__main__":
-    run("components.keras_augment", AugmentArgs, main)

@@ -41,7 +41,7 @@ def write_preview(arrays: ImageArrays, config: AugmentConfig, work: Path, output
             "keep_margin": False,
             "output": str(work / framework),
         }
-        run_module(f"components.{framework}_augment", arguments, work)
+        run_module(f"components.{framework}_copies", arguments, work)
         variants = Split(arrays.spec, work / framework).packed(np.arange(len(rows) * VARIANTS))
         title = {"keras": "Keras", "torch": "PyTorch"}[framework]
         title = "Both frameworks (drawn by PyTorch)" if same else title

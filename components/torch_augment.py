@@ -1,8 +1,5 @@
 """Augmentation policies on PyTorch batches: vectorised tensor code, on the images' own device,
 every parameter drawn for each image. Twin of `keras_augment.py`.
-
-Run by itself, `python -m components.torch_augment ARGS.json`, it augments rows of the training
-split.
 """
 
 import functools
@@ -10,11 +7,9 @@ import itertools
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
-from components.augment import SEED, AugmentArgs, write_augmented
 from components.image_spec import ImageSpec
 from components.policy import (
     AnyOperation,
@@ -28,7 +23,6 @@ from components.policy import (
     Translate,
     Zoom,
 )
-from components.training import run
 
 GEOMETRY = (Translate, Rotate, Zoom)
 
@@ -152,22 +146,3 @@ def _source(operation: AnyOperation, images: torch.Tensor) -> torch.Tensor:
         case Zoom():
             matrix[:, :2] /= 1 + _uniform(images, operation.fraction, 1, 1)
     return matrix
-
-
-def main(args: AugmentArgs) -> None:
-    """Writes the shards that `args` asks for. On the CPU, where the seed alone decides."""
-    torch.manual_seed(SEED)
-
-    def make(policy: Policy, spec: ImageSpec) -> Callable[[np.ndarray], np.ndarray]:
-        augment = augmenter(policy, spec)
-
-        def on_arrays(images: np.ndarray) -> np.ndarray:
-            return augment(torch.from_numpy(images).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
-
-        return on_arrays
-
-    write_augmented(args, make)
-
-
-if __name__ == "__main__":
-    run("components.torch_augment", AugmentArgs, main)

@@ -114,7 +114,7 @@ def build(
         arrays=arrays,
         augment=json_slice(config.augment),
         code=fingerprint(
-            "components.augment_tfx", "components.keras_augment", "components.torch_augment"
+            "components.augment_tfx", "components.keras_copies", "components.torch_copies"
         ),
     ).with_id("augment")
 

@@ -109,12 +109,23 @@ def test_a_plan_made_again_is_the_same(arrays, plans, tmp_path, balance):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
+def test_classes_of_one_size_need_no_copies(tmp_path):
+    images, labels = colours(6)[:, :28, :28], np.array([0, 1, 1, 0, 0, 1])
+    spec = ImageSpec(28, 28, 3)
+    write_shard(tmp_path / "train", 0, 6, spec, [(images, labels)])
+    write_description(tmp_path, spec, ["a", "b"])
+    arrays = ImageArrays(tmp_path)
+    directory = plan(arrays, tmp_path / "plan", balance="augmented")
+    assert len(training_split(arrays, directory)) == 6
+    np.testing.assert_array_equal(read_index(directory, 6), np.arange(6))
+
+
 def test_many_copies_are_split_into_shards_in_the_same_order(arrays, tmp_path, monkeypatch):
     monkeypatch.setattr(augment, "_SHARD", 25)
     monkeypatch.setattr(augment, "_BATCH", 10)
     rows = np.arange(60)[::-1]
     np.save(tmp_path / "rows.npy", rows)
-    args = augment.AugmentArgs(
+    args = augment.CopyArgs(
         arrays=arrays.directory,
         rows=tmp_path / "rows.npy",
         policy=POLICY,
@@ -127,7 +138,7 @@ def test_many_copies_are_split_into_shards_in_the_same_order(arrays, tmp_path, m
         assert policy == POLICY and spec == arrays.spec
         return lambda images: seen.append(len(images)) or images[:, 4:, 2:] + 0.4
 
-    augment.write_augmented(args, make)
+    augment.write_copies(args, make)
     assert [p.name for p in sorted((tmp_path / "out").glob("images*"))] == [
         f"images-{number:05d}.npy" for number in range(3)
     ]

@@ -117,7 +117,7 @@ def test_as_a_command_it_stores_augmented_images_where_tensorflow_is_not_install
         "output": str(tmp_path / "out"),
     }
     arguments.write_text(json.dumps(values))
-    done = run_module("components.torch_augment", arguments, without=("tensorflow", "keras"))
+    done = run_module("components.torch_copies", arguments, without=("tensorflow", "keras"))
     assert done.returncode == 0, done.stderr
     found, original = Split(arrays.spec, tmp_path / "out"), arrays.split("train")
     np.testing.assert_array_equal(found.labels, original.labels[rows])
