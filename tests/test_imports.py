@@ -9,7 +9,7 @@ from pipeline.code import PACKAGES, ROOT
 
 TFX = ("tfx", "tensorflow_transform", "tensorflow_model_analysis", "apache_beam")
 TENSORFLOW = ("tensorflow", "keras", "tensorflow_datasets")
-TORCH = ("torch", "torchvision", "kornia")
+TORCH = ("torch", "torchvision")
 NUMERIC = ("numpy", "PIL", "onnxruntime", "sklearn")
 
 _BLOCKER = """

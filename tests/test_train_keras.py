@@ -17,7 +17,7 @@ from tests.training_data import (
     write_train_arguments,
 )
 
-BLOCKED = ("torch", "kornia", "tfx")
+BLOCKED = ("torch", "tfx")
 
 
 @pytest.fixture(scope="module")
