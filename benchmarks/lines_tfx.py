@@ -1,0 +1,143 @@
+"""Two lines from image files to what training reads, each in a process of its own.
+
+`python -m benchmarks.lines_tfx plain|ours PRESET RESULT.json key=value ...` runs one of them and
+writes what it took. The clock starts when everything is imported.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import tensorflow as tf
+import tensorflow_datasets  # noqa: F401 - or it would be imported while the clock runs
+from apache_beam.options.pipeline_options import StandardOptions
+from ml_metadata import MetadataStore
+from tfx.components import ExampleValidator, ImportExampleGen, SchemaGen, StatisticsGen, Transform
+from tfx.orchestration import metadata
+from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner
+from tfx.orchestration.pipeline import Pipeline, RunOptions
+from tfx.proto import example_gen_pb2
+
+from benchmarks.measure import memory
+from components.sources import open_source
+from pipeline import dag, presets
+from pipeline.config import RunConfig, parse_overrides, root_path
+
+_LAST = "pack"
+
+
+def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
+    """What TFX's own examples do: decode, cast, leave materialising to Transform."""
+    shape = custom_config["shape"]
+
+    def decode(data: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_image(data, channels=shape[-1], expand_animations=False)
+        return tf.ensure_shape(tf.cast(image, tf.float32), shape)
+
+    data = tf.reshape(inputs["image"], [-1])
+    images = tf.map_fn(decode, data, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+    return {"image": images, "label": inputs["label"]}
+
+
+def plain(config: RunConfig, source) -> Pipeline:
+    """TFX's standard components on a TFDS set's files, which are TFRecords of tf.Examples."""
+    name = source.directory.parent.name
+    splits = [
+        example_gen_pb2.Input.Split(name=split, pattern=f"{name}-{split}.tfrecord*")
+        for split in ("train", "test")
+    ]
+    examples = ImportExampleGen(
+        input_base=str(source.directory), input_config=example_gen_pb2.Input(splits=splits)
+    )
+    statistics = StatisticsGen(examples=examples.outputs["examples"])
+    schema = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    transform = Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="benchmarks.lines_tfx.preprocessing_fn",
+        custom_config={"shape": list(source.image_shape)},
+        disable_statistics=True,  # in plain TFX's favour: it would take statistics of every pixel
+    )
+    root = root_path(config)
+    return Pipeline(
+        pipeline_name="plain",
+        pipeline_root=str(root / "artifacts"),
+        components=[examples, statistics, schema, validator, transform],
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(
+            str(root / "metadata.sqlite")
+        ),
+        beam_pipeline_args=dag.beam_args(config),
+    )
+
+
+def ours(config: RunConfig, source) -> Pipeline:
+    """The line itself, of which only the data half will run."""
+    return dag.build(
+        config,
+        source=source.fingerprint(),
+        labels=source.labels,
+        schema="",
+        run_id="benchmark",
+        baseline=None,
+    )
+
+
+def main() -> None:
+    """Runs a line; the result has seconds, steps, images, and the bytes held after the imports."""
+    line, preset, result = sys.argv[1:4]
+    StandardOptions.DEFAULT_RUNNER = "FnApiRunner"  # Beam's own default would be downloaded
+    imported = memory(os.getpid())
+    start, cpu = time.perf_counter(), _cpu_seconds()
+    config = presets.configure(preset, parse_overrides(sys.argv[4:]))
+    source = open_source(config.data)
+    opened = time.perf_counter() - start
+    pipeline = {"plain": plain, "ours": ours}[line](config, source)
+    BeamDagRunner().run(pipeline, RunOptions(to_nodes=[_LAST]) if line == "ours" else None)
+    root = root_path(config)
+    found = {
+        "line": line,
+        "images": _images(root) if line == "ours" else source.images,
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": _cpu_seconds() - cpu,
+        "open_seconds": opened,
+        "steps": _steps(root),
+        "imported_bytes": imported,
+        "shards": sorted(
+            (path.stat().st_mtime, path.name)
+            for path in root.glob("artifacts/ingest/examples/*/Split-train/*")
+        ),
+    }
+    Path(result).write_text(json.dumps(found))
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    return sum(psutil.Process().cpu_times()[:4])
+
+
+def _images(root: Path) -> int:
+    (account,) = root.glob("artifacts/ingest/report/*/accounting.json")
+    return json.loads(account.read_text())["read"]
+
+
+def _steps(root: Path) -> list[dict]:
+    """The steps in order: name, start and stop in seconds of the epoch."""
+    store = MetadataStore(metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite")))
+    steps = []
+    for context in store.get_contexts_by_type("node"):
+        (execution,) = store.get_executions_by_context(context.id)
+        start = execution.create_time_since_epoch / 1000
+        stop = execution.last_update_time_since_epoch / 1000
+        name = context.name.rpartition(".")[2]
+        steps.append({"name": name, "start": start, "stop": stop})
+    return sorted(steps, key=lambda step: step["start"])
+
+
+if __name__ == "__main__":
+    main()

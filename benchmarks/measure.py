@@ -1,0 +1,61 @@
+"""Wall time and memory of a command with all its processes."""
+
+import dataclasses
+import subprocess
+import threading
+import time
+
+import psutil
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """`seconds` is wall time; `samples` are pairs of time (of the epoch) and bytes held."""
+
+    code: int
+    seconds: float
+    samples: list[tuple[float, int]]
+
+    def peak(self, start: float = 0.0, stop: float = float("inf")) -> int:
+        """Most bytes held from `start` to `stop`, 0 where nothing was seen.
+
+        What only one sample shows is none: a process that forks while the family is being read
+        is counted twice.
+        """
+        held = [held for at, held in self.samples if start <= at <= stop]
+        return max(map(min, held, held[1:] or held), default=0)
+
+
+def measure(command: list[str], stderr=None) -> Measured:
+    """Runs a command to its end; its standard output is dropped."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
+    samples, done = [], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            samples.append((time.time(), memory(process.pid)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    code = process.wait()
+    seconds = time.perf_counter() - start
+    done.set()
+    watcher.join()
+    return Measured(code, seconds, samples)
+
+
+def memory(pid: int) -> int:
+    """Bytes that a process and its children hold: shared pages are divided among their users."""
+    total = 0
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for member in family:
+        try:
+            total += member.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
