@@ -119,8 +119,9 @@ class TfdsSource:
             read_config=_read_config(),
         )
         row = start
-        # In batches: stepping through TensorFlow once per image costs more than decoding it.
-        for batch in rows.batch(_BATCH).as_numpy_iterator():
+        # In batches: stepping through TensorFlow once per image costs more than decoding it. One is
+        # read while the one before is examined.
+        for batch in rows.batch(_BATCH).prefetch(1).as_numpy_iterator():
             labels = functools.reduce(operator.getitem, self._label.split("/"), batch)
             for data, label in zip(batch["image"], labels):
                 name = f"{self._name}/{split}/{row}"
