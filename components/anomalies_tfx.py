@@ -30,6 +30,17 @@ def statistics_file(split: str) -> str:
     return f"statistics-{split}.pb"
 
 
+def statistics_options() -> tfdv.StatsOptions:
+    """Statistics without counting the distinct values of what differs in every example, for which
+    TFDV would hold all images in memory. Both features stay in the statistics, as bytes, and so in
+    the schema that Transform reads."""
+    schema = schema_pb2.Schema()
+    schema.feature.add(name="image_bytes", type=schema_pb2.BYTES).image_domain.SetInParent()
+    digest = schema.feature.add(name="sha256", type=schema_pb2.BYTES)
+    digest.string_domain.is_categorical = schema_pb2.StringDomain.CATEGORICAL_NO
+    return tfdv.StatsOptions(schema=schema)
+
+
 def infer_schema(
     statistics: statistics_pb2.DatasetFeatureStatisticsList, labels: list[str]
 ) -> schema_pb2.Schema:

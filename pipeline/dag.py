@@ -7,6 +7,7 @@ from tfx.components import ExampleValidator, SchemaGen, StatisticsGen, Transform
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 
+from components.anomalies_tfx import statistics_options
 from components.augment_tfx import Augment
 from components.evaluate_tfx import Evaluate
 from components.export_tfx import Export
@@ -69,7 +70,9 @@ def build(
         code=fingerprint("components.ingest_tfx", "components.tfds_source"),
     ).with_id("ingest")
     examples = ingest.outputs["examples"]
-    statistics = StatisticsGen(examples=examples).with_id("statistics")
+    statistics = StatisticsGen(examples=examples, stats_options=statistics_options()).with_id(
+        "statistics"
+    )
     # Of train alone: a schema that knows every split could find nothing wrong with any.
     inferred = SchemaGen(
         statistics=statistics.outputs["statistics"],
