@@ -85,6 +85,9 @@ class Account:
         formats = sorted({format for _, format in self._reencoded})
         findings = self.findings()
         return totals | {
+            "without_class": sum(
+                q.reason in ("no_label", "label_outside_map") for q in self._quarantined
+            ),
             "ignored": len(self.ignored),
             "near_duplicates": len(self._alike),
             "conflicting_labels": len(self._conflicts),
@@ -170,8 +173,13 @@ class Account:
 
 
 def write_findings(path: Path, findings: list[Finding]) -> None:
-    """Writes `findings.csv`; names that are not UTF-8 are written with escapes."""
+    """Writes `findings.csv`. What is not UTF-8 is written with escapes, and an apostrophe stands
+    before names that a spreadsheet would take for a formula."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in dataclasses.fields(Finding)])
-        writer.writerows(dataclasses.astuple(finding) for finding in findings)
+        writer.writerows(map(_inert, dataclasses.astuple(finding)) for finding in findings)
+
+
+def _inert(cell: str | int) -> str | int:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell

@@ -21,6 +21,10 @@ CLASS = "class_name"
 NUMERIC = ("mean", "std", "height", "width", "channels")
 """Features whose distribution is compared: brightness, contrast and size."""
 
+FREE = ("format", "sha256")
+"""Features that may have values that the schema has not seen: another file format than train
+happens to have harms nothing, and no two pictures share a digest."""
+
 ENOUGH = 200
 """Images a split must have, now and then, for drift to be told from chance: class shares of 200
 images vary by 0.1 in two of a hundred sets."""
@@ -46,19 +50,29 @@ def infer_schema(
 ) -> schema_pb2.Schema:
     """TFDV's schema of the training split, with `labels` as the domain of the class names."""
     schema = tfdv.infer_schema(statistics, infer_feature_shape=True)
-    # Another file format than train happens to have harms nothing.
-    tfdv.get_feature(schema, "format").ClearField("domain")
+    for feature in schema.feature:
+        if feature.name in FREE:
+            feature.ClearField("domain_info")
     restrict_classes(schema, labels)
     return schema
 
 
 def restrict_classes(schema: schema_pb2.Schema, labels: list[str]) -> None:
-    """Makes `labels` the only class names; TFDV itself gives up above a hundred."""
+    """Makes `labels` the only class names; TFDV itself gives up above a hundred, and takes the
+    numbers of two classes for truth values."""
     domain = schema_pb2.StringDomain(name=CLASS, value=labels)
-    kept = [d for d in schema.string_domain if d.name not in (CLASS, "format")]
+    kept = [d for d in schema.string_domain if d.name not in (CLASS, *FREE)]
     del schema.string_domain[:]
     schema.string_domain.extend([*kept, domain])
     tfdv.get_feature(schema, CLASS).domain = CLASS
+    for feature in schema.feature:
+        if feature.name == "label":
+            feature.ClearField("domain_info")
+
+
+def classes(schema: schema_pb2.Schema) -> set[str]:
+    """The class names that `restrict_classes` gave it."""
+    return {name for d in schema.string_domain if d.name == CLASS for name in d.value}
 
 
 def parse_schema(text: str) -> schema_pb2.Schema:

@@ -20,7 +20,8 @@ weights     each class's loss counts n / (k * n_c) times, for n images of k clas
 oversample  images of smaller classes occur several times in the index, each equally often, the
             remainder drawn without replacement. The policy then changes each occurrence.
 augmented   as many copies as that, but changed once by PyTorch's policy and stored, so that both
-            frameworks read the same bytes; like any other image they then go through the policy.
+            frameworks read the same bytes. Trainers do not augment them again: what only images of
+            small classes went through twice would tell those classes apart.
 """
 
 import dataclasses

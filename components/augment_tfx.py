@@ -1,5 +1,6 @@
 """Augment step's glue."""
 
+import logging
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -24,4 +25,7 @@ def Augment(
     config, packed = AugmentConfig.model_validate_json(augment), Arrays(arrays.uri)
     directory = Path(plan.uri)
     make_plan(packed, config, directory)
-    write_preview(packed, config, directory / "preview", directory / "preview.png")
+    try:
+        write_preview(packed, config, directory / "preview", directory / "preview.png")
+    except Exception:  # a picture is no reason to lose a run
+        logging.exception("The augmentation preview could not be drawn")

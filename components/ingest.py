@@ -23,7 +23,7 @@ def assign_split(own: str | None, digest: str, config: DataConfig, splits: froze
 def frozen_order(labels: tuple[str, ...], released: list[str]) -> tuple[str, ...]:
     """The classes of a source in the order of the current release, new ones behind them.
 
-    An index keeps its meaning for whoever calls the released models.
+    So an index keeps its meaning for whoever calls the models, unless a class went missing.
     """
     kept = [name for name in released if name in labels]
     return (*kept, *(name for name in labels if name not in released))

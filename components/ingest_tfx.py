@@ -28,7 +28,7 @@ from components.artifacts_tfx import IngestReport
 from components.duplicates import DIGEST, Catalogue, perceptual_hashes
 from components.examine import Example, Quarantined, examine
 from components.ingest import assign_split, require_trainable
-from components.sources import SPLITS, open_source
+from components.sources import SPLITS, DataRefused, open_source
 from pipeline.config import DataConfig
 
 
@@ -70,8 +70,10 @@ class IngestChunk(beam.DoFn):
         quarantined, reencoded = [], []
         with _SplitWriters(self._directory, file_name(number, self._count)) as writers:
             for raw in self._source.read(chunk, int(self._config.max_file_mib * 2**20)):
+                label = self._index[raw.label] if 0 <= raw.label < len(self._index) else -1
+                if label < 0 and raw.label != -1:
+                    raw = dataclasses.replace(raw, label=-1, problem="label_outside_map")
                 result = examine(raw, self._config)
-                label = self._index[raw.label] if raw.label >= 0 else raw.label
                 if isinstance(result, Quarantined):
                     quarantined.append(dataclasses.replace(result, label=label))
                     continue
@@ -204,5 +206,9 @@ def ImageExampleGen(
         ingest(p, config, tuple(json.loads(labels)), Path(examples.uri), directory)
     if open_source(config).fingerprint() != fingerprint:
         raise RuntimeError(f"{config.source} changed while it was read: run again.")
-    require_trainable(json.loads((directory / "accounting.json").read_text()))
+    try:
+        require_trainable(json.loads((directory / "accounting.json").read_text()))
+    except DataRefused as error:  # TFX removes what a failed step has written
+        error.findings = (directory / "findings.csv").read_text(encoding="utf-8")
+        raise
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

@@ -16,6 +16,7 @@ from components.sources import CHUNK, SPLIT_NAMES, DataRefused, RawImage
 
 OUTSIDE_ARCHIVE = "path_outside_archive"
 _HEAD = 32
+_JOINERS = dict.fromkeys((0x200C, 0x200D))  # part of Persian and Indic words, and of emoji
 _CLUTTER = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
@@ -112,8 +113,8 @@ def arrange(
 
 
 def readable(path: str) -> str:
-    """A path for people: what is no UTF-8 in it is replaced."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A path for people: what is no UTF-8 in it is written with escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _join(folder: str, name: str) -> str:
@@ -177,7 +178,7 @@ def _split_roots(source: str, top: str, children: dict[str, set[str]]) -> dict[s
 
 def _require_text(source: str, names: Iterable[str]) -> None:
     for name in names:
-        if not name.isprintable():
+        if not name.translate(_JOINERS).isprintable():
             raise DataRefused(
                 f"Folder name {name!r} in {source} is not printable text (UTF-8): it "
                 "would become a class name; rename it."

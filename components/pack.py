@@ -47,7 +47,7 @@ def write_shard(
     spec: ImageSpec,
     batches: Iterable[tuple[np.ndarray, np.ndarray]],
 ) -> ChannelSums:
-    """Writes `images-NNNNN.npy` and `labels-NNNNN.npy` of `count` images, each by one rename.
+    """Writes `labels-NNNNN.npy` and, in one rename, `images-NNNNN.npy` of `count` images.
 
     `batches` yields (images uint8 (n and `spec.packed_shape`), labels int64 (n,)). Returns
     the channel sums. Raises ValueError when they do not add up to `count`.

@@ -14,7 +14,11 @@ from components.process import run_module
 from pipeline.config import AugmentConfig
 
 CLASSES, VARIANTS = 10, 8
-_TILE, _GAP, _NAME = 96, 4, 180  # pixels: larger side of a picture, between two, widest name
+_TILE, _GAP, _NAME = (
+    96,
+    4,
+    180,
+)  # pixels: enlarged side, between two, widest name
 _TEXT = 14
 
 

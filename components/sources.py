@@ -23,13 +23,15 @@ class DataRefused(ValueError):
     """The data cannot be trained on; the run ends with exit code 4.
 
     `gates` holds the checks that were made, as dictionaries with the keys of `gates.GateResult`;
-    `data` the accounting, where it got that far.
+    `data` the accounting, where it got that far, `findings` the text of its findings.csv when the
+    step that wrote it is the one that refuses.
     """
 
     def __init__(self, sentence: str, gates: tuple[dict, ...] = (), data: dict | None = None):
         super().__init__(sentence)
         self.gates = gates
         self.data = data or {}
+        self.findings = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Twin of `train_torch.py`: the same functions in the same order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -98,10 +98,11 @@ def train(
     is not finite.
     """
     config = args.train
-    training, validation = training_split(arrays, args.plan), open_split(arrays, "val")
+    (training, originals), validation = training_split(arrays, args.plan), open_split(arrays, "val")
     index = read_index(args.plan, len(training))
     weights = tf.constant(read_class_weights(args.plan, len(arrays.labels)))
     augment = keras_augment.augmenter(read_policy(args.plan, "keras"), arrays.spec, config.seed)
+    crop = keras_augment.augmenter((), arrays.spec, config.seed)
     steps = -(-len(index) // config.batch_size)
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
     schedule = keras.callbacks.CallbackList(
@@ -113,7 +114,7 @@ def train(
         ],
         model=model,
     )
-    train_step, evaluate_step = compiled_steps(model, augment, weights, arrays.spec)
+    train_step, evaluate_step = compiled_steps(model, augment, crop, weights, arrays.spec)
     checkpoint = args.run_dir / "checkpoints" / CHECKPOINT
 
     model.stop_training = False
@@ -122,8 +123,9 @@ def train(
         record.start_epoch(epoch, steps)
         rows = shuffled_batches(index, config.batch_size, config.seed, epoch)
         rate = float(model.optimizer.learning_rate)
-        for images, labels in batches(training.packed, training.labels, rows):
-            loss, accuracy = train_step(images, labels)
+        for batch in rows:
+            images, labels = gather(training.packed, training.labels, batch)
+            loss, accuracy = train_step(images, labels, tf.constant(batch >= originals))
             record.step(len(labels), float(loss), float(accuracy), rate)
         val_loss, val_accuracy = evaluate(evaluate_step, validation)
         if record.end_epoch(val_loss, val_accuracy, rate, keras_model.not_finite(model)):
@@ -135,19 +137,26 @@ def train(
 
 
 def compiled_steps(
-    model: keras.Model, augment: keras.Model, weights: tf.Tensor, spec: ImageSpec
+    model: keras.Model, augment: keras.Model, crop: keras.Model, weights: tf.Tensor, spec: ImageSpec
 ) -> tuple[Callable, Callable]:
     """Two graphs: one training step giving (mean loss, accuracy), for packed images uint8
     (N, H, W, C), and one evaluation step giving (summed loss, correct answers), for images of the
-    network's size; both with labels int64 (N,). `weights` are those of the classes."""
+    network's size; both with labels int64 (N,). `weights` are those of the classes. Training also
+    takes bool (N,): images that are augmented already, which `crop` brings to the size alone."""
 
     def signature(shape: tuple[int, ...]) -> list[tf.TensorSpec]:
         return [tf.TensorSpec((None, *shape), tf.uint8), tf.TensorSpec((None,), tf.int64)]
 
-    @tf.function(input_signature=signature(spec.packed_shape))
-    def train_step(images, labels):
+    @tf.function(input_signature=[*signature(spec.packed_shape), tf.TensorSpec((None,), tf.bool)])
+    def train_step(images, labels, copied):
+        augmented = augment(images, training=True)
+        augmented = tf.cond(
+            tf.reduce_any(copied),
+            lambda: tf.where(copied[:, None, None, None], crop(images, training=True), augmented),
+            lambda: augmented,
+        )
         with tf.GradientTape() as tape:
-            logits = model(augment(images, training=True), training=True)
+            logits = model(augmented, training=True)
             loss = weighted_loss(logits, labels, weights)
         variables = model.trainable_variables
         model.optimizer.apply(tape.gradient(loss, variables), variables)
@@ -170,20 +179,20 @@ def weighted_loss(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> t
     return tf.reduce_mean(tf.gather(weights, labels) * losses)
 
 
-def batches(
-    read: Callable[[np.ndarray], np.ndarray], labels: np.ndarray, rows: Iterator[np.ndarray]
-) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Yields images uint8 (N, H, W, C) and labels int64 (N,), of the rows that `read` (`packed` or
+def gather(
+    read: Callable[[np.ndarray], np.ndarray], labels: np.ndarray, rows: np.ndarray
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Images uint8 (N, H, W, C) and labels int64 (N,), of the rows that `read` (`packed` or
     `images` of a Split) gathers."""
-    for batch in rows:
-        yield tf.constant(read(batch)), tf.constant(labels[batch])
+    return tf.constant(read(rows)), tf.constant(labels[rows])
 
 
 def evaluate(evaluate_step: Callable, split: Split) -> tuple[float, float]:
     """Mean loss and accuracy over a split, without augmentation."""
     loss = correct = 0.0
     rows = np.split(np.arange(len(split)), range(EVALUATION_BATCH, len(split), EVALUATION_BATCH))
-    for images, labels in batches(split.images, split.labels, rows):
+    for batch in rows:
+        images, labels = gather(split.images, split.labels, batch)
         batch_loss, batch_correct = evaluate_step(images, labels)
         loss += float(batch_loss)
         correct += float(batch_correct)

@@ -5,7 +5,7 @@ Twin of `train_keras.py`: the same functions in the same order. Imports no Tenso
 
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -85,10 +85,11 @@ def train(
     is not finite.
     """
     config = args.train
-    training, validation = training_split(arrays, args.plan), open_split(arrays, "val")
+    (training, originals), validation = training_split(arrays, args.plan), open_split(arrays, "val")
     index = read_index(args.plan, len(training))
     weights = torch.from_numpy(read_class_weights(args.plan, len(arrays.labels))).to(device)
     augment = torch_augment.augmenter(read_policy(args.plan, "torch"), arrays.spec)
+    crop = torch_augment.augmenter((), arrays.spec)
     steps = -(-len(index) // config.batch_size)
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
@@ -100,8 +101,13 @@ def train(
         model.train()
         record.start_epoch(epoch, steps)
         rows = shuffled_batches(index, config.batch_size, config.seed, epoch)
-        for images, labels in batches(training.packed, training.labels, rows, device):
-            logits = model(augment(images))
+        for batch in rows:
+            images, labels = gather(training.packed, training.labels, batch, device)
+            augmented = augment(images)
+            if originals < len(training):  # copies are augmented already
+                copied = torch.from_numpy(batch >= originals).to(device)
+                augmented = torch.where(copied[:, None, None, None], crop(images), augmented)
+            logits = model(augmented)
             loss = weighted_loss(logits, labels, weights)
             optimizer.zero_grad()
             loss.backward()
@@ -126,17 +132,16 @@ def weighted_loss(
     return (weights[labels] * nn.functional.cross_entropy(logits, labels, reduction="none")).mean()
 
 
-def batches(
+def gather(
     read: Callable[[np.ndarray], np.ndarray],
     labels: np.ndarray,
-    rows: Iterator[np.ndarray],
+    rows: np.ndarray,
     device: torch.device,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yields images uint8 (N, C, H, W) in channels-last memory order and labels int64 (N,), of the
-    rows that `read` (`packed` or `images` of a Split) gathers."""
-    for batch in rows:
-        images = torch.from_numpy(read(batch)).to(device).permute(0, 3, 1, 2)
-        yield images, torch.from_numpy(labels[batch]).to(device)
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images uint8 (N, C, H, W) in channels-last memory order and labels int64 (N,), of the rows
+    that `read` (`packed` or `images` of a Split) gathers."""
+    images = torch.from_numpy(read(rows)).to(device).permute(0, 3, 1, 2)
+    return images, torch.from_numpy(labels[rows]).to(device)
 
 
 @torch.inference_mode()
@@ -145,7 +150,8 @@ def evaluate(model: nn.Module, split: Split, device: torch.device) -> tuple[floa
     model.eval()
     loss = correct = 0.0
     rows = np.split(np.arange(len(split)), range(EVALUATION_BATCH, len(split), EVALUATION_BATCH))
-    for images, labels in batches(split.images, split.labels, rows, device):
+    for batch in rows:
+        images, labels = gather(split.images, split.labels, batch, device)
         logits = model(images.float())
         loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
         correct += (logits.argmax(1) == labels).sum().item()

@@ -5,6 +5,7 @@ The record of a training, on disk and on the screen, is `training_record.py`.
 
 import json
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -68,6 +69,9 @@ def command(module: str, arguments: type[Arguments], function: Callable, argv: l
     0 on success, 2 for a wrong command line, 1 for everything else. A person gets one sentence on
     the console; the stack of an unexpected error goes to standard error, which a run logs.
     """
+    # Each shard of the arrays holds a file descriptor: thousands of them are no mistake here.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         if len(argv) != 1:
             raise UsageError(f"usage: python -m {module} ARGS.json ({len(argv)} arguments given).")
@@ -115,11 +119,11 @@ def read_policy(plan: Path, framework: str) -> Policy:
         raise ValueError(f"{path} holds no valid policy for {framework}: {error!r}.") from error
 
 
-def training_split(arrays: ImageArrays, plan: Path) -> Split:
-    """The training split with the plan's augmented copies behind it, if there are any; `index.npy`
-    counts through both. Raises ValueError when it holds no images."""
-    open_split(arrays, "train")
-    return arrays.split("train", plan / COPIES)
+def training_split(arrays: ImageArrays, plan: Path) -> tuple[Split, int]:
+    """The training split with the plan's augmented copies behind it, if there are any, and how many
+    rows are not copies; `index.npy` counts through both. Raises ValueError when it is empty."""
+    originals = len(open_split(arrays, "train"))
+    return arrays.split("train", plan / COPIES), originals
 
 
 def read_class_weights(plan: Path, classes: int) -> np.ndarray:

@@ -17,6 +17,15 @@ def check_accounting(accounting: dict, config: DataGateConfig) -> list[GateResul
             passed=share <= config.max_quarantined,
         )
     ]
+    unknown = accounting["without_class"]
+    results.append(
+        GateResult(
+            name="labels",
+            expected="a class of the source's list for every image",
+            received=f"{unknown} without" if unknown else "all",
+            passed=not unknown,
+        )
+    )
     for split, counts in accounting["splits"].items():
         name, least = min(counts.items(), key=lambda item: item[1])
         results.append(

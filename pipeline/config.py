@@ -46,7 +46,8 @@ class DataConfig(Slice):
     val_fraction: float = Field(0.1, gt=0, lt=0.5, description="share of train held out by hash")
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="share, where there is no test")
     max_file_mib: float = Field(20, gt=0, description="larger files are quarantined")
-    max_megapixels: float = Field(50, gt=0, description="larger images are quarantined")
+    # Pillow itself refuses larger ones.
+    max_megapixels: float = Field(50, gt=0, le=178, description="larger images are quarantined")
     # The attribute is not called like the key because pydantic has a method of that name.
     schema_path: str | None = Field(
         None, alias="schema", description="TFDV schema (text protobuf) that the data gate enforces"
@@ -62,7 +63,7 @@ class DataGateConfig(Slice):
     max_quarantined: float = Field(0.01, ge=0, le=1, description="share of unreadable files")
     min_per_class: int = Field(1, ge=1, description="images of each class in each split")
     max_label_drift: float = Field(
-        0.2, ge=0, le=1, description="change of a class's share of train since the release"
+        0.2, ge=0, le=1, description="change of a class's share of a split since the release"
     )
     max_drift: float = Field(
         0.25,

@@ -4,6 +4,7 @@ lock -> look at the source -> unchanged? -> DAG -> verdict.json, report.html, ta
 """
 
 import contextlib
+import dataclasses
 import datetime
 import fcntl
 import hashlib
@@ -16,6 +17,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from components.gates import GateResult
 from components.ingest import frozen_order
 from components.sources import DataRefused, open_source
 from pipeline import presets
@@ -55,8 +57,8 @@ def run(preset: str, arguments: list[str]) -> int:
         # The folder could not even be looked at: there is no configuration to open a run with.
         refusal, root = error, Path(overrides.get("root") or "out").expanduser().resolve()
     schema = ""
+    _check_outside(root, config.data.source if refusal is None else preset)
     if refusal is None:
-        _check_outside(root, config.data.source)
         schema = _schema(config.data.schema_path)
     with _lock(_writable(root)):
         started = time.monotonic()
@@ -113,6 +115,8 @@ def _run_line(
     pipeline = dag.build(config, run_id=verdict.run_id, **plan)
     steps, error = runner.execute(pipeline, terminal.step_started, terminal.step_finished)
     collect(verdict, config.export, steps, error)
+    if findings := getattr(error, "findings", ""):
+        (root / "runs" / verdict.run_id / "findings.csv").write_text(findings, encoding="utf-8")
     for step, output in KEPT.values():
         if directory := Outputs(steps).directory(step, output):
             _keep_files(directory, root / "runs" / verdict.run_id)
@@ -137,10 +141,13 @@ def _classes(config: RunConfig, source, current: Release | None) -> tuple[str, .
     added = sorted(set(source.labels) - set(released))
     missing = sorted(set(released) - set(source.labels))
     if (added or missing) and not config.data.accept_classes:
+        change = f"new: {', '.join(added) or 'none'}; missing: {', '.join(missing) or 'none'}"
+        expected = f"those of release {current.version}"
+        gate = GateResult("classes", expected, change, passed=False)
         raise DataRefused(
-            f"The classes are not those of release {current.version} of {config.name} (new: "
-            f"{', '.join(added) or 'none'}; missing: {', '.join(missing) or 'none'}): pass "
-            "data.accept_classes=true to release them, or name=OTHER for another model."
+            f"The classes are not those of release {current.version} of {config.name} ({change}): "
+            "pass data.accept_classes=true to release them, or name=OTHER for another model.",
+            gates=(dataclasses.asdict(gate),),
         )
     return frozen_order(source.labels, released)
 
@@ -154,8 +161,9 @@ def _schema(path: str | None) -> str:
 
     try:
         text = Path(path).expanduser().read_text()
-        text_format.Parse(text, schema_pb2.Schema())
-    except (OSError, UnicodeError, text_format.ParseError) as error:
+        if not text_format.Parse(text, schema_pb2.Schema()).feature:
+            raise ValueError("it names no feature")
+    except (OSError, ValueError, text_format.ParseError) as error:
         raise ConfigError(
             f"Bad value for data.schema: {path!r} cannot be read ({error}): expected a TFDV schema "
             "in text format, such as data/schema.pbtxt of a release."

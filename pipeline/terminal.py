@@ -180,7 +180,7 @@ def gates_table(gates: list[dict]) -> Table:
     table = Table("gate", "model", "artifact", "expected", "received")
     for gate in gates:
         table.add_row(
-            gate["name"], gate["model"] or "", gate["artifact"] or "", gate["expected"],
+            gate["name"], gate["model"] or "", gate["artifact"] or "", Text(gate["expected"]),
             Text(gate["received"], style="red"),
         )  # fmt: skip
     return table

@@ -25,7 +25,7 @@ LABELS = list("0123456789")
 CONFIG = DataGateConfig()
 
 
-def _statistics(change=None, rows=slice(None), classes=LABELS, format="PNG"):
+def _statistics(change=None, rows=slice(None), classes=LABELS, format="PNG", labels=range(10)):
     """TFDV's statistics of the digits (`rows` of 600), each picture changed by `change`."""
     config, table = DataConfig(source="digits"), []
     for raw in list(DigitsSource().read({"start": 0, "stop": 600}, 10**6))[rows]:
@@ -36,6 +36,7 @@ def _statistics(change=None, rows=slice(None), classes=LABELS, format="PNG"):
         example = examine(RawImage("", data, raw.label, None), config)
         row = {name: getattr(example, name) for name in ("height", "width", "channels", "format")}
         row |= {name: np.float32(getattr(example, name)) for name in ("mean", "std")}
+        row |= {"sha256": example.sha256, "label": labels[raw.label]}
         table.append(row | {"class_name": classes[raw.label]})
     return tfdv.generate_statistics_from_dataframe(pd.DataFrame(table))
 
@@ -100,6 +101,24 @@ def test_an_unseen_label_is_an_anomaly_in_tfdvs_words(released):
 def test_another_file_format_is_no_anomaly(released):
     schema = infer_schema(released, LABELS)
     assert check_schema("train", _statistics(format="BMP"), schema, "release 1").passed
+
+
+def test_other_pictures_than_those_of_a_small_set_are_no_anomaly():
+    """TFDV makes a domain of any text with up to a hundred values, digests too."""
+    schema = infer_schema(_statistics(rows=slice(0, 60)), LABELS)
+    other = _statistics(rows=slice(60, 80))
+    assert check_schema("val", other, schema, "the schema of train").passed
+
+
+def test_a_third_class_can_be_accepted_where_there_were_two():
+    """TFDV takes the labels 0 and 1 for truth values."""
+    two = {"classes": ["a", "b"] * 5, "labels": [0, 1] * 5}
+    schema = infer_schema(_statistics(**two), ["a", "b"])
+    three = {"classes": ["a", "b", "c", "a", "b"] * 2, "labels": [0, 1, 2, 0, 1] * 2}
+    other = _statistics(**three)
+    assert not check_schema("train", other, schema, "release 1").passed
+    restrict_classes(schema, ["a", "b", "c"])
+    assert check_schema("train", other, schema, "release 1").passed
 
 
 def test_more_than_a_hundred_classes_are_a_domain_too(released):

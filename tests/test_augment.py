@@ -49,7 +49,7 @@ def plans(arrays, tmp_path_factory) -> dict[str, Path]:
 
 def examples(arrays: ImageArrays, directory: Path) -> list[int]:
     """Training examples per class, as a trainer finds them."""
-    split = training_split(arrays, directory)
+    split, _ = training_split(arrays, directory)
     labels = split.labels[read_index(directory, len(split))]
     return np.bincount(labels, minlength=4).tolist()
 
@@ -86,7 +86,8 @@ def test_oversampling_repeats_every_image_of_a_class_equally_often(arrays, plans
 def test_augmented_copies_fill_smaller_classes_and_are_stored(arrays, plans):
     directory = plans["augmented"]
     assert examples(arrays, directory) == [40, 40, 0, 40]
-    split, source = training_split(arrays, directory), arrays.split("train")
+    (split, originals), source = training_split(arrays, directory), arrays.split("train")
+    assert originals == 60
     copied = np.load(directory / "copied_rows.npy")
     assert len(split) == 60 + len(copied) == 120
     np.testing.assert_array_equal(read_index(directory, 120), np.arange(120))
@@ -116,7 +117,8 @@ def test_classes_of_one_size_need_no_copies(tmp_path):
     write_description(tmp_path, spec, ["a", "b"])
     arrays = ImageArrays(tmp_path)
     directory = plan(arrays, tmp_path / "plan", balance="augmented")
-    assert len(training_split(arrays, directory)) == 6
+    split, originals = training_split(arrays, directory)
+    assert len(split) == originals == 6
     np.testing.assert_array_equal(read_index(directory, 6), np.arange(6))
 
 

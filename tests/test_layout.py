@@ -93,7 +93,7 @@ def test_images_that_lie_outside_of_any_class_folder_are_named_in_the_refusal():
         _arrange("loose.png", "README.txt", folders=["a", "b"])
 
 
-def test_names_that_are_no_utf8_are_kept_for_opening_and_replaced_for_reading():
+def test_names_that_are_no_utf8_are_kept_for_opening_and_escaped_for_reading():
     name = b"a/\xff.png".decode("utf-8", "surrogateescape")
     layout = _arrange(name, "b/1.png", b"\xfe".decode("utf-8", "surrogateescape"))
     assert layout.entries[0].raw_path == b"a/\xff.png"

@@ -14,6 +14,7 @@ def _accounting(train: dict, val: dict, test: dict, quarantined: int = 0) -> dic
         "read": good + quarantined,
         "good": good,
         "quarantined": quarantined,
+        "without_class": 0,
         "splits": {"train": train, "val": val, "test": test},
         "findings": {"quarantined": [{"detail": "not_an_image"}] * quarantined},
     }
@@ -34,6 +35,10 @@ def test_balanced_data_passes():
 
 def test_more_than_one_percent_quarantined_is_refused():
     assert _failed(_accounting(FULL, FULL, FULL, quarantined=4)) == ["quarantined"]
+
+
+def test_an_image_whose_label_is_outside_the_map_is_refused():
+    assert _failed(_accounting(FULL, FULL, FULL) | {"without_class": 1}) == ["labels"]
 
 
 def test_a_class_missing_from_a_split_is_refused():
