@@ -174,7 +174,7 @@ def test_chunks_keep_every_name_and_survive_json(tmp_path):
     assert source.chunks() == []  # workers get the chunks, not the listing
     chunks = json.loads(json.dumps(FolderSource(str(tmp_path)).chunks()))
     images = [raw for chunk in chunks for raw in source.read(chunk, 10_000)]
-    assert [raw.name for raw in images] == ["a/1.png", "b/\N{REPLACEMENT CHARACTER}\n.png"]
+    assert [raw.name for raw in images] == ["a/1.png", "b/\\xff\n.png"]
     assert images[1].data == b"content"
 
 
