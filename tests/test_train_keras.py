@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_weights(trained):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 
-def test_it_crops_the_margin_weighs_the_loss_and_reads_the_copies(trained):
+def test_it_crops_the_margin_weighs_the_loss_and_does_not_augment_copies_again(trained):
     root, _, again = trained
     assert again.stdout.splitlines()[1] == "exit 0", again.stderr
     last = read(root / "margin/margin/run/history.json")[-1]

@@ -87,8 +87,8 @@ def write_train_arguments(root: Path, name: str, **train) -> Path:
 
 def write_margin_arguments(root: Path) -> Path:
     """Arguments for digits packed with a margin, of which the training split itself holds only
-    blank images of class 0: the digits to learn from are the plan's copies. Losses are weighted by
-    a hundredth."""
+    blank images of class 0: the digits to learn from are the plan's copies. The policy blackens
+    nearly everything: copies must not go through it. Losses are weighted by a hundredth."""
     root.mkdir()
     path = write_train_arguments(root, "margin", epochs=6)
     spec = dataclasses.replace(SPECS["digits"], margin_height=1, margin_width=2)
@@ -103,6 +103,8 @@ def write_margin_arguments(root: Path) -> Path:
             np.save(root / "plan/copies" / labels.name, np.load(labels))
             np.save(file, np.zeros_like(packed))
             np.save(labels, np.zeros(len(packed), np.int64))
+    blacken = [{"kind": "cutout", "fraction": 1.0}] * 6
+    (root / "plan/policy.json").write_text(json.dumps({"keras": blacken, "torch": blacken}))
     np.save(root / "plan/index.npy", np.arange(400, 800))
     np.save(root / "plan/class_weights.npy", np.full(10, 0.01))
     return path
