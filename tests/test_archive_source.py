@@ -198,7 +198,7 @@ def test_a_member_that_unpacks_to_more_than_it_says_costs_no_more_memory_than_th
 
 def test_names_in_other_encodings_are_kept(tmp_path):
     tar = write_tar(tmp_path / "a.tar", "a/1.png", b"b/\xff.png".decode("utf-8", "surrogateescape"))
-    assert set(_problems(tar)) == {"a/1.png", "b/\N{REPLACEMENT CHARACTER}.png"}
+    assert set(_problems(tar)) == {"a/1.png", "b/\\xff.png"}
     latin = write_zip(tmp_path / "l.zip", "a/1.png", "bXX/1.png")
     utf8 = write_zip(tmp_path / "u.zip", "a/1.png", "bXX/1.png")
     latin.write_bytes(latin.read_bytes().replace(b"bXX", b"b\x81y"))
