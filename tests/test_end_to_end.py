@@ -108,7 +108,7 @@ def test_the_same_command_is_recognised_before_tfx_is_even_started(again, first,
     assert len(Store(root / "serving").releases("digits")) == 1
 
 
-def test_a_changed_gate_reuses_everything_up_to_evaluation_and_refuses_twice(again, root):
+def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(again, root):
     for attempt in range(2):
         done, verdict = run(root, "digits", "train.epochs=8", "gates.min_accuracy=0.9999")
         assert done.returncode == 3 == verdict["exit_code"], done.stdout + done.stderr
@@ -117,7 +117,7 @@ def test_a_changed_gate_reuses_everything_up_to_evaluation_and_refuses_twice(aga
         assert "\n" not in verdict["sentence"]
         if attempt == 0:
             steps = {step["name"]: step for step in verdict["steps"]}
-            assert [n for n, s in steps.items() if not s["cached"]] == ["gates", "export"]
+            assert [n for n, s in steps.items() if not s["cached"]] == ["data_gate", "gates", "export"]
             assert "gates.min_accuracy 0.8 -> 0.9999" in steps["gates"]["why"]
     assert [release.version for release in Store(root / "serving").releases("digits")] == [1]
 
