@@ -88,7 +88,7 @@ def check_schema(
 def describe(name: str, found: anomalies_pb2.Anomalies, source: str) -> GateResult:
     """Anomalies as one gate."""
     words = "; ".join(
-        f"{feature}: {info.description or info.short_description}".strip()
+        f"{feature}: {info.description or info.short_description}".strip().rstrip(".")
         for feature, info in sorted(found.anomaly_info.items())
     )
     return GateResult(name, f"no anomaly against {source}", words or "none", passed=not words)
@@ -123,11 +123,13 @@ def check_drift(
         measure = info.drift_measurements[0]
         key = "max_label_drift" if feature == CLASS else "max_drift"
         words = found.anomaly_info[feature].description if feature in found.anomaly_info else ""
+        words = words.strip().rstrip(".")
         results.append(
             GateResult(
                 name=f"drift_{split}_{feature}",
                 expected=f"at most {measure.threshold:g} from {source} (data_gate.{key})",
-                received=f"{measure.value:.3f}" + (f" ({words.strip()})" if words else ""),
+                received=f"{measure.value:.3f}"
+                + (f" ({words})" if words else ""),
                 passed=measure.value <= measure.threshold,
             )
         )

@@ -52,7 +52,7 @@ def DataGate(
     if schema:
         curated = tfdv.parse_schema(schema)
         results += [
-            tfdv.check_schema(split, found[split], curated, "the schema of data.schema")
+            tfdv.check_schema(split, found[split], curated, "the given schema (data.schema)")
             for split in SPLITS
         ]
     if release:

@@ -135,6 +135,12 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
     images; DataRefused for a folder or archive without usable images.
     """
     config = override(_load(name, overrides), overrides)
+    for key in {"data.label", "data.dir"} & overrides.keys():
+        if not config.data.source.startswith("tfds:"):
+            raise ConfigError(
+                f"{key} is for tfds: sources, not for {config.data.source!r}: leave it out "
+                "(the classes of a folder or an archive are its subfolders)."
+            )
     if config.model.architecture not in ARCHITECTURES:
         raise ConfigError(
             f"Bad value for model.architecture: {config.model.architecture!r}: expected one of "

@@ -62,7 +62,8 @@ def run(preset: str, arguments: list[str]) -> int:
         schema = _schema(config.data.schema_path)
     with _lock(_writable(root)):
         started = time.monotonic()
-        verdict = Verdict(run_id=_run_id(), preset=preset, name=preset)
+        name = overrides.get("name", preset)
+        verdict = Verdict(run_id=_run_id(), preset=preset, name=name)
         directory = root / "runs" / verdict.run_id
         directory.mkdir(parents=True)
         with Terminal(directory / "log.txt") as terminal, _sigterm_as_ctrl_c():
@@ -98,6 +99,8 @@ def _decide(
         _keep_files(root / "runs" / previous.run_id, root / "runs" / verdict.run_id)
     else:
         labels = _classes(config, source, current)
+        if current and labels != tuple(current.contract()["labels"]):
+            terminal.say(f"other classes than release {current.version} has: {', '.join(labels)}")
         plan = {"source": images, "labels": labels, "schema": schema, "baseline": current}
         _run_line(config, plan, verdict, root, terminal)
         current = Store(root / "serving").current(config.name)

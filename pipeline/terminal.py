@@ -136,7 +136,7 @@ def images_lines(data: dict) -> list[str]:
     if data["conflicting_labels"]:
         lines.append(
             f"Conflict   {data['conflicting_labels']:,} images share their pixels with one of "
-            "another class (findings.csv; they stay)"
+            "another class (findings.csv)"
         )
     return lines
 

@@ -1,6 +1,7 @@
 """Why a step ran: the file, parameter or artifact that differs from the time before."""
 
 import json
+import os
 
 _UNNAMED = {"run_id": "the release is checked in every run"}
 
@@ -34,7 +35,7 @@ def why_it_ran(
 def _differences(name: str, before: str | None, after: str | None) -> list[str]:
     old, new = _flat(before), _flat(after)
     if old is None or new is None:
-        return [f"{name} {_short(before)} -> {_short(after)}"]
+        return [f"{name} {_change(before, after)}"]
     phrases = []
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) == new.get(key):
@@ -44,7 +45,7 @@ def _differences(name: str, before: str | None, after: str | None) -> list[str]:
             verb = "added" if key not in old else "no longer used" if key not in new else "changed"
             phrases.append(f"{leaf} {verb}")
         else:
-            phrases.append(f"{name}.{key} {_short(old.get(key))} -> {_short(new.get(key))}")
+            phrases.append(f"{name}.{key} {_change(old.get(key), new.get(key))}")
     return phrases
 
 
@@ -63,6 +64,14 @@ def _flat(text: str | None, prefix: str = "") -> dict[str, object] | None:
     return leaves
 
 
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 30 else text[:27] + "..."
+def _change(before: object, after: object) -> str:
+    """Before and after in some 30 characters each; of long ones, the part that differs."""
+    texts = [value if isinstance(value, str) else json.dumps(value) for value in (before, after)]
+    same = len(os.path.commonprefix(texts))
+    return " -> ".join(_short(text, same) or "(none)" for text in texts)
+
+
+def _short(text: str, same: int) -> str:
+    start = max(0, same - 8) if len(text) > 30 else 0
+    cut = text[start : start + 30]
+    return ("..." if start else "") + cut + ("..." if start + 30 < len(text) else "")
