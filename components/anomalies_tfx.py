@@ -128,8 +128,7 @@ def check_drift(
             GateResult(
                 name=f"drift_{split}_{feature}",
                 expected=f"at most {measure.threshold:g} from {source} (data_gate.{key})",
-                received=f"{measure.value:.3f}"
-                + (f" ({words})" if words else ""),
+                received=f"{measure.value:.3f}" + (f" ({words})" if words else ""),
                 passed=measure.value <= measure.threshold,
             )
         )

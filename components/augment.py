@@ -4,7 +4,7 @@
 <directory>/index.npy           int64, one row per training example: rows of the training split,
                                 and behind them those of copies/
 <directory>/class_weights.npy   float64 (classes,), factors of the training loss
-<directory>/copies/             augmented copies, shards as in components/arrays.py
+<directory>/copies/keras/, torch/   augmented copies, shards as in components/arrays.py
 <directory>/copied_rows.npy     int64, the row of the training split each copy was made from
 <directory>/balance.json        per class: examples before and after, weight of its loss
 <directory>/preview.png         originals beside augmented variants
@@ -19,9 +19,10 @@ weights     each class's loss counts n / (k * n_c) times, for n images of k clas
             weights' mean is 1, so that the learning rate keeps its meaning.
 oversample  images of smaller classes occur several times in the index, each equally often, the
             remainder drawn without replacement. The policy then changes each occurrence.
-augmented   as many copies as that, but changed once by PyTorch's policy and stored, so that both
-            frameworks read the same bytes. Trainers do not augment them again: what only images of
-            small classes went through twice would tell those classes apart.
+augmented   as many copies as that, each changed once by the framework's own policy and stored.
+            Trainers do not augment them again, and no framework reads the other's: a trace that
+            only images of small classes bear (twice resampled, or by another library) tells those
+            classes apart, and networks learn it instead of the picture.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ from pathlib import Path
 import numpy as np
 
 from components.arrays import ImageArrays
+from components.network import FRAMEWORKS
 from components.pack import write_shard
 from components.policy import Policy
 from components.process import run_module
@@ -44,9 +46,9 @@ _SHARD, _BATCH = 10_000, 256  # images per file, and at a time
 
 
 def make_plan(arrays: ImageArrays, config: AugmentConfig, directory: Path) -> None:
-    """Writes all of the plan but the preview; copies are made in PyTorch's own process.
+    """Writes all of the plan but the preview; copies are made in the frameworks' own processes.
 
-    Raises ValueError when the training split is empty, StepFailed when that process fails.
+    Raises ValueError when the training split is empty, StepFailed when such a process fails.
     """
     labels, classes = open_split(arrays, "train").labels, len(arrays.labels)
     index, copied = np.arange(len(labels)), np.zeros(0, np.int64)
@@ -79,14 +81,15 @@ def _make_copies(
     arrays: ImageArrays, config: AugmentConfig, directory: Path, rows: np.ndarray
 ) -> None:
     np.save(directory / "copied_rows.npy", rows)
-    arguments = {
-        "arrays": str(arrays.directory),
-        "rows": str(directory / "copied_rows.npy"),
-        "policy": [operation.model_dump() for operation in config.torch],
-        "keep_margin": True,
-        "output": str(directory / COPIES),
-    }
-    run_module("components.torch_copies", arguments, directory)
+    for framework in FRAMEWORKS:
+        arguments = {
+            "arrays": str(arrays.directory),
+            "rows": str(directory / "copied_rows.npy"),
+            "policy": [operation.model_dump() for operation in getattr(config, framework)],
+            "keep_margin": True,
+            "output": str(directory / COPIES / framework),
+        }
+        run_module(f"components.{framework}_copies", arguments, directory)
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -98,7 +98,10 @@ def train(
     is not finite.
     """
     config = args.train
-    (training, originals), validation = training_split(arrays, args.plan), open_split(arrays, "val")
+    (training, originals), validation = (
+        training_split(arrays, args.plan, "keras"),
+        open_split(arrays, "val"),
+    )
     index = read_index(args.plan, len(training))
     weights = tf.constant(read_class_weights(args.plan, len(arrays.labels)))
     augment = keras_augment.augmenter(read_policy(args.plan, "keras"), arrays.spec, config.seed)

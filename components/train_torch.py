@@ -85,7 +85,10 @@ def train(
     is not finite.
     """
     config = args.train
-    (training, originals), validation = training_split(arrays, args.plan), open_split(arrays, "val")
+    (training, originals), validation = (
+        training_split(arrays, args.plan, "torch"),
+        open_split(arrays, "val"),
+    )
     index = read_index(args.plan, len(training))
     weights = torch.from_numpy(read_class_weights(args.plan, len(arrays.labels))).to(device)
     augment = torch_augment.augmenter(read_policy(args.plan, "torch"), arrays.spec)

@@ -24,7 +24,7 @@ from components.process import leave_error
 from pipeline.config import TrainConfig
 
 COPIES = "copies"
-"""Folder of a plan with the shards of augmented copies, see components/augment.py."""
+"""Folder of a plan with each framework's augmented copies, see components/augment.py."""
 
 
 class UsageError(ValueError):
@@ -119,11 +119,11 @@ def read_policy(plan: Path, framework: str) -> Policy:
         raise ValueError(f"{path} holds no valid policy for {framework}: {error!r}.") from error
 
 
-def training_split(arrays: ImageArrays, plan: Path) -> tuple[Split, int]:
-    """The training split with the plan's augmented copies behind it, if there are any, and how many
-    rows are not copies; `index.npy` counts through both. Raises ValueError when it is empty."""
+def training_split(arrays: ImageArrays, plan: Path, framework: str) -> tuple[Split, int]:
+    """The training split with the framework's augmented copies behind it, if there are any, and how
+    many rows are not copies; `index.npy` counts through both. Raises ValueError when empty."""
     originals = len(open_split(arrays, "train"))
-    return arrays.split("train", plan / COPIES), originals
+    return arrays.split("train", plan / COPIES / framework), originals
 
 
 def read_class_weights(plan: Path, classes: int) -> np.ndarray:

@@ -106,9 +106,10 @@ class AugmentConfig(Slice):
     @field_validator("balance")
     @classmethod
     def _copies_need_a_policy(cls, value: str, info: ValidationInfo) -> str:
-        if value == "augmented" and info.data.get("torch") == ():
+        empty = [name for name in ("keras", "torch") if info.data.get(name) == ()]
+        if value == "augmented" and empty:
             raise ValueError(
-                "the copies are made by the policy augment.torch, which is empty: "
+                f"the copies are made by the policy augment.{empty[0]}, which is empty: "
                 "expected an operation in it, or balance oversample"
             )
         return value

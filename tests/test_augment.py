@@ -49,7 +49,7 @@ def plans(arrays, tmp_path_factory) -> dict[str, Path]:
 
 def examples(arrays: ImageArrays, directory: Path) -> list[int]:
     """Training examples per class, as a trainer finds them."""
-    split, _ = training_split(arrays, directory)
+    split, _ = training_split(arrays, directory, "torch")
     labels = split.labels[read_index(directory, len(split))]
     return np.bincount(labels, minlength=4).tolist()
 
@@ -83,10 +83,12 @@ def test_oversampling_repeats_every_image_of_a_class_equally_often(arrays, plans
         assert of_class.min() == least and of_class.max() <= least + 1
 
 
-def test_augmented_copies_fill_smaller_classes_and_are_stored(arrays, plans):
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_augmented_copies_fill_smaller_classes_and_are_stored(arrays, plans, framework):
     directory = plans["augmented"]
     assert examples(arrays, directory) == [40, 40, 0, 40]
-    (split, originals), source = training_split(arrays, directory), arrays.split("train")
+    split, originals = training_split(arrays, directory, framework)
+    source = arrays.split("train")
     assert originals == 60
     copied = np.load(directory / "copied_rows.npy")
     assert len(split) == 60 + len(copied) == 120
@@ -105,7 +107,7 @@ def test_augmented_copies_fill_smaller_classes_and_are_stored(arrays, plans):
 def test_a_plan_made_again_is_the_same(arrays, plans, tmp_path, balance):
     one, other = plans[balance], plan(arrays, tmp_path, balance=balance)
     names = [p.relative_to(one) for p in one.rglob("*.npy")]
-    assert len(names) == (2 if balance == "oversample" else 5)
+    assert len(names) == (2 if balance == "oversample" else 7)
     for name in names:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
@@ -117,7 +119,7 @@ def test_classes_of_one_size_need_no_copies(tmp_path):
     write_description(tmp_path, spec, ["a", "b"])
     arrays = ImageArrays(tmp_path)
     directory = plan(arrays, tmp_path / "plan", balance="augmented")
-    split, originals = training_split(arrays, directory)
+    split, originals = training_split(arrays, directory, "torch")
     assert len(split) == originals == 6
     np.testing.assert_array_equal(read_index(directory, 6), np.arange(6))
 

@@ -93,14 +93,16 @@ def write_margin_arguments(root: Path) -> Path:
     path = write_train_arguments(root, "margin", epochs=6)
     spec = dataclasses.replace(SPECS["digits"], margin_height=1, margin_width=2)
     (root / "arrays/image_spec.json").write_text(spec.to_json())
-    (root / "plan/copies").mkdir()
+    for framework in ("keras", "torch"):
+        (root / "plan/copies" / framework).mkdir(parents=True)
     for file in sorted((root / "arrays").rglob("images-*.npy")):
         labels = file.with_name(file.name.replace("images-", "labels-"))
         packed = np.pad(np.load(file), ((0, 0), (0, 1), (1, 1), (0, 0)))
         np.save(file, packed)
         if file.parent.name == "train":
-            np.save(root / "plan/copies" / file.name, packed)
-            np.save(root / "plan/copies" / labels.name, np.load(labels))
+            for copies in (root / "plan/copies").iterdir():
+                np.save(copies / file.name, packed)
+                np.save(copies / labels.name, np.load(labels))
             np.save(file, np.zeros_like(packed))
             np.save(labels, np.zeros(len(packed), np.int64))
     blacken = [{"kind": "cutout", "fraction": 1.0}] * 6
