@@ -21,8 +21,8 @@ from benchmarks.data import run_line, step_table, write
 from components.sources import CHUNK
 
 CLASSES, SIDE = 10, 32
-GIGABYTES, BYTES_PER_IMAGE = 2.0, 3 * SIDE * SIDE
-"""At most; what grows is the listing and the account: names, digests. Not a copy of the pixels."""
+GIGABYTES, BYTES_PER_IMAGE = 2.0, SIDE * SIDE
+"""At most; what grows is the listing and the account: names, digests. Never the pixels."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,7 @@ def _print(console: Console, runs: dict, root: Path) -> int:
     peak = max(over.values())
     console.print(
         f"peak over imports {peak / 1e9:.2f} GB (at most {GIGABYTES:.0f}); {growth:.0f} bytes more "
-        f"for each further image (at most {BYTES_PER_IMAGE}, what it has in pixels)",
+        f"for each further image (at most {BYTES_PER_IMAGE}, a third of what it has in pixels)",
         highlight=False,
     )
     found = {f"{kind}-{count}": run for (kind, count), run in runs.items()}

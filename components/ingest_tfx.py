@@ -5,6 +5,7 @@ workers is a row of numbers and the name of each image. So memory stays bounded 
 files are the same whichever runner and worker wrote them.
 """
 
+import copy
 import dataclasses
 import json
 import os
@@ -161,7 +162,7 @@ def ingest(
     """
     source = open_source(config)
     ignored, chunks = source.ignored, source.chunks()
-    count = len(chunks)
+    source, count = copy.copy(source), len(chunks)  # a copy, like a worker's, has no listing
 
     def write(account: Account) -> None:
         (report / "accounting.json").write_text(json.dumps(account.summary(), indent=1))
