@@ -3,13 +3,13 @@
 What an archive says of its members is not trusted: names are only names, sizes only bounds.
 """
 
+import abc
 import bz2
 import contextlib
 import functools
 import gzip
 import hashlib
 import lzma
-import os
 import stat
 import tarfile
 import weakref
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from components.layout import OUTSIDE_ARCHIVE, Entry, ListedSource, Unreadable
+from components.layout import OUTSIDE_ARCHIVE, Entry, ListedSource, Unreadable, holds
 from components.sources import DataRefused
 from pipeline.config import ConfigError
 
@@ -46,7 +46,7 @@ class ArchiveSource(ListedSource):
 
     def __init__(self, path: str):
         self.path = Path(path).expanduser()
-        if not _is_file(self.path):
+        if not holds(self.path, Path.is_file):
             raise ConfigError(
                 f"Archive {str(self.path)!r} does not exist (or is not a file): give "
                 f"{self._KIND}:PATH with one folder per class in it."
@@ -64,11 +64,13 @@ class ArchiveSource(ListedSource):
     def __getstate__(self) -> dict:
         return {k: v for k, v in super().__getstate__().items() if k != "_archive"}
 
+    @abc.abstractmethod
     def _list(self, folders: list[str]) -> Iterator[Entry]:
-        raise NotImplementedError
+        """The archive's files in its order; fills `folders` with the paths of its folders."""
 
+    @abc.abstractmethod
     def _open(self) -> tarfile.TarFile | zipfile.ZipFile:
-        raise NotImplementedError
+        """The archive, for reading members."""
 
     @functools.cached_property
     def _archive(self):
@@ -189,14 +191,6 @@ class _Headers:
         if not 0 <= size <= _MAX_HEADER:
             raise tarfile.ReadError(f"a header of {size} bytes")
         return self._stream.read(size)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        os.fsencode(path).decode()
-        return path.is_file()
-    except (OSError, UnicodeError):  # a name too long, or not UTF-8
-        return False
 
 
 def _compression(path: Path):

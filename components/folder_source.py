@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from components.layout import Entry, ListedSource, Unreadable, is_clutter
+from components.layout import Entry, ListedSource, Unreadable, holds, is_clutter
 from pipeline.config import ConfigError
 
 
@@ -20,7 +20,7 @@ class FolderSource(ListedSource):
 
     def __init__(self, path: str):
         self.path = Path(path).expanduser()
-        if not _is_folder(self.path):
+        if not holds(self.path, Path.is_dir):
             raise ConfigError(
                 f"Folder {str(self.path)!r} does not exist (or is not a folder): "
                 "give folder:PATH with one subfolder per class."
@@ -62,14 +62,6 @@ class FolderSource(ListedSource):
             if os.path.islink(path):
                 raise Unreadable("symbolic_link") from error
             raise Unreadable(f"unreadable: {error.strerror}") from error
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        os.fsencode(path).decode()
-        return path.is_dir()
-    except (OSError, UnicodeError):  # a name too long, or not UTF-8
-        return False
 
 
 def _walk(root: str, folders: list[str]) -> Iterator[Entry]:

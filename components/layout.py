@@ -5,10 +5,13 @@ Every file is accounted for: it is placed in a class, reported as lying outside 
 among the ignored. Nothing is opened here but through the source that listed it.
 """
 
+import abc
 import collections
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from components.magic import UNSUPPORTED, identify
@@ -211,7 +214,16 @@ def _require_classes(
         raise DataRefused(f"Only one class ({labels[0]!r}) in {source}: {hint}")
 
 
-class ListedSource:
+def holds(path: Path, test: Callable[[Path], bool]) -> bool:
+    """`test(path)`, and False for what no file can be called: too long a name, or not UTF-8."""
+    try:
+        os.fsencode(path).decode()
+        return test(path)
+    except (OSError, UnicodeError):
+        return False
+
+
+class ListedSource(abc.ABC):
     """What folders and archives have in common once their files are listed.
 
     Subclasses give `_opened(entry)`, a context manager of (binary file, size in bytes), or raise
@@ -229,8 +241,9 @@ class ListedSource:
         """What a worker needs to read a chunk: not the listing, which is in the chunks."""
         return self.__dict__ | {"_entries": [], "ignored": ()}
 
+    @abc.abstractmethod
     def _opened(self, entry: Entry) -> contextlib.AbstractContextManager[tuple[BinaryIO, int]]:
-        raise NotImplementedError
+        """The entry's content and its size in bytes."""
 
     def _head(self, entry: Entry) -> bytes:
         try:

@@ -67,7 +67,7 @@ def build(
         data=json_slice(config.data, exclude={"schema_path", "accept_classes"}),
         labels=json.dumps(labels),
         fingerprint=source,
-        code=fingerprint("components.ingest_tfx", "components.tfds_source"),
+        code=fingerprint("components.ingest_tfx"),
     ).with_id("ingest")
     examples = ingest.outputs["examples"]
     statistics = StatisticsGen(examples=examples, stats_options=statistics_options()).with_id(

@@ -180,3 +180,14 @@ def colours(count: int) -> np.ndarray:
     """Tiles of a photograph, uint8 (count, 32, 32, 3)."""
     tiles = photographs()[1][:416].reshape(13, 32, 20, 32, 3).swapaxes(1, 2).reshape(-1, 32, 32, 3)
     return tiles[:count]
+
+
+def check_colours(case, augmented, floating: type) -> None:
+    """Three equal channels change as one does, and floats as integers do. `augmented(operation,
+    images=...)` is a framework's augmentation from one seed, `floating` a NumPy type."""
+    grey = case.copies(8)
+    changed = augmented(case.operation, images=grey)
+    rgb = augmented(case.operation, images=grey.repeat(3, axis=3))
+    np.testing.assert_allclose(rgb, changed.repeat(3, axis=3), atol=1e-3)
+    floats = augmented(case.operation, images=grey.astype(floating))
+    np.testing.assert_array_equal(floats, changed)

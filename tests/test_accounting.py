@@ -76,6 +76,14 @@ def test_findings_name_every_file_and_its_twin_whatever_its_name(tmp_path):
     }
 
 
+def test_a_name_that_a_spreadsheet_would_run_is_made_inert(tmp_path):
+    name = '=HYPERLINK("http://127.0.0.1")'
+    report = _report(0, [], [Quarantined(name, "damaged", 0, "train", 1)])
+    write_findings(tmp_path / "findings.csv", Account([report], LABELS, ()).findings())
+    with open(tmp_path / "findings.csv", newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [f"'{name}"]
+
+
 def test_the_order_in_which_chunks_report_changes_nothing():
     other = Account([FIRST, SECOND], LABELS, (".DS_Store",))
     assert other.summary() == account().summary() and other.findings() == account().findings()

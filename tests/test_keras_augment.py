@@ -6,7 +6,14 @@ import pytest
 
 from components.image_spec import ImageSpec
 from components.keras_augment import augmenter
-from tests.augmentation import CASES, check_crops, check_drawn_per_image, colours, packed_places
+from tests.augmentation import (
+    CASES,
+    check_colours,
+    check_crops,
+    check_drawn_per_image,
+    colours,
+    packed_places,
+)
 from tests.training_data import digit_images
 
 COUNT = 1000
@@ -29,12 +36,7 @@ def test_every_image_of_a_batch_has_parameters_of_its_own(case):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_colours_change_as_grey_does_and_floats_as_integers_do(case):
-    grey = case.copies(8)
-    changed = augmented(case.operation, images=grey)
-    rgb = augmented(case.operation, images=grey.repeat(3, axis=3))
-    np.testing.assert_allclose(rgb, changed.repeat(3, axis=3), atol=1e-3)
-    floats = augmented(case.operation, images=grey.astype(np.float32))
-    np.testing.assert_array_equal(floats, changed)
+    check_colours(case, augmented, np.float32)
 
 
 def test_a_margin_is_cropped_at_a_place_of_each_images_own():

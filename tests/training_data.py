@@ -112,6 +112,16 @@ def write_margin_arguments(root: Path) -> Path:
     return path
 
 
+def check_margin_run(directory: Path) -> None:
+    """What `write_margin_arguments` leads to: copies learned from as they are, losses weighted."""
+    last = json.loads((directory / "run/history.json").read_text())[-1]
+    assert last["val_accuracy"] > 0.5
+    # A hundredth of a loss that is otherwise like that of validation.
+    assert 0.002 < last["loss"] / last["val_loss"] < 0.05
+    spec = json.loads((directory / "model/network.json").read_text())["image_spec"]
+    assert (spec["height"], spec["margin_height"], spec["margin_width"]) == (8, 1, 2)
+
+
 def weighted_batch() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Logits float32 (6, 3), labels int64 (6,), class weights float32 (3,), and by the definition
     the loss: the mean of weight x cross-entropy."""
