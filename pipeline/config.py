@@ -55,6 +55,9 @@ class DataConfig(Slice):
     accept_classes: bool = Field(
         False, description="release other classes than the current release has"
     )
+    limit: int | None = Field(
+        None, ge=1, description="train on that many images, drawn once; val and test stay whole"
+    )
 
 
 class DataGateConfig(Slice):
@@ -91,7 +94,10 @@ class ImageConfig(Slice):
 
 
 class ModelConfig(Slice):
-    architecture: str = Field(description="a name in components/architectures.py")
+    architecture: str = Field(
+        min_length=1,
+        description="a name in components/architectures.py, or module:function of your own",
+    )
 
 
 class AugmentConfig(Slice):
@@ -116,16 +122,61 @@ class AugmentConfig(Slice):
 
 
 class TrainConfig(Slice):
-    """Recipe of both trainers: Adam; Keras halves the rate on plateaus, PyTorch anneals it."""
+    """Recipe of both trainers: the same names mean the same in both frameworks.
+
+    `components/schedule.py` gives the formulas of the schedules, `components/torch_losses.py` and
+    its twin those of losses and penalties.
+    """
 
     epochs: int = Field(ge=1)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    early_stopping: int = Field(10, ge=1, description="Keras: epochs without a better val_loss")
-    plateau: int = Field(5, ge=1, description="Keras: epochs before the rate is halved")
-    min_learning_rate: float = Field(1e-6, gt=0)
+    batch_size: int = Field(64, ge=1, description="images per step, over all devices together")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(
+        "adam", description="sgd is with Nesterov momentum"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd's")
+    learning_rate: float = Field(1e-3, gt=0, description="the highest of the schedule")
+    schedule: Literal["constant", "plateau", "cosine", "one_cycle"] = "cosine"
+    warmup: float = Field(0.2, ge=0, lt=1, description="one_cycle: share of the steps that rise")
+    plateau: int = Field(5, ge=1, description="plateau: epochs before the rate is halved")
+    min_learning_rate: float = Field(1e-6, ge=0, description="where the schedule ends")
+    early_stopping: int = Field(
+        0, ge=0, description="epochs without a better val_loss that end training, 0: none do"
+    )
+    loss: Literal["cross_entropy", "nll", "binary_cross_entropy"] = Field(
+        "cross_entropy", description="must fit the network's output"
+    )
+    label_smoothing: float = Field(0, ge=0, lt=1)
+    l1: float = Field(0, ge=0, description="times the sum of kernels' magnitudes, in the loss")
+    l2: float = Field(0, ge=0, description="times the sum of kernels' squares, in the loss")
+    weight_decay: float = Field(
+        0, ge=0, description="decoupled, of kernels: each step keeps 1 - rate x weight_decay"
+    )
+    averaging: float = Field(
+        0, ge=0, lt=1, description="share of the average of weights kept at each step, 0: none"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the hardware has units for it"
+    )
+    checkpoint_seconds: float = Field(
+        30, ge=0, description="between checkpoints; each epoch ends with one too"
+    )
     seed: int = Field(0, ge=0)
     threads: int = Field(0, ge=0, description="CPU threads, 0 for all cores")
+    devices: int = Field(1, ge=1, description="GPUs, or parts of the CPU, that share each batch")
+
+    @field_validator("weight_decay")
+    @classmethod
+    def _decay_is_not_adams(cls, value: float, info: ValidationInfo) -> float:
+        if value and info.data.get("optimizer") == "adam":
+            raise ValueError("adam has no decoupled weight decay: expected 0, or optimizer adamw")
+        return value
+
+    @field_validator("devices")
+    @classmethod
+    def _devices_share_batches(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("batch_size", value):
+            raise ValueError("expected at most batch_size")
+        return value
 
 
 class GatesConfig(Slice):
@@ -154,6 +205,13 @@ class BeamConfig(Slice):
         return tuple(value.split()) if isinstance(value, str) else value
 
 
+class TuneConfig(Slice):
+    """A search for hyperparameters: `python -m pipeline tune PRESET`."""
+
+    trials: int = Field(20, ge=1, description="trials in all, those of earlier searches included")
+    framework: Literal["keras", "torch"] = "torch"
+
+
 class RunConfig(Slice):
     """Everything one run depends on."""
 
@@ -170,6 +228,7 @@ class RunConfig(Slice):
     gates: GatesConfig
     export: ExportConfig = ExportConfig()
     beam: BeamConfig = BeamConfig()
+    tune: TuneConfig = TuneConfig()
 
 
 def leaves(config: BaseModel, prefix: str = "") -> dict[str, Any]:
