@@ -6,23 +6,31 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from components.console import console, inherited
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 ROOT = Path(__file__).resolve().parent.parent
+_WATCHED = 0.5  # seconds between two looks at a process
 
 
 class StepFailed(RuntimeError):
     """A step's process ended badly; the message is one sentence."""
 
 
-def run_module(module: str, arguments: dict, directory: str | Path) -> None:
+def run_module(
+    module: str,
+    arguments: dict,
+    directory: str | Path,
+    watch: Callable[[], None] | None = None,
+) -> None:
     """Runs `python -m MODULE ARGS.json` to its end; its chatter goes where ours goes.
 
     `arguments` are left in `directory` as `MODULE.args.json`, so that the step can be repeated by
-    hand. Raises StepFailed with the sentence the process left in `MODULE.args.error`, or its exit
+    hand. `watch` is called twice a second meanwhile; what it raises kills the process and goes to
+    the caller. Raises StepFailed with the sentence the process left in `MODULE.args.error`, or its exit
     status when it left none (killed, out of memory).
     """
     path = Path(directory) / f"{module}.args.json"
@@ -38,19 +46,34 @@ def run_module(module: str, arguments: dict, directory: str | Path) -> None:
     }
     if "keras" in module:
         environment |= _tensorflow_cuda()
-    status = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", module, str(path)],
         env=environment,
         pass_fds=inherited(),
         stdin=subprocess.DEVNULL,
         preexec_fn=_die_with_parent,
-    ).returncode
+    ) as process:
+        status = _wait(process, watch)
     if status:
         left = path.with_suffix(".error")
         reason = left.read_text().strip() if left.is_file() else f"exit status {status}"
         if status < 0 and not left.is_file():
             reason = f"killed by signal {-status} (9 is often the system running out of memory)"
         raise StepFailed(reason)
+
+
+def _wait(process: subprocess.Popen, watch: Callable[[], None] | None) -> int:
+    """The exit status; the process does not outlive an exception (Ctrl-C, or one of `watch`)."""
+    try:
+        while watch is not None:
+            try:
+                return process.wait(_WATCHED)
+            except subprocess.TimeoutExpired:
+                watch()
+        return process.wait()
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _die_with_parent() -> None:

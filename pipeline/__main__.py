@@ -51,15 +51,11 @@ def show(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
 ) -> None:
     """Print every key of a preset with its value, in the form that `run` takes."""
-    import json
-
-    from pipeline.config import leaves, parse_overrides
+    from pipeline.config import as_arguments, parse_overrides
     from pipeline.presets import configure
 
-    for key, value in leaves(configure(preset, parse_overrides(overrides or []))).items():
-        if isinstance(value, tuple):
-            value = json.dumps([v.model_dump() if hasattr(v, "model_dump") else v for v in value])
-        typer.echo(f"{key}={'null' if value is None else value}")
+    for line in as_arguments(configure(preset, parse_overrides(overrides or []))):
+        typer.echo(line)
 
 
 @app.command()

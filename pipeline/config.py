@@ -210,6 +210,18 @@ class TuneConfig(Slice):
 
     trials: int = Field(20, ge=1, description="trials in all, those of earlier searches included")
     framework: Literal["keras", "torch"] = "torch"
+    prune: bool = Field(True, description="end trials that fall behind the median of the others")
+    space: dict[str, tuple[bool | int | float | str, ...] | None] = Field(
+        {}, description="fields of train to search, see pipeline/search_space.py"
+    )
+
+    @field_validator("space")
+    @classmethod
+    def _fields_of_train(cls, value: dict) -> dict:
+        for name in value.keys() - TrainConfig.model_fields.keys():
+            (close,) = difflib.get_close_matches(name, TrainConfig.model_fields, n=1, cutoff=0.0)
+            raise ValueError(f"train has no field {name!r}: did you mean {close!r}?")
+        return value
 
 
 class RunConfig(Slice):
@@ -243,13 +255,53 @@ def leaves(config: BaseModel, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def as_arguments(config: BaseModel) -> list[str]:
+    """Every key with its value, `['train.epochs=5', ...]`, in the form that `run` takes."""
+    lines = []
+    for key, value in leaves(config).items():
+        if isinstance(value, (tuple, dict)):
+            items = [v.model_dump() if hasattr(v, "model_dump") else v for v in value]
+            value = json.dumps(items if isinstance(value, tuple) else value)
+        lines.append(f"{key}={'null' if value is None else value}")
+    return lines
+
+
 def parse_overrides(arguments: list[str]) -> dict[str, str]:
-    """`['train.epochs=5']` to `{'train.epochs': '5'}`. Raises ConfigError on anything else."""
+    """`['train.epochs=5']` to `{'train.epochs': '5'}`; `@FILE` stands for the lines of a file.
+
+    Later arguments win. Raises ConfigError on anything else.
+    """
     pairs: dict[str, str] = {}
     for argument in arguments:
+        if argument.startswith("@"):
+            pairs |= _override_file(argument[1:])
+            continue
         key, equals, value = argument.partition("=")
         if not equals:
             raise ConfigError(f"{argument!r} is not an override: expected key=value.")
+        pairs[key.strip()] = value
+    return pairs
+
+
+def _override_file(path: str) -> dict[str, str]:
+    """The overrides in a file, one per line; empty lines and those that begin with # are none."""
+    try:
+        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"@{path}: the file of overrides cannot be read ({reason}): expected one key=value "
+            "per line."
+        ) from error
+    pairs: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        key, equals, value = line.strip().partition("=")
+        if not key and not equals or key.startswith("#"):
+            continue
+        if not equals:
+            raise ConfigError(
+                f"@{path}, line {number}: {line.strip()!r} is not an override: expected key=value."
+            )
         pairs[key.strip()] = value
     return pairs
 

@@ -6,30 +6,27 @@ lock -> look at the source -> unchanged? -> DAG -> verdict.json, report.html, ta
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import hashlib
 import json
-import os
 import shutil
-import signal
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
+from components import atomic
 from components.gates import GateResult
 from components.ingest import frozen_order
 from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.code import PACKAGES, ROOT
 from pipeline.collect import collect, collect_refusal
-from pipeline.config import ConfigError, RunConfig, parse_overrides, root_path
+from pipeline.config import ConfigError, RunConfig, as_arguments, parse_overrides, root_path
+from pipeline.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.steps import Outputs
 from pipeline.terminal import Terminal
 from pipeline.verdict import (
     EXIT_INTERNAL,
     EXIT_OK,
-    Locked,
     Verdict,
     last_verdict,
     point_latest,
@@ -38,6 +35,8 @@ from serving.store import Release, Store, StoreError
 
 KEPT = {"preview.png": ("augment", "plan"), "findings.csv": ("ingest", "report")}
 """Files of a step's output (step, output) that are copied into the run."""
+CONFIGURATION = "config.args"
+"""A run's whole configuration, in the form that `run` takes (`@out/runs/latest/config.args`)."""
 
 _INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
 
@@ -57,16 +56,16 @@ def run(preset: str, arguments: list[str]) -> int:
         # The folder could not even be looked at: there is no configuration to open a run with.
         refusal, root = error, Path(overrides.get("root") or "out").expanduser().resolve()
     schema = ""
-    _check_outside(root, config.data.source if refusal is None else preset)
+    check_outside(root, config.data.source if refusal is None else preset)
     if refusal is None:
-        schema = _schema(config.data.schema_path)
-    with _lock(_writable(root)):
+        schema = schema_text(config.data.schema_path)
+    with locked(writable(root)):
         started = time.monotonic()
         name = overrides.get("name", preset)
         verdict = Verdict(run_id=_run_id(), preset=preset, name=name)
         directory = root / "runs" / verdict.run_id
         directory.mkdir(parents=True)
-        with Terminal(directory / "log.txt") as terminal, _sigterm_as_ctrl_c():
+        with Terminal(directory / "log.txt") as terminal, sigterm_as_ctrl_c():
             try:
                 if refusal is not None:
                     raise refusal
@@ -90,6 +89,8 @@ def _decide(
     """Repeats the last verdict where nothing changed, otherwise runs the line."""
     verdict.name = config.name
     terminal.heading(config, verdict.run_id)
+    lines = [f"# python -m pipeline run {verdict.preset} @FILE", *as_arguments(config)]
+    atomic.write(root / "runs" / verdict.run_id / CONFIGURATION, "\n".join(lines) + "\n")
     current = Store(root / "serving").current(config.name)
     images = source.fingerprint()
     verdict.fingerprint = _fingerprint(config, images, schema)
@@ -98,7 +99,7 @@ def _decide(
         _repeat(previous, verdict, current)
         _keep_files(root / "runs" / previous.run_id, root / "runs" / verdict.run_id)
     else:
-        labels = _classes(config, source, current)
+        labels = classes(config, source, current)
         if current and labels != tuple(current.contract()["labels"]):
             terminal.say(f"other classes than release {current.version} has: {', '.join(labels)}")
         plan = {"source": images, "labels": labels, "schema": schema, "baseline": current}
@@ -125,17 +126,7 @@ def _run_line(
             _keep_files(directory, root / "runs" / verdict.run_id)
 
 
-def _check_outside(root: Path, source: str) -> None:
-    """Raises ConfigError when the output would lie among the images it is made from."""
-    kind, _, path = source.partition(":")
-    if kind == "folder" and root.is_relative_to(Path(path).expanduser().resolve()):
-        raise ConfigError(
-            f"Output root {str(root)!r} lies inside the image folder {path!r}, where it would "
-            "become a class of its own: pass root=PATH outside of it."
-        )
-
-
-def _classes(config: RunConfig, source, current: Release | None) -> tuple[str, ...]:
+def classes(config: RunConfig, source, current: Release | None) -> tuple[str, ...]:
     """The classes in the order of the current release. Raises DataRefused when they are not the
     same and were not accepted: whoever calls the released model would read its answers wrongly."""
     if current is None:
@@ -155,7 +146,7 @@ def _classes(config: RunConfig, source, current: Release | None) -> tuple[str, .
     return frozen_order(source.labels, released)
 
 
-def _schema(path: str | None) -> str:
+def schema_text(path: str | None) -> str:
     """The text of a curated schema, "" without one. Raises ConfigError when it is not one."""
     if path is None:
         return ""
@@ -229,8 +220,8 @@ def _keep_files(source: Path, directory: Path) -> None:
 
 
 def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
-    """SHA-256 of the images' and the schema's content, the configuration (but for where it writes)
-    and the code."""
+    """SHA-256 of the images' and the schema's content, the configuration (but for where it writes
+    and what a search does) and the code."""
     code = {
         path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for package in PACKAGES
@@ -238,7 +229,7 @@ def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
     }
     lock = ROOT / "requirements.txt"
     code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
-    settings = config.model_dump(mode="json", exclude={"root", "beam"})
+    settings = config.model_dump(mode="json", exclude={"root", "beam", "tune"})
     everything = json.dumps([source, schema, settings, code], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()
 
@@ -246,39 +237,3 @@ def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
 def _run_id() -> str:
     """UTC time to the microsecond: sorts by age, and the lock keeps it unique."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")
-
-
-def _writable(root: Path) -> Path:
-    probe = root / f".probe-{os.getpid()}"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(
-            f"Output root {str(root)!r} is not writable ({error.strerror}): "
-            "pass root=PATH with a folder you may write to."
-        ) from error
-    return root
-
-
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """A scheduler's SIGTERM ends a run like Ctrl-C does, with a verdict."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _lock(root: Path) -> Iterator[None]:
-    with open(root / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Locked(
-                f"Another run is using {str(root)!r}: wait for it, or pass another root=PATH."
-            ) from error
-        yield

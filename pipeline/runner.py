@@ -16,6 +16,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner, PipelineNodeAsDoFn
 from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.orchestration import pipeline_pb2
 
 from components.gates import GateRefused
 from components.process import ROOT
@@ -106,18 +107,23 @@ def beam_workers() -> Iterator[None]:
 
 
 def execute(
-    pipeline: Pipeline, started: Callable[[str], None], finished: Callable[[Step], None]
+    pipeline: Pipeline,
+    started: Callable[[str], None],
+    finished: Callable[[Step], None],
+    until: str | None = None,
 ) -> tuple[list[Step], BaseException | None]:
-    """Runs the pipeline; returns its steps in order, the last one that which failed, and the
-    first error, if any.
+    """Runs the pipeline, or only the step `until` and what it needs; returns its steps in order,
+    the last one that which failed, and the first error, if any.
 
     `started(name)` and `finished(step)` are called as steps begin and end, from Beam's thread.
     """
     global _watcher
     _watcher = _Watcher(started, finished)
+    part = pipeline_pb2.PartialRun(to_nodes=[until] if until else [])
+    options = pipeline_pb2.RunOptions(partial_run=part) if until else None
     try:
         with beam_workers():
-            LineRunner().run(pipeline)
+            LineRunner().run(pipeline, run_options=options)
     except Exception as error:  # noqa: BLE001 - the caller turns it into a verdict
         _watcher.error = _watcher.error or error
     if isinstance(_watcher.error, KeyboardInterrupt):

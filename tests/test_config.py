@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline import presets
-from pipeline.config import ConfigError, leaves, override, parse_overrides
+from pipeline.config import ConfigError, as_arguments, leaves, override, parse_overrides
 
 
 def test_overrides_replace_just_the_named_keys_with_typed_values():
@@ -54,3 +54,41 @@ def test_a_wrong_override_is_refused_with_the_key_and_the_remedy(pairs, words):
 def test_an_argument_without_an_equals_sign_is_refused():
     with pytest.raises(ConfigError, match="expected key=value"):
         parse_overrides(["train.epochs"])
+
+
+def test_a_file_of_overrides_is_read_in_its_place_and_later_arguments_win(tmp_path):
+    file = tmp_path / "best.args"
+    file.write_text("# found by a search\n\n  train.epochs=7\ntrain.batch_size=128 \nname=a#b=c\n")
+    given = ["train.epochs=1", f"@{file}", "train.batch_size=16"]
+    expected = {"train.epochs": "7", "train.batch_size": "16", "name": "a#b=c"}
+    assert parse_overrides(given) == expected
+
+
+def test_a_whole_configuration_survives_being_written_as_arguments(tmp_path):
+    space = '{"optimizer": ["sgd", "adamw"], "label_smoothing": null}'
+    pairs = {"tune.space": space, "train.epochs": "3", "beam.args": "--runner=X"}
+    config = override(presets.cifar10(), pairs)
+    (tmp_path / "all.args").write_text("\n".join(as_arguments(config)))
+    assert override(presets.cifar10(), parse_overrides([f"@{tmp_path / 'all.args'}"])) == config
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, "cannot be read (No such file or directory)"),
+        (b"train.epochs=1\nfaster\n", "line 2: 'faster' is not an override"),
+        (b"@other.args\n", "line 1: '@other.args' is not an override"),
+        (b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_none_of_overrides_is_refused_in_one_sentence(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "a.args").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        parse_overrides([f"@{tmp_path / 'a.args'}"])
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_search_names_fields_of_train_and_nothing_else():
+    with pytest.raises(ConfigError, match="did you mean 'learning_rate'"):
+        override(presets.digits(), {"tune.space": '{"learning_rat": [0.1, 0.2]}'})

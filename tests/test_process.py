@@ -58,6 +58,24 @@ def test_an_old_sentence_is_not_repeated(step):
         step(3)
 
 
+def test_a_watched_step_ends_when_its_watcher_objects(tmp_path, monkeypatch):
+    (tmp_path / "some_step.py").write_text(
+        "import os, sys, time\n"
+        "open(sys.argv[1] + '.pid', 'w').write(str(os.getpid()))\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    written = tmp_path / "some_step.args.json.pid"
+
+    def watch():
+        if written.exists() and written.read_text():
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        run_module("some_step", {}, tmp_path, watch)
+    assert not psutil.pid_exists(int(written.read_text()))
+
+
 def test_pytorch_does_not_spin_and_tensorflow_is_quiet(tmp_path, monkeypatch):
     (tmp_path / "some_step.py").write_text(
         "import json, os, sys\n"

@@ -6,7 +6,8 @@ from components.folder_source import FolderSource
 from components.sources import DataRefused, DigitsSource
 from pipeline import presets
 from pipeline.config import ConfigError, override
-from pipeline.run import _check_outside, _classes, _schema, _still_holds
+from pipeline.output_root import check_outside
+from pipeline.run import _still_holds, classes, schema_text
 from pipeline.verdict import Verdict, last_verdict, point_latest
 from serving.store import Store
 from tests.serving_fixtures import bundle
@@ -49,30 +50,30 @@ def test_other_classes_than_the_releases_are_refused_until_accepted(store, tmp_p
     other = FolderSource(str(tmp_path / "images"))
     config, current = presets.digits(), store.current("digits")
     with pytest.raises(DataRefused, match="new: eleven; missing: 9"):
-        _classes(config, other, current)
-    accepted = _classes(override(config, {"data.accept_classes": "true"}), other, current)
+        classes(config, other, current)
+    accepted = classes(override(config, {"data.accept_classes": "true"}), other, current)
     assert accepted == (*"012345678", "eleven")
-    assert _classes(config, DigitsSource(), current) == tuple("0123456789")
-    assert _classes(config, other, None) == other.labels
+    assert classes(config, DigitsSource(), current) == tuple("0123456789")
+    assert classes(config, other, None) == other.labels
 
 
 def test_a_schema_that_is_none_is_a_configuration_error(tmp_path):
     good, bad = tmp_path / "good.pbtxt", tmp_path / "bad.pbtxt"
     good.write_text('feature { name: "mean" type: FLOAT }')
     bad.write_text("feature: [")
-    assert _schema(str(good)) == good.read_text() and _schema(None) == ""
+    assert schema_text(str(good)) == good.read_text() and schema_text(None) == ""
     for path in (bad, tmp_path / "absent"):
         with pytest.raises(ConfigError, match="Bad value for data.schema"):
-            _schema(str(path))
+            schema_text(str(path))
 
 
 def test_an_output_root_among_the_images_is_refused(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
     for root in (tmp_path, tmp_path / "out"):
         with pytest.raises(ConfigError, match="lies inside the image folder"):
-            _check_outside(root, f"folder:{tmp_path / 'link'}")
-    _check_outside(tmp_path.parent / "out", f"folder:{tmp_path}")
-    _check_outside(tmp_path, "digits")
+            check_outside(root, f"folder:{tmp_path / 'link'}")
+    check_outside(tmp_path.parent / "out", f"folder:{tmp_path}")
+    check_outside(tmp_path, "digits")
 
 
 def test_the_last_verdict_is_the_newest_of_that_name_and_survives_torn_files(tmp_path):
