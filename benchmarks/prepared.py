@@ -1,0 +1,125 @@
+"""Images for the training benchmarks: packed by the line itself, once for each configuration."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from components.arrays import ImageArrays
+from components.augment import make_plan
+from components.pack import write_shard
+from components.process import ROOT, StepFailed
+from components.sources import LISTED
+from pipeline import presets
+from pipeline.config import RunConfig, json_slice
+
+DATA = ROOT.parent / "shared" / "data"
+"""Where prepared sets are looked for when `data.dir` or the preset's archive is not there."""
+OUTPUT = ROOT / "out" / "benchmarks"
+
+
+def configure(preset: str, overrides: dict[str, str]) -> tuple[RunConfig, dict[str, str]]:
+    """The preset's configuration, and the overrides with those that point at data in `DATA`.
+
+    Raises ConfigError as `presets.configure` does.
+    """
+    config = presets.configure(preset, overrides)
+    kind, _, name = config.data.source.partition(":")
+    found = {}
+    if kind == "tfds" and config.data.dir is None and (DATA / "tfds" / name).is_dir():
+        found = {"data.dir": str(DATA / "tfds")}
+    if kind in LISTED and not Path(name).expanduser().exists() and (DATA / name).exists():
+        found = {"data.source": f"{kind}:{DATA / name}"}
+    if not found:
+        return config, overrides
+    return presets.configure(preset, overrides | found), overrides | found
+
+
+def packed(preset: str, overrides: dict[str, str]) -> Path:
+    """ImageArrays of the preset's images, made by the line's own steps up to pack.
+
+    Kept in `OUTPUT/arrays`; other data or another image size are packed anew. Raises ConfigError
+    for a wrong configuration, StepFailed when the line failed.
+    """
+    config, overrides = configure(preset, overrides)
+    exclude = {"schema_path", "accept_classes", "limit"}
+    slices = json_slice(config.data, exclude=exclude) + json_slice(config.image)
+    key = hashlib.sha256(slices.encode()).hexdigest()[:12]
+    directory = OUTPUT / "arrays" / f"{config.name}-{key}"
+    if directory.is_dir():
+        return directory
+    print(f"packing the images of {preset} with the line itself (a minute)", file=sys.stderr)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent) as folder:
+        errors, root = Path(folder, "errors.txt"), Path(folder, "out")
+        command = [sys.executable, "-m", "benchmarks.lines_tfx", "ours", preset]
+        command += [f"{folder}/result.json", f"root={root}"]
+        command += [f"{key}={value}" for key, value in overrides.items()]
+        with errors.open("w") as file:
+            done = subprocess.run(command, cwd=ROOT, stdout=file, stderr=file, check=False)
+        if done.returncode:
+            raise StepFailed(f"The line could not pack {preset}:\n{errors.read_text()[-3000:]}")
+        (arrays,) = root.glob("artifacts/pack/arrays/*")
+        os.replace(arrays, directory)
+    return directory
+
+
+def write_plan(arrays: Path, config: RunConfig, directory: Path, rows: int | None = None) -> None:
+    """The augment step's plan; with `rows` only the first of them are trained on."""
+    directory.mkdir(parents=True)
+    make_plan(ImageArrays(arrays), config.augment, directory)
+    if rows is not None:
+        index = np.load(directory / "index.npy")
+        np.save(directory / "index.npy", index[:rows])
+
+
+def with_mirrored(arrays: Path) -> Path:
+    """ImageArrays with `test` and, as the split `mirrored`, the same images mirrored."""
+    directory = arrays.with_name(f"{arrays.name}.mirrored")
+    if directory.is_dir():
+        return directory
+    found = ImageArrays(arrays)
+    test = found.split("test")
+    with tempfile.TemporaryDirectory(dir=arrays.parent) as folder:
+        made = Path(folder, "made")
+        rows = np.split(np.arange(len(test)), range(2500, len(test), 2500))
+        batches = ((test.packed(part)[:, :, ::-1], test.labels[part]) for part in rows)
+        write_shard(made / "mirrored", 0, len(test), found.spec, batches)
+        for name in ("image_spec.json", "labels.json"):
+            shutil.copy(arrays / name, made / name)
+        (made / "test").symlink_to(arrays.resolve() / "test")
+        os.replace(made, directory)
+    return directory
+
+
+def machine() -> dict:
+    """Cores of this process, and whether the processor has units for bfloat16."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        flags = ""
+    bfloat16 = [name for name in ("avx512_bf16", "amx_bf16") if name in flags]
+    return {"cores": len(os.sched_getaffinity(0)), "bfloat16": bfloat16}
+
+
+def digest(config: RunConfig, framework: str) -> str:
+    """Of all that decides about a model but its seed: data, image size, network, policy, recipe.
+
+    Where the data lies, threads and the interval of checkpoints are left out.
+    """
+    other = "keras" if framework == "torch" else "torch"
+    parts = [
+        config.data.model_dump(mode="json", exclude={"dir", "schema_path", "accept_classes"}),
+        config.image.model_dump(mode="json"),
+        config.model.model_dump(mode="json"),
+        config.augment.model_dump(mode="json", exclude={other}),
+        config.train.model_dump(mode="json", exclude={"seed", "threads", "checkpoint_seconds"}),
+    ]
+    parts[0]["source"] = parts[0]["source"].rpartition("/")[2]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
