@@ -5,17 +5,9 @@ from pathlib import Path
 import keras
 
 from components import atomic
-from components.architectures import (
-    AnyLayer,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePool,
-    MaxPool,
-    Relu,
-)
+from components.description import Architecture, Placed
+from components.keras_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
+from components.layers import FINAL, AnyLayer
 from components.network import Network, weights_file
 
 WEIGHTS = "model.weights.h5"
@@ -23,41 +15,91 @@ WEIGHTS = "model.weights.h5"
 
 def layer(name: str, description: AnyLayer) -> keras.layers.Layer:
     """The Keras layer called `name`; convolutions and dense layers start from Glorot uniform."""
-    match description:
-        case Conv():
+    match description.kind:
+        case "conv":
+            # Full padding, which Keras does not know, is a layer of its own in front.
             return keras.layers.Conv2D(
-                description.filters, description.kernel, padding=description.padding, name=name
+                description.filters,
+                description.kernel,
+                strides=description.stride,
+                padding="same" if description.padding == "same" else "valid",
+                use_bias=description.bias,
+                name=name,
             )
-        case BatchNorm():
-            return keras.layers.BatchNormalization(
-                momentum=description.momentum, epsilon=description.epsilon, name=name
-            )
-        case Relu():
-            return keras.layers.ReLU(name=name)
-        case MaxPool():
-            return keras.layers.MaxPooling2D(description.size, name=name)
-        case GlobalAveragePool():
-            return keras.layers.GlobalAveragePooling2D(name=name)
-        case Flatten():
+        case "batch_norm":
+            return BatchNorm(momentum=description.momentum, epsilon=description.epsilon, name=name)
+        case "activation":
+            return _activation(name, description)
+        case "max_pool":
+            return keras.layers.MaxPooling2D(description.kernel, description.step, name=name)
+        case "average_pool":
+            return keras.layers.AveragePooling2D(description.kernel, description.step, name=name)
+        case "global_average_pool":
+            return GlobalAverage(name=name)
+        case "flatten":
             return keras.layers.Flatten(name=name)
-        case Dense():
+        case "dense":
             return keras.layers.Dense(description.units, name=name)
-        case Dropout():
-            return keras.layers.Dropout(description.rate, name=name)
+        case "dropout":
+            return Dropout(description.rate, name=name)
+        case "channel_dropout":
+            return ChannelDropout(description.rate, name=name)
+        case "residual":
+            return keras.layers.Add(name=name)
     raise TypeError(f"layer {name}: Keras has no translation of {description!r} yet.")
 
 
-def build(network: Network) -> keras.Model:
-    """A network with fresh weights: `image` float32 (N, H, W, C), 0 to 255, to logits (N, classes).
+def _activation(name: str, description: AnyLayer) -> keras.layers.Layer:
+    match description.function:
+        case "relu":
+            return keras.layers.ReLU(name=name)
+        case "leaky_relu":
+            return keras.layers.LeakyReLU(description.negative_slope, name=name)
+    # Probabilities are float32 in mixed precision too.
+    dtype = "float32" if description.function in FINAL else None
+    return keras.layers.Activation(description.function, dtype=dtype, name=name)
 
-    Layers carry the names of `Architecture.named_layers()`; the normalisation comes first.
+
+def build(network: Network) -> keras.Model:
+    """A network with fresh weights: `image` float32 (N, H, W, C), 0 to 255, to what
+    `Architecture.output` says, (N, units).
+
+    Layers carry the names of the description, those inside of residual blocks too; the
+    normalisation comes first.
     """
     spec = network.spec
     image = keras.Input(spec.shape, name="image", dtype="float32")
     x = keras.layers.Rescaling(list(spec.scale), list(spec.offset), name="normalise")(image)
-    for name, description in network.architecture.named_layers():
-        x = layer(name, description)(x)
+    for placed in network.architecture.placed(spec.shape):
+        x = _apply(placed, x)
     return keras.Model(image, x, name=network.architecture.name)
+
+
+def _apply(placed: Placed, x: keras.KerasTensor) -> keras.KerasTensor:
+    name, description = placed.name, placed.layer
+    if description.kind == "residual":
+        shortcut = _apply(placed.projection, x) if placed.projection else x
+        for inner in placed.inner:
+            x = _apply(inner, x)
+        return layer(name, description)([x, shortcut])
+    if description.kind == "conv" and description.padding == "full":
+        x = keras.layers.ZeroPadding2D(description.kernel - 1, name=f"{name}.padding")(x)
+    return layer(name, description)(x)
+
+
+def probabilities(outputs: keras.KerasTensor, architecture: Architecture) -> keras.KerasTensor:
+    """What a network of that architecture gives, (N, units), as probabilities float32
+    (N, classes); one unit is that of the second of two classes."""
+    outputs = keras.ops.cast(outputs, "float32")
+    if architecture.units == 1:
+        second = keras.ops.sigmoid(outputs) if architecture.output == "logits" else outputs
+        return keras.ops.concatenate([1 - second, second], axis=-1)
+    match architecture.output:
+        case "logits":
+            return keras.ops.softmax(outputs)
+        case "log_probabilities":
+            return keras.ops.exp(outputs)
+    return outputs
 
 
 def parameter_count(model: keras.Model) -> int:

@@ -8,6 +8,9 @@ import numpy as np
 
 from components import keras_model
 from components.arrays import ImageArrays, Split
+from components.description import Architecture
+from components.keras_model import probabilities
+from components.network import Network
 from components.training import PredictArgs, open_split, run, save_predictions
 
 BATCH = 250
@@ -16,17 +19,18 @@ BATCH = 250
 def main(args: PredictArgs) -> None:
     """Writes the npz files that `args.outputs` names."""
     arrays, model = ImageArrays(args.arrays), keras_model.load(args.model_dir)
+    architecture = Network.load(args.model_dir).architecture
     for name, output in args.outputs.items():
         split = open_split(arrays, name)
-        save_predictions(output, predict(model, split), split.labels)
+        save_predictions(output, predict(model, architecture, split), split.labels)
 
 
-def predict(model: keras.Model, split: Split) -> np.ndarray:
-    """Probabilities float32 (N, classes) of a network that gives logits, in the split's order."""
+def predict(model: keras.Model, architecture: Architecture, split: Split) -> np.ndarray:
+    """Probabilities float32 (N, classes) of a network of `architecture`, in the split's order."""
     found = []
     for images, _ in split.batches(BATCH):
-        logits = model(images.astype(np.float32), training=False)
-        found.append(keras.ops.convert_to_numpy(keras.ops.softmax(logits)))
+        outputs = model(images.astype(np.float32), training=False)
+        found.append(keras.ops.convert_to_numpy(probabilities(outputs, architecture)))
     return np.concatenate(found)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components import atomic
-from components.architectures import Architecture, Dense, layer_shapes
+from components.description import Architecture
 from components.image_spec import ImageSpec
 
 FRAMEWORKS = ("keras", "torch")
@@ -35,13 +35,8 @@ class Network:
         object.__setattr__(self, "labels", tuple(self.labels))
         if self.framework not in FRAMEWORKS:
             raise ValueError(f"framework is {self.framework!r}, expected one of {FRAMEWORKS}.")
-        last = self.architecture.layers[-1] if self.architecture.layers else None
-        if not isinstance(last, Dense) or last.units != len(self.labels):
-            raise ValueError(
-                f"architecture {self.architecture.name!r} ends with {last!r}, expected a dense "
-                f"layer with one unit for each of the {len(self.labels)} classes."
-            )
-        layer_shapes(self.architecture, self.spec.shape)
+        _check_units(self.architecture, len(self.labels))
+        self.architecture.placed(self.spec.shape)
 
     def with_framework(self, name: str) -> "Network":
         """The same network for the other framework."""
@@ -73,6 +68,25 @@ class Network:
             raise ValueError(f"{path} is missing: expected a trained model's directory.") from error
         except (KeyError, TypeError, ValidationError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} does not describe a network: {error!r}.") from error
+
+
+def _check_units(architecture: Architecture, classes: int) -> None:
+    units, last = architecture.units, architecture.layers[-1]
+    if units == 1 and classes != 2:
+        raise ValueError(
+            f"architecture {architecture.name!r} gives one number, the second class's of two, and "
+            f"there are {classes} classes: expected one unit for each, use another architecture."
+        )
+    if units not in (1, classes):
+        raise ValueError(
+            f"architecture {architecture.name!r} ends with {units} units, expected one unit for "
+            f"each of the {classes} classes."
+        )
+    if architecture.output != "logits" and (units == 1) != (last.function == "sigmoid"):
+        raise ValueError(
+            f"architecture {architecture.name!r} makes probabilities of {units} units by "
+            f"{last.function}, expected sigmoid of one unit, softmax or log_softmax of several."
+        )
 
 
 def weights_file(directory: str | Path, name: str) -> Path:

@@ -8,21 +8,15 @@ import torch
 from torch import nn
 
 from components import atomic
-from components.architectures import (
-    AnyLayer,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePool,
-    MaxPool,
-    Relu,
-    layer_shapes,
-)
+from components.description import Architecture, Placed, Shape
+from components.layers import FINAL, AnyLayer, Conv
 from components.network import Network, weights_file
+from components.torch_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 
 WEIGHTS = "model.safetensors"
+
+# Their gradients do not need what they give, so that a ReLU may write over it.
+_OVERWRITABLE = ("conv", "batch_norm", "dense", "residual")
 
 
 class ChannelsLastFlatten(nn.Module):
@@ -32,18 +26,57 @@ class ChannelsLastFlatten(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
-class GlobalAverage(nn.Module):
-    """(N, C, H, W) to (N, C)."""
+class UnevenConv2d(nn.Conv2d):
+    """A convolution with `edges` zeros (left, right, top, bottom): PyTorch itself pads both sides
+    alike, TensorFlow's `same` the end of an axis by one more where the number is odd."""
+
+    def __init__(self, *arguments, edges: tuple[int, int, int, int], **options):
+        super().__init__(*arguments, **options)
+        self.edges = edges
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.mean((2, 3))
+        return super().forward(nn.functional.pad(x, self.edges))
+
+
+class Final(nn.Module):
+    """Softmax, log_softmax (over the channels) or sigmoid, in float32 under autocast too."""
+
+    def __init__(self, function: str):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.float()
+        if self.function == "sigmoid":
+            return x.sigmoid()
+        return x.softmax(1) if self.function == "softmax" else x.log_softmax(1)
+
+    def extra_repr(self) -> str:
+        return self.function
+
+
+class Residual(nn.Module):
+    """What the inner layers make of `x`, plus `x` itself, or its projection where there is one."""
+
+    def __init__(self, placed: Placed):
+        super().__init__()
+        self.inner = tuple(_add_layers(self, placed.inner))
+        self.projection = layer(placed.projection) if placed.projection else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shortcut = x if self.projection is None else self.projection(x)
+        for name in self.inner:
+            x = self.get_submodule(name)(x)
+        return x + shortcut
 
 
 class ImageNetwork(nn.Sequential):
-    """`x` float32 (N, C, H, W), 0 to 255, to logits (N, classes); normalisation comes first.
+    """`x` float32 (N, C, H, W), 0 to 255, to what `Architecture.output` says, (N, units);
+    normalisation comes first.
 
-    Submodules carry the names of `Architecture.named_layers()`. The normalisation's constants are
-    part of `network.json`, not of the weights: their buffers are not persistent.
+    Submodules carry the names of the description, those inside of residual blocks too. The
+    normalisation's constants are part of `network.json`, not of the weights: their buffers are not
+    persistent.
     """
 
     def __init__(self, network: Network):
@@ -52,48 +85,102 @@ class ImageNetwork(nn.Sequential):
         for name, values in (("scale", spec.scale), ("offset", spec.offset)):
             constant = torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1)
             self.register_buffer(name, constant, persistent=False)
-        channels = spec.channels
-        shapes = layer_shapes(network.architecture, spec.shape)
-        for (name, description), shape in zip(network.architecture.named_layers(), shapes):
-            self.add_module(name, layer(name, description, channels))
-            channels = shape[-1]
+        _add_layers(self, network.architecture.placed(spec.shape))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x * self.scale + self.offset)
 
 
-def layer(name: str, description: AnyLayer, channels: int) -> nn.Module:
-    """The PyTorch layer called `name` for an input of `channels` channels (or units).
+def _add_layers(module: nn.Module, layers: tuple[Placed, ...]) -> list[str]:
+    """Adds the layers in order; their names within `module`."""
+    names, previous = [], None
+    for placed in layers:
+        names.append(placed.name.rpartition(".")[2])
+        module.add_module(names[-1], layer(placed, overwrite=previous in _OVERWRITABLE))
+        previous = placed.layer.kind
+    return names
+
+
+def layer(placed: Placed, overwrite: bool = False) -> nn.Module:
+    """The PyTorch layer; a ReLU may `overwrite` its input, which saves a pass over memory.
 
     Convolutions and dense layers start from Glorot uniform with zero bias, as Keras's do.
     """
-    match description:
-        case Conv():
-            module = nn.Conv2d(
-                channels, description.filters, description.kernel, padding=description.padding
-            )
-        case BatchNorm():
-            module = nn.BatchNorm2d(
-                channels, eps=description.epsilon, momentum=1 - description.momentum
-            )
-        case Relu():
-            module = nn.ReLU()
-        case MaxPool():
-            module = nn.MaxPool2d(description.size)
-        case GlobalAveragePool():
+    description, channels = placed.layer, placed.before[-1]
+    match description.kind:
+        case "conv":
+            module = _conv(description, placed.before)
+        case "batch_norm":
+            kind = BatchNorm if len(placed.before) == 3 else nn.BatchNorm1d
+            module = kind(channels, eps=description.epsilon, momentum=1 - description.momentum)
+        case "activation":
+            module = _activation(description, overwrite)
+        case "max_pool":
+            module = nn.MaxPool2d(description.kernel, description.step)
+        case "average_pool":
+            module = nn.AvgPool2d(description.kernel, description.step)
+        case "global_average_pool":
             module = GlobalAverage()
-        case Flatten():
+        case "flatten":
             module = ChannelsLastFlatten()
-        case Dense():
+        case "dense":
             module = nn.Linear(channels, description.units)
-        case Dropout():
-            module = nn.Dropout(description.rate)
+        case "dropout":
+            module = Dropout(description.rate)
+        case "channel_dropout":
+            module = ChannelDropout(description.rate)
+        case "residual":
+            module = Residual(placed)
         case _:
-            raise TypeError(f"layer {name}: PyTorch has no translation of {description!r} yet.")
+            raise TypeError(f"{placed.name}: PyTorch has no translation of {description!r} yet.")
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     return module
+
+
+def _conv(description: Conv, before: Shape) -> nn.Conv2d:
+    rows, columns = description.edges(before[0]), description.edges(before[1])
+    options = {"stride": description.stride, "bias": description.bias}
+    arguments = (before[-1], description.filters, description.kernel)
+    if rows[0] == rows[1] and columns[0] == columns[1]:
+        return nn.Conv2d(*arguments, padding=(rows[0], columns[0]), **options)
+    return UnevenConv2d(*arguments, edges=(*columns, *rows), **options)
+
+
+def _activation(description: AnyLayer, overwrite: bool) -> nn.Module:
+    match description.function:
+        case "relu":
+            return nn.ReLU(inplace=overwrite)
+        case "leaky_relu":
+            return nn.LeakyReLU(description.negative_slope)
+        case "elu":
+            return nn.ELU()
+        case "gelu":
+            return nn.GELU()
+        case "silu":
+            return nn.SiLU()
+        case "tanh":
+            return nn.Tanh()
+        case function if function in FINAL:
+            return Final(function)
+    raise TypeError(f"PyTorch has no translation of {description!r} yet.")
+
+
+def probabilities(outputs: torch.Tensor, architecture: Architecture) -> torch.Tensor:
+    """What a network of that architecture gives, (N, units), as probabilities float32
+    (N, classes); one unit is that of the second of two classes."""
+    outputs = outputs.float()
+    if architecture.units == 1:
+        second = outputs.sigmoid() if architecture.output == "logits" else outputs
+        return torch.cat([1 - second, second], dim=-1)
+    match architecture.output:
+        case "logits":
+            return outputs.softmax(-1)
+        case "log_probabilities":
+            return outputs.exp()
+    return outputs
 
 
 def build(network: Network) -> ImageNetwork:

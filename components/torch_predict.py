@@ -8,6 +8,9 @@ import torch
 
 from components import torch_model
 from components.arrays import ImageArrays, Split
+from components.description import Architecture
+from components.network import Network
+from components.torch_model import probabilities
 from components.training import PredictArgs, open_split, run, save_predictions
 
 BATCH = 250
@@ -16,18 +19,19 @@ BATCH = 250
 def main(args: PredictArgs) -> None:
     """Writes the npz files that `args.outputs` names."""
     arrays, model = ImageArrays(args.arrays), torch_model.load(args.model_dir)
+    architecture = Network.load(args.model_dir).architecture
     for name, output in args.outputs.items():
         split = open_split(arrays, name)
-        save_predictions(output, predict(model, split), split.labels)
+        save_predictions(output, predict(model, architecture, split), split.labels)
 
 
 @torch.inference_mode()
-def predict(model: torch.nn.Module, split: Split) -> np.ndarray:
-    """Probabilities float32 (N, classes) of a network that gives logits, in the split's order."""
+def predict(model: torch.nn.Module, architecture: Architecture, split: Split) -> np.ndarray:
+    """Probabilities float32 (N, classes) of a network of `architecture`, in the split's order."""
     found = []
     for images, _ in split.batches(BATCH):
-        logits = model(torch.from_numpy(images).permute(0, 3, 1, 2).float())
-        found.append(logits.softmax(1).numpy())
+        outputs = model(torch.from_numpy(images).permute(0, 3, 1, 2).float())
+        found.append(probabilities(outputs, architecture).numpy())
     return np.concatenate(found)
 
 

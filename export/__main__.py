@@ -115,7 +115,7 @@ class Export:
         self._load_tensorflow("torch")
         with self._step("torch", "twin"):
             model = twin.to_keras(weights, network)
-        self._tensorflow_formats(model, contract)
+        self._tensorflow_formats(model, network, contract)
 
     def _keras(self) -> None:
         self._load_tensorflow("keras")
@@ -124,7 +124,7 @@ class Export:
             model = twin.load_keras(self.args.models["keras"])
             weights = twin.keras_weights(model, network)
         contract = self._contract(network, weights)
-        module = self._tensorflow_formats(model, contract)
+        module = self._tensorflow_formats(model, network, contract)
         with self._step("keras", "onnx"):
             from export import onnx
 
@@ -149,14 +149,14 @@ class Export:
         atomic.write(path, contracts.to_json(contract) + "\n")
         return contract
 
-    def _tensorflow_formats(self, model, contract: dict):
+    def _tensorflow_formats(self, model, network: Network, contract: dict):
         """SavedModel and TFLite of a Keras model, the twin's or Keras's own."""
         from export import savedmodel, tflite
 
         framework = contract["framework"]
         saved = self._path(framework, "saved_model")
         with self._step(framework, "saved_model"):
-            module = savedmodel.inference(model, self.args.transform_graph)
+            module = savedmodel.inference(model, network.architecture, self.args.transform_graph)
             savedmodel.export(module, contract, saved)
         self._verify(framework, "saved_model", contract)
         with self._step(framework, "tflite"):

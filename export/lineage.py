@@ -15,7 +15,14 @@ import numpy as np
 from components.network import Network
 from components.process import ROOT
 
-_NETWORK_SOURCES = ("components/keras_model.py", "components/torch_model.py")
+_NETWORK_SOURCES = (
+    "components/description.py",
+    "components/layers.py",
+    "components/keras_layers.py",
+    "components/keras_model.py",
+    "components/torch_layers.py",
+    "components/torch_model.py",
+)
 # The transform graph itself is written with counters and random identifiers, so that the same
 # source gives other bytes each time: its source stands for it.
 _TRANSFORM_SOURCES = ("components/transform_tfx.py",)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import onnx
 
+from components.description import Architecture
+from components.network import Network
 from export import contract as contracts
 
 # The lowest that PyTorch's exporter writes, and the highest that tf2onnx does.
@@ -32,8 +34,9 @@ def export_keras(module, contract: dict, path: str | Path) -> Path:
     return _write(model, contract, path)
 
 
-def export_torch(network, contract: dict, path: str | Path) -> Path:
-    """Writes the ONNX file of a PyTorch network (float32 NCHW in, logits out) in eval mode."""
+def export_torch(network, architecture: Architecture, contract: dict, path: str | Path) -> Path:
+    """Writes the ONNX file of a PyTorch network of `architecture` (float32 NCHW in), in eval
+    mode."""
     import torch
 
     shape = contract["input"]["shape"][1:]
@@ -42,7 +45,7 @@ def export_torch(network, contract: dict, path: str | Path) -> Path:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"torch\.|onnxscript\.")
         program = torch.onnx.export(
-            _torch_inference(network),
+            _torch_inference(network, architecture),
             (example,),
             dynamo=True,
             opset_version=OPSET,
@@ -55,9 +58,11 @@ def export_torch(network, contract: dict, path: str | Path) -> Path:
     return _write(program.model_proto, contract, path)
 
 
-def _torch_inference(network):
+def _torch_inference(network, architecture: Architecture):
     """`network` with the contract around it: uint8 NHWC in, probabilities out."""
     import torch
+
+    from components.torch_model import probabilities
 
     class Inference(torch.nn.Module):
         def __init__(self):
@@ -65,8 +70,8 @@ def _torch_inference(network):
             self.network = network
 
         def forward(self, image):
-            logits = self.network(image.permute(0, 3, 1, 2).float())
-            return torch.softmax(logits, dim=-1)
+            outputs = self.network(image.permute(0, 3, 1, 2).float())
+            return probabilities(outputs, architecture)
 
     return Inference().eval()
 
@@ -131,7 +136,9 @@ def main(arguments: list[str]) -> None:
 
     values = json.loads(Path(arguments[0]).read_text())
     torch.set_num_threads(values["threads"])
-    export_torch(torch_model.load(values["model"]), values["contract"], values["output"])
+    architecture = Network.load(values["model"]).architecture
+    module = torch_model.load(values["model"])
+    export_torch(module, architecture, values["contract"], values["output"])
 
 
 if __name__ == "__main__":

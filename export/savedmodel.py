@@ -16,6 +16,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from components import keras_model
+from components.description import Architecture
 from export import contract as contracts
 
 TRANSFORM_FN = "transform_fn"
@@ -24,12 +26,18 @@ TRANSFORM_FN = "transform_fn"
 class Inference(tf.Module):
     """A Keras model's inference as tf.functions; of the model only its variables are kept.
 
-    `model` gives logits (N, classes) for float32 images. `transform` maps encoded images, string
-    (N,), to float32 images of the packed size on a 0-to-255 scale, whose centre the model takes;
-    without it there is no `serving_bytes`.
+    `model` is that of a network of `architecture`. `transform` maps encoded images, string (N,), to
+    float32 images of the packed size on a 0-to-255 scale, whose centre the model takes; without it
+    there is no `serving_bytes`.
     """
 
-    def __init__(self, model, transform: Callable | None = None, transform_root=None):
+    def __init__(
+        self,
+        model,
+        architecture: Architecture,
+        transform: Callable | None = None,
+        transform_root=None,
+    ):
         super().__init__(name="inference")
         # Not the model itself, with which Keras would add layers, configurations and functions of
         # training, nor its `variables`, which count the states of random generators.
@@ -39,8 +47,9 @@ class Inference(tf.Module):
         encoded = tf.TensorSpec((None,), tf.string, name=contracts.IMAGE_BYTES)
 
         def probabilities(image):
-            logits = model(tf.cast(image, tf.float32), training=False)
-            return {contracts.PROBABILITIES: tf.nn.softmax(logits, name=contracts.PROBABILITIES)}
+            outputs = model(tf.cast(image, tf.float32), training=False)
+            found = keras_model.probabilities(outputs, architecture)
+            return {contracts.PROBABILITIES: tf.identity(found, name=contracts.PROBABILITIES)}
 
         def from_bytes(image_bytes):
             # The transform's outputs cannot be uint8; the packed arrays are, rounded like this.
@@ -52,15 +61,17 @@ class Inference(tf.Module):
         self.image_bytes = transform and tf.function(from_bytes, input_signature=[encoded])
 
 
-def inference(model, transform_graph: str | Path | None = None) -> Inference:
+def inference(
+    model, architecture: Architecture, transform_graph: str | Path | None = None
+) -> Inference:
     """`Inference` of a Keras model, with the transform graph artifact at `transform_graph`."""
     if transform_graph is None:
-        return Inference(model)
+        return Inference(model, architecture)
     path = Path(transform_graph) / TRANSFORM_FN
     if not path.is_dir():
         raise ValueError(f"{path} is missing: expected the TransformGraph of the Transform step.")
     loaded = tf.saved_model.load(str(path))
-    return Inference(model, _image_of(loaded.transform_fn), loaded)
+    return Inference(model, architecture, _image_of(loaded.transform_fn), loaded)
 
 
 def export(module: Inference, contract: dict, directory: str | Path) -> Path:

@@ -1,4 +1,5 @@
-"""PyTorch's weights in a Keras network of the same architecture, which gives the same numbers.
+"""One framework's weights in a network of the other with the same architecture, which gives the
+same numbers.
 
 PyTorch has no road of its own to SavedModel and TFLite; its weights take Keras's, in a twin of the
 same architecture. Weights travel as a mapping from `<layer>/<weight>` to a float32 array in Keras's
@@ -9,8 +10,9 @@ layout:
     batch norm    gamma, beta, moving_mean, moving_variance; PyTorch says weight, bias,
                   running_mean, running_var
 
-Flattening is channels-last in both (see `torch_model.ChannelsLastFlatten`), so that a transpose is
-all a dense kernel needs. PyTorch's `num_batches_tracked` is a step counter, no weight, and stays.
+Layers inside of residual blocks are named alike too (`03_residual.00_conv`). Flattening is
+channels-last in both (see `torch_model.ChannelsLastFlatten`), so that a transpose is all a dense
+kernel needs. PyTorch's `num_batches_tracked` is a step counter, no weight, and stays.
 """
 
 import contextlib
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.architectures import BatchNorm, Conv, Dense
+from components.layers import BatchNorm, Conv, Dense
 from components.network import Network, weights_file
 
 Weights = dict[str, np.ndarray]
@@ -38,9 +40,10 @@ _TABLES = {Conv: _CONV, Dense: _DENSE, BatchNorm: _BATCH_NORM}
 
 def _entries(network: Network) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
     """(layer, Keras's weight, PyTorch's weight, axes) for every weight, in order."""
-    for layer, description in network.architecture.named_layers():
-        for keras_name, (torch_name, axes) in _TABLES.get(type(description), {}).items():
-            yield layer, keras_name, torch_name, axes
+    for placed in network.architecture.all_placed(network.spec.shape):
+        for keras_name, (torch_name, axes) in _TABLES.get(type(placed.layer), {}).items():
+            if keras_name != "bias" or getattr(placed.layer, "bias", True):
+                yield placed.name, keras_name, torch_name, axes
 
 
 def keras_weights(model, network: Network) -> Weights:
@@ -89,6 +92,25 @@ def to_keras(weights: Mapping[str, np.ndarray], network: Network):
         variable = getattr(model.get_layer(layer), name)
         variable.assign(_fitting(weights, f"{layer}/{name}", tuple(variable.shape)))
     return model
+
+
+def to_torch(weights: Mapping[str, np.ndarray], network: Network):
+    """A float32 PyTorch network of `network` with `weights`, in eval mode.
+
+    Raises ValueError when a weight is missing or has another shape.
+    """
+    import torch
+
+    from components import torch_model
+
+    module = torch_model.build(network)
+    state = module.state_dict()
+    for layer, name, other, axes in _entries(network):
+        held = state[f"{layer}.{other}"]
+        shape = tuple(held.shape[axis] for axis in axes)
+        array = _fitting(weights, f"{layer}/{name}", shape).transpose(np.argsort(axes))
+        held.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+    return module.eval()
 
 
 def load_keras(directory: str | Path):

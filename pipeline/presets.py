@@ -4,16 +4,13 @@ A variant copies one and changes two or three fields; the command line overrides
 """
 
 import difflib
-import re
-import statistics
-import warnings
 from collections.abc import Callable
-from pathlib import Path
-from typing import BinaryIO
 
 from components import policy
-from components.architectures import ARCHITECTURES, layer_shapes
-from components.sources import LISTED, open_listed
+from components.architectures import ARCHITECTURES
+from components.description import check_loss
+from components.sources import LISTED
+from pipeline import inferred
 from pipeline.config import (
     AugmentConfig,
     ConfigError,
@@ -27,7 +24,6 @@ from pipeline.config import (
 )
 
 _SOURCES = "folder:PATH, tar:PATH, zip:PATH or tfds:NAME"
-_ARCHIVE_ENDING = re.compile(r"\.(zip|tar|tgz|tbz2?|txz)(\.\w+)?$", re.IGNORECASE)
 
 _TUTORIAL_POLICIES = AugmentConfig(
     keras=(
@@ -67,7 +63,7 @@ def digits() -> RunConfig:
 
 
 def mnist() -> RunConfig:
-    """MNIST, 70,000 handwritten digits, 28x28 grey, through TFDS.
+    """MNIST, 70,000 handwritten digits, 28x28 grey, through TFDS, with the tutorial network.
 
     python -m pipeline run mnist [data.dir=PATH]
     """
@@ -78,8 +74,23 @@ def mnist() -> RunConfig:
         image=ImageConfig(height=28, width=28, channels=1),
         model=ModelConfig(architecture="mnist"),
         augment=AugmentConfig(keras=gentle, torch=gentle),
-        train=TrainConfig(epochs=10, batch_size=128, learning_rate=2e-3),
+        train=TrainConfig(epochs=10, batch_size=128),
         gates=GatesConfig(min_accuracy=0.98),
+    )
+
+
+def mnist_tiny() -> RunConfig:
+    """MNIST with a network of 1,198 parameters.
+
+    python -m pipeline run mnist_tiny [data.dir=PATH]
+    """
+    return RunConfig(
+        name="mnist_tiny",
+        data=DataConfig(source="tfds:mnist"),
+        image=ImageConfig(height=28, width=28, channels=1),
+        model=ModelConfig(architecture="mnist_tiny"),
+        train=TrainConfig(epochs=10, batch_size=128, learning_rate=4e-3),
+        gates=GatesConfig(min_accuracy=0.95),
     )
 
 
@@ -99,8 +110,97 @@ def cifar10() -> RunConfig:
     )
 
 
+def cifar10_small() -> RunConfig:
+    """CIFAR-10 with the tutorial's smaller network, 75,562 trainable parameters.
+
+    python -m pipeline run cifar10_small [data.dir=PATH]
+    """
+    config = cifar10()
+    return config.model_copy(
+        update={
+            "name": "cifar10_small",
+            "model": ModelConfig(architecture="cifar10_small"),
+            "gates": GatesConfig(min_accuracy=0.65),
+        }
+    )
+
+
+def cifar10_fast() -> RunConfig:
+    """CIFAR-10 with a residual network, for an NVIDIA GPU.
+
+    python -m pipeline run cifar10_fast [data.dir=PATH]
+    """
+    augmented = (policy.Flip(), policy.PadCrop(padding=4), policy.Cutout(fraction=0.25))
+    return RunConfig(
+        name="cifar10_fast",
+        data=DataConfig(source="tfds:cifar10"),
+        image=ImageConfig(height=32, width=32, channels=3),
+        model=ModelConfig(architecture="cifar10_fast"),
+        augment=AugmentConfig(keras=augmented, torch=augmented),
+        train=TrainConfig(
+            epochs=24,
+            batch_size=512,
+            optimizer="sgd",
+            learning_rate=0.1,
+            schedule="one_cycle",
+            label_smoothing=0.1,
+            l2=2.5e-4,
+        ),
+        gates=GatesConfig(min_accuracy=0.9),
+    )
+
+
+def smiles_v1() -> RunConfig:
+    """Smiling or not: 13,165 faces in an archive, 64x64, two classes with one logit.
+
+    python -m pipeline run smiles_v1 data.source=tar:PATH/smiles.tar
+
+    `data.source=folder:PATH` or `tar:PATH` names your copy, with a folder `smiling` and a folder
+    `not_smiling`; without it, `smiles.tar` is expected in the current directory.
+    """
+    flipped = (policy.Flip(), policy.Translate(fraction=0.05))
+    return RunConfig(
+        name="smiles_v1",
+        data=DataConfig(source="tar:smiles.tar"),
+        image=ImageConfig(height=64, width=64, channels=3),
+        model=ModelConfig(architecture="smiles_v1"),
+        augment=AugmentConfig(keras=flipped, torch=flipped),
+        train=TrainConfig(epochs=30, batch_size=64, loss="binary_cross_entropy"),
+        gates=GatesConfig(min_accuracy=0.85),
+    )
+
+
+def smiles_v2() -> RunConfig:
+    """`smiles_v1` with batch norm and dropout.
+
+    python -m pipeline run smiles_v2 data.source=tar:PATH/smiles.tar
+    """
+    return _smiles("smiles_v2")
+
+
+def smiles_v3() -> RunConfig:
+    """`smiles_v1` with twice the convolutions and a dense head.
+
+    python -m pipeline run smiles_v3 data.source=tar:PATH/smiles.tar
+    """
+    return _smiles("smiles_v3")
+
+
+def smiles_v4() -> RunConfig:
+    """`smiles_v1` with residual blocks.
+
+    python -m pipeline run smiles_v4 data.source=tar:PATH/smiles.tar
+    """
+    return _smiles("smiles_v4")
+
+
+def _smiles(name: str) -> RunConfig:
+    return smiles_v1().model_copy(update={"name": name, "model": ModelConfig(architecture=name)})
+
+
 def celeba_smile() -> RunConfig:
-    """CelebA's attribute Smiling, 202,599 portraits, through TFDS: two classes.
+    """CelebA's attribute Smiling, 202,599 portraits, through TFDS, with the network of
+    `smiles_v1`.
 
     python -m pipeline run celeba_smile [data.dir=PATH]
 
@@ -112,9 +212,9 @@ def celeba_smile() -> RunConfig:
         name="celeba_smile",
         data=DataConfig(source="tfds:celeb_a", label="attributes/Smiling"),
         image=ImageConfig(height=64, width=64, channels=3, margin_height=14),
-        model=ModelConfig(architecture="cifar10"),
+        model=ModelConfig(architecture="smiles_v1"),
         augment=AugmentConfig(keras=(policy.Flip(),), torch=(policy.Flip(),)),
-        train=TrainConfig(epochs=10, batch_size=128),
+        train=TrainConfig(epochs=10, batch_size=128, loss="binary_cross_entropy"),
         gates=GatesConfig(min_accuracy=0.85),
     )
 
@@ -122,7 +222,14 @@ def celeba_smile() -> RunConfig:
 PRESETS: dict[str, Callable[[], RunConfig]] = {
     "digits": digits,
     "mnist": mnist,
+    "mnist_tiny": mnist_tiny,
     "cifar10": cifar10,
+    "cifar10_small": cifar10_small,
+    "cifar10_fast": cifar10_fast,
+    "smiles_v1": smiles_v1,
+    "smiles_v2": smiles_v2,
+    "smiles_v3": smiles_v3,
+    "smiles_v4": smiles_v4,
     "celeba_smile": celeba_smile,
 }
 
@@ -131,8 +238,8 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
     """The configuration that `name` (a preset or a source such as folder:PATH) and the overrides
     make.
 
-    Raises ConfigError for an unknown name, key or value, or a network that does not fit the
-    images; DataRefused for a folder or archive without usable images.
+    Raises ConfigError for an unknown name, key or value, a network that does not fit the images, or
+    a loss that does not fit the network; DataRefused for a folder or archive without usable images.
     """
     config = override(_load(name, overrides), overrides)
     for key in {"data.label", "data.dir"} & overrides.keys():
@@ -146,13 +253,22 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
             f"Bad value for model.architecture: {config.model.architecture!r}: expected one of "
             f"{', '.join(sorted(ARCHITECTURES))}."
         )
+    _check_network(config)
+    return config
+
+
+def _check_network(config: RunConfig) -> None:
     image = config.image
+    # How many classes there are is not known before the images are; two are always possible.
+    architecture = ARCHITECTURES[config.model.architecture](2)
     try:
-        architecture = ARCHITECTURES[config.model.architecture](2)
-        layer_shapes(architecture, (image.height, image.width, image.channels))
+        architecture.placed((image.height, image.width, image.channels))
     except ValueError as error:
         raise ConfigError(f"Bad value for image or model.architecture: {error}") from error
-    return config
+    try:
+        check_loss(architecture, config.train.loss)
+    except ValueError as error:
+        raise ConfigError(f"Bad value for train.loss: {error}") from error
 
 
 def _load(name: str, overrides: dict[str, str]) -> RunConfig:
@@ -161,9 +277,11 @@ def _load(name: str, overrides: dict[str, str]) -> RunConfig:
         return PRESETS[name]()
     kind, _, rest = name.partition(":")
     if kind in LISTED and rest:
-        return from_files(kind, rest)
+        return inferred.from_files(kind, rest)
     if kind == "tfds" and rest:
-        return from_tfds(rest, overrides.get("data.dir"), overrides.get("data.label", "label"))
+        return inferred.from_tfds(
+            rest, overrides.get("data.dir"), overrides.get("data.label", "label")
+        )
     if kind in (*LISTED, "tfds"):
         raise ConfigError(f"{name!r} is incomplete: expected {_SOURCES}.")
     close = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)
@@ -171,85 +289,3 @@ def _load(name: str, overrides: dict[str, str]) -> RunConfig:
         f"Unknown preset {name!r}: did you mean {close[0]!r}? Expected one of "
         f"{', '.join(PRESETS)}, {_SOURCES}."
     )
-
-
-def from_files(kind: str, path: str) -> RunConfig:
-    """The user's own images: size, channels, network and epochs follow from a look at them.
-
-    `kind` is folder, tar or zip. The size is the median of up to 200 images' shorter sides, at most
-    96; a model must beat always naming the most frequent class by a tenth of what that leaves to
-    win.
-    """
-    source = open_listed(kind, path)
-    resolved = Path(path).expanduser().resolve()
-    shapes = [shape for file in source.sample(200) if (shape := _header(file))]
-    sides = [min(height, width) for height, width, _ in shapes] or [32]
-    side = max(8, min(96, round(statistics.median(sides))))
-    channels = max((channels for *_, channels in shapes), default=3)
-    counts = source.counts()
-    return _inferred(
-        name=_slug(resolved.name if kind == "folder" else _ARCHIVE_ENDING.sub("", resolved.name)),
-        data=DataConfig(source=f"{kind}:{resolved}"),
-        image=ImageConfig(height=side, width=side, channels=channels),
-        images=sum(counts),
-        largest_share=max(counts) / sum(counts),
-    )
-
-
-def from_tfds(name: str, data_dir: str | None, label: str) -> RunConfig:
-    """Any TFDS set with a feature `image` and one called `label`, see `TfdsSource`; images of no
-    fixed size become 64x64."""
-    from components.tfds_source import TfdsSource
-
-    source = TfdsSource(name, data_dir, label)
-    height, width, channels = source.image_shape
-    return _inferred(
-        name=_slug(name),
-        data=DataConfig(source=f"tfds:{name}", dir=data_dir, label=label),
-        image=ImageConfig(
-            height=min(height or 64, 96),
-            width=min(width or 64, 96),
-            channels=1 if channels == 1 else 3,
-        ),
-        images=source.images,
-        largest_share=1 / len(source.labels),
-    )
-
-
-def _inferred(
-    name: str, data: DataConfig, image: ImageConfig, images: int, largest_share: float
-) -> RunConfig:
-    side = min(image.height, image.width)
-    architecture = "digits" if side < 16 else "mnist" if side < 32 else "cifar10"
-    # About 200,000 images seen, the order of what small CNNs need; early stopping may end sooner.
-    epochs = max(5, min(60, round(200_000 / max(images, 1))))
-    return RunConfig(
-        name=name,
-        data=data,
-        image=image,
-        model=ModelConfig(architecture=architecture),
-        augment=_TUTORIAL_POLICIES.model_copy(update={"torch": _TUTORIAL_POLICIES.keras}),
-        train=TrainConfig(epochs=epochs, batch_size=32 if images < 5_000 else 64),
-        gates=GatesConfig(min_accuracy=round(largest_share + 0.1 * (1 - largest_share), 4)),
-    )
-
-
-def _header(file: BinaryIO) -> tuple[int, int, int] | None:
-    """(height, width, channels) from a file's header, or None when it is not an image."""
-    from PIL import Image
-
-    from components.open_image import FORMATS
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as image:
-                grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-                return image.height, image.width, 1 if grey else 3
-    except Exception:  # noqa: BLE001 - decoders raise whatever they like; ingest says what it was
-        return None
-
-
-def _slug(name: str) -> str:
-    """A release name from a folder's or set's name."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-_.")[:100] or "images"

@@ -41,7 +41,8 @@ def random_weights(description: Network, seed: int = 0) -> dict[str, np.ndarray]
         elif name.endswith("moving_variance"):
             weights[name] = generator.uniform(0.3, 2, start.shape)
         else:
-            weights[name] = generator.normal(0, 0.3, start.shape)
+            # A gain near zero would let nothing of the image through.
+            weights[name] = generator.normal(name.endswith("gamma"), 0.3, start.shape)
     return {name: array.astype(np.float32) for name, array in weights.items()}
 
 
@@ -58,7 +59,8 @@ def random_module(description: Network, seed: int = 0):
             tensor.uniform_(0.3, 2, generator=generator)
         elif tensor.is_floating_point():
             scale = tensor[0].numel() ** -0.5 if tensor.ndim > 1 else 0.3
-            tensor.normal_(0, scale, generator=generator)
+            gain = name.endswith("weight") and tensor.ndim == 1
+            tensor.normal_(float(gain), scale, generator=generator)
     return module.eval()
 
 
@@ -89,18 +91,24 @@ def write_predictions(directory: Path, arrays: Path, predict: Callable) -> Path:
     return directory
 
 
-def keras_probabilities(model, images: np.ndarray) -> np.ndarray:
-    import tensorflow as tf
+def keras_probabilities(model, images: np.ndarray, description: Network | None = None):
+    """Of a model of `description`, by default the digits network: float32 (N, classes)."""
+    from components.keras_model import probabilities
 
-    return tf.nn.softmax(model(images.astype(np.float32), training=False)).numpy()
+    architecture = (description or network("keras")).architecture
+    return probabilities(model(images.astype(np.float32), training=False), architecture).numpy()
 
 
-def torch_probabilities(module, images: np.ndarray) -> np.ndarray:
+def torch_probabilities(module, images: np.ndarray, description: Network | None = None):
+    """Of a module of `description`, by default the digits network: float32 (N, classes)."""
     import torch
 
+    from components.torch_model import probabilities
+
+    architecture = (description or network("torch")).architecture
     with torch.inference_mode():
-        logits = module(torch.from_numpy(images).permute(0, 3, 1, 2).float())
-        return torch.softmax(logits, 1).numpy()
+        outputs = module(torch.from_numpy(images).permute(0, 3, 1, 2).float())
+        return probabilities(outputs, architecture).numpy()
 
 
 def transform_graph(directory: Path, spec: ImageSpec = SPECS["digits"]) -> Path:

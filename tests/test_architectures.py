@@ -1,65 +1,54 @@
-"""Descriptions: shapes, parameter counts and the errors of networks that cannot be."""
+"""The networks of the presets: their layers and their exact sizes."""
 
 import pytest
-from pydantic import ValidationError
 
-from components.architectures import (
-    ARCHITECTURES,
-    Architecture,
-    Conv,
-    Dense,
-    Flatten,
-    GlobalAveragePool,
-    MaxPool,
-    layer_shapes,
-    parameter_count,
-)
+from components.architectures import ARCHITECTURES
+from components.description import Architecture, operations, parameter_count
+from tests import zoo
 
-
-def test_the_tutorial_network_has_158506_parameters_with_moving_statistics():
-    assert parameter_count(ARCHITECTURES["cifar10"](10), (32, 32, 3)) == 158_506
-
-
-def test_the_tutorial_network_has_its_layers_in_order():
-    kinds = [layer.kind for layer in ARCHITECTURES["cifar10"](10).layers]
-    block = ["conv", "relu", "batch_norm"]
-    pool = ["max_pool", "dropout"]
-    head = ["global_average_pool", "dense", "relu", "dropout", "dense"]
-    assert kinds == 2 * block + pool + 2 * block + pool + block + head
+# Name: (trainable parameters, with moving statistics, multiply-accumulates per image).
+SIZES = {
+    "digits": (85_258, 85_450, 1_264_256),
+    "mnist": (3_274_634, 3_274_634, 13_883_904),
+    "mnist_tiny": (1_198, 1_198, 42_760),
+    "cifar10": (157_866, 158_506, 29_213_952),
+    "cifar10_small": (75_562, 75_946, 24_487_168),
+    "cifar10_fast": (6_573_130, 6_577_610, 379_261_952),
+    "smiles_v1": (388_673, 388_673, 60_162_304),
+    "smiles_v2": (389_633, 390_593, 60_162_304),
+    "smiles_v3": (1_696_801, 1_696_801, 211_681_408),
+    "smiles_v4": (1_206_721, 1_206_721, 47_579_392),
+}
 
 
-def test_shapes_follow_padding_and_drop_the_remainder_of_a_pooling():
-    layers = (Conv(filters=4, padding="valid"), MaxPool(), Flatten(), Dense(units=2))
-    architecture = Architecture(name="a", layers=layers)
-    assert layer_shapes(architecture, (9, 8, 1)) == [(7, 6, 4), (3, 3, 4), (36,), (2,)]
-
-
-def test_layer_names_hold_their_place_and_kind():
-    names = [name for name, _ in ARCHITECTURES["digits"](10).named_layers()]
-    assert names[:3] == ["00_conv", "01_relu", "02_batch_norm"]
-    assert len(set(names)) == len(names)
-
-
-@pytest.mark.parametrize(
-    ("layers", "message"),
-    [
-        ((Dense(units=2),), "put flatten or global_average_pool before it"),
-        ((GlobalAveragePool(), MaxPool()), "put it before flattening"),
-        ((MaxPool(size=9),), "nothing is left of the image"),
-    ],
-)
-def test_a_layer_that_cannot_take_its_input_is_named(layers, message):
-    with pytest.raises(ValueError, match=message):
-        layer_shapes(Architecture(name="a", layers=layers), (8, 8, 1))
-
-
-def test_a_description_survives_json():
-    architecture = ARCHITECTURES["cifar10"](10)
-    assert Architecture.model_validate_json(architecture.model_dump_json()) == architecture
-
-
-def test_an_unknown_field_of_a_layer_is_refused():
-    with pytest.raises(ValidationError, match="stride"):
-        Architecture.model_validate(
-            {"name": "a", "layers": [{"kind": "conv", "filters": 1, "stride": 2}]}
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_have_exactly_their_parameters_and_operations(name):
+    network = zoo.network("keras", name)
+    shape, architecture = network.spec.shape, network.architecture
+    trainable = sum(placed.weights for placed in architecture.all_placed(shape))
+    counts = (trainable, parameter_count(architecture, shape), operations(architecture, shape))
+    assert counts == SIZES[name]
+    if name != "digits":
+        assert f"{counts[1]:,} parameters" in " ".join(ARCHITECTURES[name].__doc__.split()) or (
+            f"{counts[1]:,} with moving statistics" in ARCHITECTURES[name].__doc__
         )
+
+
+def test_the_tutorial_network_is_convolution_relu_batch_norm():
+    names = [name[3:] for name, _ in ARCHITECTURES["cifar10"](10).named_layers()]
+    block, pool = ["conv", "relu", "batch_norm"], ["max_pool", "dropout"]
+    head = ["global_average_pool", "dense", "relu", "dropout", "dense"]
+    assert names == 2 * block + pool + 2 * block + pool + block + head
+
+
+def test_the_smaller_tutorial_network_is_convolution_batch_norm_relu():
+    names = [name[3:] for name, _ in ARCHITECTURES["cifar10_small"](10).named_layers()]
+    block, pool = ["conv", "batch_norm", "relu"], ["max_pool", "channel_dropout"]
+    head = ["global_average_pool", "dense", "relu", "dropout", "dense"]
+    assert names == 2 * (2 * block + pool) + head
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_a_description_survives_json(name):
+    architecture = zoo.network("torch", name).architecture
+    assert Architecture.model_validate_json(architecture.model_dump_json()) == architecture

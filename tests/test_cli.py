@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.code import ROOT
+from pipeline.presets import PRESETS
 
 
 def darkroom(*arguments: str, timeout: float = 60, **environment) -> subprocess.CompletedProcess:
@@ -45,7 +46,7 @@ def test_help_list_and_show_answer_without_loading_anything_heavy(arguments):
 def test_list_names_every_preset_and_every_kind_of_own_data():
     names = [line.split()[0] for line in darkroom("list").stdout.splitlines()]
     own = ["folder:PATH", "tar:PATH", "zip:PATH", "tfds:NAME"]
-    assert names == ["digits", "mnist", "cifar10", "celeba_smile", *own]
+    assert names == [*PRESETS, *own]
 
 
 def test_what_show_prints_is_what_run_takes():

@@ -225,7 +225,9 @@ def test_without_a_transform_graph_there_is_no_bytes_signature_and_one_framework
     description = network("keras")
     model = twin.to_keras(random_weights(description), description)
     contract = contracts.build(description, "keras-0000000000000000")
-    path = savedmodel.export(savedmodel.inference(model), contract, work / "plain")
+    path = savedmodel.export(
+        savedmodel.inference(model, description.architecture), contract, work / "plain"
+    )
     assert set(tf.saved_model.load(str(path)).signatures) == {"serving_default"}
 
 

@@ -4,26 +4,34 @@ import numpy as np
 import pytest
 
 from components import keras_model
-from components.architectures import parameter_count
+from components.description import parameter_count
 from components.network import Network
+from tests import zoo
 from tests.training_data import digit_images, network
-
-NAMES = ["digits", "mnist", "cifar10"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_parameters_are_as_many_as_the_description_counts(name):
-    described = network("keras", name)
-    expected = parameter_count(described.architecture, described.spec.shape)
-    assert keras_model.parameter_count(keras_model.build(described)) == expected
+from tests.zoo import outputs_and_probabilities
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_layers_carry_the_names_of_the_description(name):
-    described = network("keras", name)
-    names = [layer.name for layer in keras_model.build(described).layers]
-    assert names[:2] == ["image", "normalise"]
-    assert names[2:] == [name for name, _ in described.architecture.named_layers()]
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_layers_have_the_names_weights_and_shapes_of_the_description(name):
+    described = zoo.network("keras", name)
+    model = keras_model.build(described)
+    shape = described.spec.shape
+    count = parameter_count(described.architecture, shape)
+    assert keras_model.parameter_count(model) == count
+    assert [layer.name for layer in model.layers][:2] == ["image", "normalise"]
+    for placed in described.architecture.all_placed(shape):
+        layer = model.get_layer(placed.name)
+        assert layer.output.shape == (None, *placed.after), placed.name
+        assert layer.count_params() == placed.weights + placed.statistics, placed.name
+
+
+@pytest.mark.parametrize("name", ["digits", "smiles_v1", "softmax", "log_softmax", "sigmoid"])
+def test_outputs_become_probabilities_by_the_definition(name):
+    architecture = zoo.network("keras", name).architecture
+    given, expected = outputs_and_probabilities(architecture)
+    found = keras_model.probabilities(given, architecture).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_the_input_is_normalised_by_the_image_spec():

@@ -39,7 +39,7 @@ def exported(tmp_path_factory):
     description = network("keras")
     model = twin.to_keras(random_weights(description), description)
     contract = contracts.build(description, LINEAGE)
-    module = savedmodel.inference(model)
+    module = savedmodel.inference(model, description.architecture)
     savedmodel.export(module, contract, directory / "saved_model")
     tflite.export(directory / "saved_model", contract, directory / "model.tflite")
     onnx_format.export_keras(module, contract, directory / "model.onnx")

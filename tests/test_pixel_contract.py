@@ -8,8 +8,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from components.description import Architecture
 from components.examine import Example, examine
 from components.image_spec import ImageSpec, decode
+from components.layers import Dense, Flatten
 from components.open_image import open_image, upright
 from components.sources import RawImage
 from components.transform_tfx import decode_batch, decode_image
@@ -156,7 +158,9 @@ def serving_bytes(tmp_path_factory):
     spec = ImageSpec(HEIGHT, WIDTH, 3)
     directory = tmp_path_factory.mktemp("serving")
     graph = transform_graph(directory / "transform", spec)
-    module = savedmodel.inference(_revealing_model(spec), graph)
+    layers = (Flatten(), Dense(units=HEIGHT * WIDTH * 3 + 1))
+    described = Architecture(name="revealing", layers=layers)
+    module = savedmodel.inference(_revealing_model(spec), described, graph)
     path = savedmodel.export(module, {"image_spec": spec.to_dict()}, directory / "model")
     loaded = tf.saved_model.load(str(path))
 

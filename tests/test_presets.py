@@ -1,7 +1,8 @@
 import pytest
 from PIL import Image
 
-from components.architectures import ARCHITECTURES, parameter_count
+from components.architectures import ARCHITECTURES
+from components.description import parameter_count
 from components.sources import DataRefused
 from pipeline import presets
 from pipeline.config import ConfigError, RunConfig
@@ -18,10 +19,6 @@ def test_every_preset_builds_and_its_network_fits_its_images(name):
     assert f"python -m pipeline run {name}" in presets.PRESETS[name].__doc__
 
 
-def test_cifar10_is_the_tutorials_network_of_158506_parameters():
-    assert parameter_count(ARCHITECTURES["cifar10"](10), (32, 32, 3)) == 158_506
-
-
 def test_celeba_is_packed_with_a_margin_that_training_crops_from():
     config = presets.celeba_smile()
     image, data = config.image, config.data
@@ -35,7 +32,7 @@ def test_a_folder_gives_size_channels_network_and_a_gate_above_the_largest_class
     config = presets.configure(f"folder:{folder}", {})
     assert config.name == "My-photos"
     assert (config.image.height, config.image.width, config.image.channels) == (24, 24, 3)
-    assert config.model.architecture == "mnist"
+    assert config.model.architecture == "cifar10"
     assert config.gates.min_accuracy == pytest.approx(1 / 3 + 0.1 * 2 / 3, abs=1e-4)
 
 
@@ -51,8 +48,11 @@ def test_a_folder_of_large_grey_images_is_scaled_down_and_stays_grey(tmp_path):
 @pytest.mark.parametrize(
     "pairs, words",
     [
-        ({"model.architecture": "resnet"}, "expected one of cifar10, digits, mnist"),
+        ({"model.architecture": "resnet"}, "expected one of cifar10, cifar10_fast"),
         ({"image.height": "1"}, "nothing is left of the image"),
+        ({"train.loss": "nll"}, "train.loss: 'nll' does not fit .* expected 'cross_entropy'"),
+        ({"train.loss": "binary_cross_entropy"}, "logits, one for each class"),
+        ({"model.architecture": "smiles_v1"}, "expected 'binary_cross_entropy'"),
     ],
 )
 def test_a_network_that_does_not_exist_or_fit_is_refused_at_once(pairs, words):

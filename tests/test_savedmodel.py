@@ -25,7 +25,9 @@ def test_serving_bytes_crops_the_margin_off_as_decode_does(tmp_path, margins):
     graph = transform_graph(tmp_path / "transform", spec)
     model = twin.to_keras(random_weights(description), description)
     contract = contracts.build(dataclasses.replace(description, spec=spec), "keras-00")
-    path = savedmodel.export(savedmodel.inference(model, graph), contract, tmp_path / "out")
+    path = savedmodel.export(
+        savedmodel.inference(model, description.architecture, graph), contract, tmp_path / "out"
+    )
     assert contracts.read_saved_model(path)["image_spec"] == contract["image_spec"]
     assert contract["image_spec"]["margin_height"] == margins[0]
     assert contract["input"]["shape"] == [None, 8, 8, 1]

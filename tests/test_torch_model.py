@@ -5,30 +5,88 @@ import pytest
 import torch
 
 from components import torch_model
-from components.architectures import Architecture, BatchNorm, Conv, Dense, Flatten, parameter_count
+from components.description import Architecture, parameter_count
 from components.image_spec import ImageSpec
+from components.layers import Activation, BatchNorm, Conv, Dense, Flatten, Residual
 from components.network import Network
+from tests import zoo
 from tests.training_data import digit_images, network
-
-NAMES = ["digits", "mnist", "cifar10"]
+from tests.zoo import outputs_and_probabilities
 
 
 def digits_tensor(count: int) -> torch.Tensor:
     return torch.from_numpy(digit_images(count)[0]).permute(0, 3, 1, 2).float()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_parameters_are_as_many_as_the_description_counts(name):
-    described = network("torch", name)
-    expected = parameter_count(described.architecture, described.spec.shape)
-    assert torch_model.parameter_count(torch_model.build(described)) == expected
+def zeros(network: Network, rows: int = 2) -> torch.Tensor:
+    height, width, channels = network.spec.shape
+    return torch.zeros((rows, channels, height, width))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_layers_carry_the_names_of_the_description(name):
-    described = network("torch", name)
-    names = [name for name, _ in torch_model.build(described).named_children()]
-    assert names == [name for name, _ in described.architecture.named_layers()]
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_layers_have_the_names_weights_and_shapes_of_the_description(name):
+    described = zoo.network("torch", name)
+    shape = described.spec.shape
+    module = torch_model.build(described).eval()
+    assert torch_model.parameter_count(module) == parameter_count(described.architecture, shape)
+    found = {}
+    for layer, child in module.named_modules():
+        child.register_forward_hook(lambda _, __, y, layer=layer: found.update({layer: y.shape}))
+    with torch.inference_mode():
+        module(zeros(described))
+    for placed in described.architecture.all_placed(shape):
+        # (H, W, C) in the description, (C, H, W) in PyTorch.
+        assert found.pop(placed.name)[1:] == (placed.after[-1], *placed.after[:-1]), placed.name
+    assert found.keys() == {""}
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_every_weight_of_every_network_learns(name):
+    """A ReLU that overwrites what a gradient still needs would end in an error of PyTorch's."""
+    torch.manual_seed(0)
+    described = zoo.network("torch", name)
+    module = torch_model.build(described)
+    x = 255 * torch.rand(zeros(described, 4).shape)
+    units = torch.arange(described.architecture.units)
+    (module(x) * (1 + units)).square().sum().backward()
+    still = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.any()]
+    # What goes into a batch norm without anything between: a constant, which it takes away again.
+    assert not [n for n in still if not n.endswith("bias")]
+
+
+def test_a_relu_overwrites_only_what_nothing_else_needs():
+    block = Residual(layers=(Activation(), Conv(filters=1), Activation()))
+    layers = (Activation(), Conv(filters=1), Activation(), Activation(), block, Activation())
+    described = Network(
+        "torch",
+        Architecture(name="a", layers=(*layers, Flatten(), Dense(units=2))),
+        ImageSpec(4, 4, 1),
+        "ab",
+    )
+    relus = [m for m in torch_model.build(described).modules() if isinstance(m, torch.nn.ReLU)]
+    assert [relu.inplace for relu in relus] == [False, True, False, False, True, True]
+
+
+def test_a_residual_block_adds_its_input():
+    layers = (Residual(layers=(Activation(), Conv(filters=3))), Flatten(), Dense(units=2))
+    described = Network("torch", Architecture(name="a", layers=layers), ImageSpec(4, 4, 3), "ab")
+    block = torch_model.build(described).get_submodule("00_residual")
+    torch.nn.init.zeros_(block.get_submodule("01_conv").weight)
+    x = torch.randn(2, 3, 4, 4)
+    before = x.clone()
+    torch.testing.assert_close(block(x), before)
+    torch.testing.assert_close(x, before)
+
+
+@pytest.mark.parametrize("name", ["digits", "smiles_v1", "softmax", "log_softmax", "sigmoid"])
+def test_outputs_become_probabilities_by_the_definition(name):
+    architecture = zoo.network("torch", name).architecture
+    given, expected = outputs_and_probabilities(architecture)
+    found = torch_model.probabilities(torch.from_numpy(given), architecture)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+    half = torch_model.probabilities(torch.from_numpy(given).bfloat16(), architecture)
+    assert half.dtype == torch.float32
 
 
 def test_batch_norm_keeps_the_share_of_the_old_statistics_that_the_description_says():
@@ -67,9 +125,3 @@ def test_weights_of_another_network_are_refused(tmp_path):
     )
     with pytest.raises(ValueError, match="does not hold this network's weights"):
         torch_model.load(tmp_path)
-
-
-def test_a_network_without_a_logit_for_each_class_is_refused():
-    layers = (Conv(filters=2), Flatten(), Dense(units=3))
-    with pytest.raises(ValueError, match="one unit for each of the 2 classes"):
-        Network("torch", Architecture(name="a", layers=layers), ImageSpec(8, 8, 1), ("a", "b"))
