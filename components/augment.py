@@ -45,22 +45,29 @@ SEED = 0
 _SHARD, _BATCH = 10_000, 256  # images per file, and at a time
 
 
-def make_plan(arrays: ImageArrays, config: AugmentConfig, directory: Path) -> None:
+def make_plan(
+    arrays: ImageArrays, config: AugmentConfig, directory: Path, limit: int | None = None
+) -> None:
     """Writes all of the plan but the preview; copies are made in the frameworks' own processes.
+
+    With a `limit` so many images are drawn from the training split, and the rest left alone.
 
     Raises ValueError when the training split is empty, StepFailed when such a process fails.
     """
-    labels, classes = open_split(arrays, "train").labels, len(arrays.labels)
-    index, copied = np.arange(len(labels)), np.zeros(0, np.int64)
+    all_labels, classes = open_split(arrays, "train").labels, len(arrays.labels)
+    rows = np.arange(len(all_labels))
+    if limit and limit < len(rows):
+        rows = np.sort(np.random.default_rng(SEED).choice(rows, limit, replace=False))
+    labels, index, copied = all_labels[rows], rows, np.zeros(0, np.int64)
     weights = np.ones(classes)
     match config.balance:
         case "weights":
             weights = balanced_weights(labels, classes)
         case "oversample":
-            index = np.concatenate([index, extra_rows(labels)])
+            index = np.concatenate([rows, rows[extra_rows(labels)]])
         case "augmented":
-            copied = extra_rows(labels)
-            index = np.arange(len(labels) + len(copied))
+            copied = rows[extra_rows(labels)]
+            index = np.concatenate([rows, len(all_labels) + np.arange(len(copied))])
             if len(copied):
                 _make_copies(arrays, config, directory, copied)
     policies = config.model_dump(mode="json", include={"keras", "torch"})
@@ -68,12 +75,13 @@ def make_plan(arrays: ImageArrays, config: AugmentConfig, directory: Path) -> No
     np.save(directory / "index.npy", index)
     np.save(directory / "class_weights.npy", weights)
     before = np.bincount(labels, minlength=classes)
-    after = np.bincount(np.concatenate([labels, labels[copied]])[index], minlength=classes)
-    rows = {
+    both = np.concatenate([all_labels, all_labels[copied]])
+    after = np.bincount(both[index], minlength=classes)
+    counts = {
         name: {"before": int(b), "after": int(a), "weight": float(w)}
         for name, b, a, w in zip(arrays.labels, before, after, weights)
     }
-    balance = {"balance": config.balance, "classes": rows}
+    balance = {"balance": config.balance, "classes": counts}
     (directory / "balance.json").write_text(json.dumps(balance, indent=1, ensure_ascii=False))
 
 

@@ -18,13 +18,14 @@ def Augment(
     arrays: InputArtifact[ImageArrays],
     plan: OutputArtifact[AugmentPlan],
     augment: Parameter[str],
+    limit: Parameter[int],
     code: Parameter[str],
 ) -> None:
-    """`augment` is an AugmentConfig as JSON."""
+    """`augment` is an AugmentConfig as JSON, `limit` the number of images to train on, 0 for all."""
     del code
     config, packed = AugmentConfig.model_validate_json(augment), Arrays(arrays.uri)
     directory = Path(plan.uri)
-    make_plan(packed, config, directory)
+    make_plan(packed, config, directory, limit or None)
     try:
         write_preview(packed, config, directory / "preview", directory / "preview.png")
     except Exception:  # a picture is no reason to lose a run

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from components.image_spec import ImageSpec
+from components.keras_layers import float32_policy
 from components.policy import (
     AnyOperation,
     Brightness,
@@ -29,11 +30,12 @@ def augmenter(policy: Policy, spec: ImageSpec, seed: int) -> keras.Sequential:
     Call it with `training=True`. Where there is a margin it begins with a random crop. Every
     parameter is drawn anew for each image, from generators seeded by `seed`.
     """
-    layers = [keras.layers.Lambda(_to_float, name="to_float")]
-    if spec.packed_shape != spec.shape:
-        layers.append(_RandomCrop(spec.height, spec.width, seed))
-    layers += [_layer(operation, seed + i) for i, operation in enumerate(policy, start=1)]
-    return keras.Sequential(layers)
+    with float32_policy():  # images lose too much in bfloat16, and some layers cannot take it
+        layers = [keras.layers.Lambda(_to_float, name="to_float")]
+        if spec.packed_shape != spec.shape:
+            layers.append(_RandomCrop(spec.height, spec.width, seed))
+        layers += [_layer(operation, seed + i) for i, operation in enumerate(policy, start=1)]
+        return keras.Sequential(layers)
 
 
 def _to_float(images):

@@ -6,11 +6,25 @@ which computes in float32 by separate operations, took more than half of a step,
 what was then left.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
 ChannelDropout = keras.layers.SpatialDropout2D
 GlobalAverage = keras.layers.GlobalAveragePooling2D
+
+
+@contextlib.contextmanager
+def float32_policy() -> Iterator[None]:
+    """Layers made inside compute in float32, whatever the global policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 class BatchNorm(keras.layers.BatchNormalization):

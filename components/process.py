@@ -51,7 +51,7 @@ def run_module(
         env=environment,
         pass_fds=inherited(),
         stdin=subprocess.DEVNULL,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
     ) as process:
         status = _wait(process, watch)
     if status:
@@ -76,7 +76,7 @@ def _wait(process: subprocess.Popen, watch: Callable[[], None] | None) -> int:
         raise
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In the child, before it starts: Linux kills it when the run dies, even by SIGKILL; a trainer
     left behind would compete with the next run's."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

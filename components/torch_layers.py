@@ -1,9 +1,9 @@
 """Layers that mean what PyTorch's own do and cost less while training on a CPU. Twin of
 `keras_layers.py`.
 
-Measured on two cores with the CIFAR-10 network in bfloat16, batch 256, one after the other: dropout's
-serial random generator took a sixth of a step, and the gradient of a mean over height and width,
-which is spread by strides of zero, made every layer before it leave channels-last memory.
+Measured on two cores with the CIFAR-10 network in bfloat16: dropout's serial random generator took
+a sixth of a step, and the gradient of a mean over height and width, which is spread by strides of
+zero, made every layer before it leave channels-last memory.
 """
 
 import torch

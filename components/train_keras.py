@@ -3,31 +3,39 @@
 Twin of `train_torch.py`: the same functions in the same order.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from components import keras_augment, keras_model
+from components import keras_model
 from components.arrays import ImageArrays, Split
-from components.image_spec import ImageSpec
+from components.checkpoint import Checkpoints
+from components.keras_learner import Learner
+from components.network import Network
+from components.progress import Progress
+from components.schedule import Schedule
 from components.training import (
     TrainArgs,
+    cpu_has_bfloat16,
+    identity,
     network_for,
     open_split,
     read_class_weights,
     read_index,
     read_policy,
     run,
-    shuffled_batches,
+    shuffled,
+    step_count,
     thread_count,
+    too_large,
     training_split,
 )
 from components.training_record import ScalarWriter, TrainingRecord
+from pipeline.config import TrainConfig
 
-CHECKPOINT = "best.weights.h5"
 EVALUATION_BATCH = 500
 
 
@@ -35,9 +43,10 @@ def main(args: TrainArgs) -> None:
     """Trains, then writes the model directory and the run directory of `args`."""
     arrays = ImageArrays(args.arrays)
     network = network_for(args, arrays, "keras")
-    description = choose_device(args.train.threads)
+    strategy, description = choose_device(args.train)
     keras.utils.set_random_seed(args.train.seed)
-    model = keras_model.build(network)
+    with strategy.scope():
+        model = keras_model.build(network)
     record = TrainingRecord(
         "keras",
         description,
@@ -47,23 +56,53 @@ def main(args: TrainArgs) -> None:
         scalar_writer(args.run_dir / "tensorboard"),
     )
     with record:
-        train(args, model, arrays, record)
+        checkpoints = Checkpoints(args.checkpoint_directory, identity(args, network, arrays))
+        try:
+            with strategy.scope():
+                train(args, model, network, arrays, record, checkpoints)
+        except tf.errors.ResourceExhaustedError as error:
+            raise too_large(args.train) from error
         keras_model.save(model, network, args.model_dir)
         record.finish()
+        checkpoints.clear()
 
 
-def choose_device(threads: int) -> str:
-    """CUDA, then CPU with that many threads (0 for all cores): TensorFlow places everything on a
-    GPU that it sees. Call it before anything else of TensorFlow; returns the description."""
-    gpus = tf.config.list_physical_devices("GPU")
+def choose_device(config: TrainConfig) -> tuple[tf.distribute.Strategy, str]:
+    """CUDA, then CPU with `threads` threads (0 for all cores): the strategy for `devices` of them,
+    and both in words, with what is computed in, which becomes Keras's global dtype policy.
+
+    Call it before anything else of TensorFlow. Several devices are so many GPUs, or parts of the
+    CPU. Raises ValueError when there are fewer GPUs.
+    """
+    gpus, count = tf.config.list_physical_devices("GPU"), config.devices
     if gpus:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-        return f"cuda ({name})"
-    tf.config.threading.set_intra_op_parallelism_threads(thread_count(threads))
-    tf.config.threading.set_inter_op_parallelism_threads(thread_count(threads))
-    return f"cpu, {thread_count(threads)} threads"
+        details = tf.config.experimental.get_device_details(gpus[0])
+        has_units = details.get("compute_capability", (0, 0)) >= (8, 0)
+        name = f"cuda ({details.get('device_name', 'GPU')})"
+        if count > len(gpus):
+            raise ValueError(f"train.devices is {count}, expected at most {len(gpus)}, the GPUs.")
+    else:
+        threads, has_units = thread_count(config.threads), cpu_has_bfloat16()
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        name = f"cpu, {threads} threads"
+        if count > 1:
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            parts = [tf.config.LogicalDeviceConfiguration()] * count
+            tf.config.set_logical_device_configuration(cpu, parts)
+    strategy = tf.distribute.get_strategy()
+    if count > 1:
+        kind = "GPU" if gpus else "CPU"
+        strategy = tf.distribute.MirroredStrategy([f"{kind}:{n}" for n in range(count)])
+        name = f"{count} x {name}"
+    reduced = config.precision == "bfloat16" or (config.precision == "auto" and has_units)
+    keras.config.set_dtype_policy("mixed_bfloat16" if reduced else "float32")
+    if reduced:
+        return strategy, f"{name}, bfloat16"
+    why = " (no units for bfloat16)" if config.precision == "auto" else ""
+    return strategy, f"{name}, float32{why}"
 
 
 def scalar_writer(directory: Path) -> ScalarWriter:
@@ -88,118 +127,49 @@ class _SummaryWriter:
 def train(
     args: TrainArgs,
     model: keras.Model,
+    network: Network,
     arrays: ImageArrays,
     record: TrainingRecord,
+    checkpoints: Checkpoints,
 ) -> None:
-    """Adam, its rate halved on plateaus, with early stopping; leaves `model` with the weights of
-    the lowest val_loss.
+    """Leaves `model` with the weights of the lowest val_loss.
 
-    Every epoch with a better val_loss goes to `checkpoints/`. Raises TrainingError when the loss
-    is not finite.
+    Goes on from the last checkpoint, if there is one. Raises TrainingError when a loss is not
+    finite.
     """
     config = args.train
-    (training, originals), validation = (
-        training_split(arrays, args.plan, "keras"),
-        open_split(arrays, "val"),
-    )
+    training, originals = training_split(arrays, args.plan, "keras")
+    validation = open_split(arrays, "val")
     index = read_index(args.plan, len(training))
-    weights = tf.constant(read_class_weights(args.plan, len(arrays.labels)))
-    augment = keras_augment.augmenter(read_policy(args.plan, "keras"), arrays.spec, config.seed)
-    crop = keras_augment.augmenter((), arrays.spec, config.seed)
-    steps = -(-len(index) // config.batch_size)
-    model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
-    schedule = keras.callbacks.CallbackList(
-        [
-            keras.callbacks.ReduceLROnPlateau(
-                factor=0.5, patience=config.plateau, min_lr=config.min_learning_rate
-            ),
-            keras.callbacks.EarlyStopping(patience=config.early_stopping),
-        ],
-        model=model,
-    )
-    train_step, evaluate_step = compiled_steps(model, augment, crop, weights, arrays.spec)
-    checkpoint = args.run_dir / "checkpoints" / CHECKPOINT
+    policy = read_policy(args.plan, "keras")
+    weights = read_class_weights(args.plan, len(arrays.labels))
+    learner = Learner(model, network.architecture, arrays.spec, policy, weights, config)
+    steps = step_count(len(index), config)
+    schedule = Schedule(config, steps * config.epochs)
+    progress = Progress(learner, record, schedule, checkpoints, steps, config.checkpoint_seconds)
+    progress.resume()
 
-    model.stop_training = False
-    schedule.on_train_begin()
-    for epoch in range(1, config.epochs + 1):
-        record.start_epoch(epoch, steps)
-        rows = shuffled_batches(index, config.batch_size, config.seed, epoch)
-        rate = float(model.optimizer.learning_rate)
-        for batch in rows:
-            images, labels = gather(training.packed, training.labels, batch)
-            loss, accuracy = train_step(images, labels, tf.constant(batch >= originals))
-            record.step(len(labels), float(loss), float(accuracy), rate)
-        val_loss, val_accuracy = evaluate(evaluate_step, validation)
+    while progress.epoch <= config.epochs and not progress.stopped:
+        record.start_epoch(progress.epoch, steps)
+        order = shuffled(index, config.seed, progress.epoch)
+        for step in range(progress.step, steps):
+            rows = order[step * config.batch_size :][: config.batch_size]
+            rate = schedule.rate(progress.total)
+            images, labels = training.packed(rows), training.labels[rows]
+            loss, accuracy = learner.step(images, labels, rows >= originals, rate)
+            record.step(len(rows), loss, accuracy, rate)
+            progress.step_done()
+        totals = learner.evaluate(evaluation_batches(validation))
+        val_loss, val_accuracy = (totals / len(validation)).tolist()
         if record.end_epoch(val_loss, val_accuracy, rate, keras_model.not_finite(model)):
-            keras_model.save_weights(model, checkpoint)
-        schedule.on_epoch_end(epoch - 1, {"val_loss": val_loss})
-        if model.stop_training:
-            break
-    model.load_weights(checkpoint)
+            progress.best = learner.judged()
+        progress.epoch_done(val_loss)
+    learner.load(progress.best)
 
 
-def compiled_steps(
-    model: keras.Model, augment: keras.Model, crop: keras.Model, weights: tf.Tensor, spec: ImageSpec
-) -> tuple[Callable, Callable]:
-    """Two graphs: one training step giving (mean loss, accuracy), for packed images uint8
-    (N, H, W, C), and one evaluation step giving (summed loss, correct answers), for images of the
-    network's size; both with labels int64 (N,). `weights` are those of the classes. Training also
-    takes bool (N,): images that are augmented already, which `crop` brings to the size alone."""
-
-    def signature(shape: tuple[int, ...]) -> list[tf.TensorSpec]:
-        return [tf.TensorSpec((None, *shape), tf.uint8), tf.TensorSpec((None,), tf.int64)]
-
-    @tf.function(input_signature=[*signature(spec.packed_shape), tf.TensorSpec((None,), tf.bool)])
-    def train_step(images, labels, copied):
-        augmented = augment(images, training=True)
-        augmented = tf.cond(
-            tf.reduce_any(copied),
-            lambda: tf.where(copied[:, None, None, None], crop(images, training=True), augmented),
-            lambda: augmented,
-        )
-        with tf.GradientTape() as tape:
-            logits = model(augmented, training=True)
-            loss = weighted_loss(logits, labels, weights)
-        variables = model.trainable_variables
-        model.optimizer.apply(tape.gradient(loss, variables), variables)
-        correct = tf.argmax(logits, 1) == labels
-        return loss, tf.reduce_mean(tf.cast(correct, tf.float32))
-
-    @tf.function(input_signature=signature(spec.shape))
-    def evaluate_step(images, labels):
-        logits = model(tf.cast(images, tf.float32), training=False)
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        correct = tf.argmax(logits, 1) == labels
-        return tf.reduce_sum(loss), tf.reduce_sum(tf.cast(correct, tf.float32))
-
-    return train_step, evaluate_step
-
-
-def weighted_loss(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Mean over the batch of weight x cross-entropy; `weights` are those of the classes."""
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return tf.reduce_mean(tf.gather(weights, labels) * losses)
-
-
-def gather(
-    read: Callable[[np.ndarray], np.ndarray], labels: np.ndarray, rows: np.ndarray
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Images uint8 (N, H, W, C) and labels int64 (N,), of the rows that `read` (`packed` or
-    `images` of a Split) gathers."""
-    return tf.constant(read(rows)), tf.constant(labels[rows])
-
-
-def evaluate(evaluate_step: Callable, split: Split) -> tuple[float, float]:
-    """Mean loss and accuracy over a split, without augmentation."""
-    loss = correct = 0.0
-    rows = np.split(np.arange(len(split)), range(EVALUATION_BATCH, len(split), EVALUATION_BATCH))
-    for batch in rows:
-        images, labels = gather(split.images, split.labels, batch)
-        batch_loss, batch_correct = evaluate_step(images, labels)
-        loss += float(batch_loss)
-        correct += float(batch_correct)
-    return loss / len(split), correct / len(split)
+def evaluation_batches(split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images uint8 (N, H, W, C) and labels int64 (N,), a few hundred at a time."""
+    yield from split.batches(EVALUATION_BATCH)
 
 
 if __name__ == "__main__":

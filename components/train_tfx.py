@@ -1,6 +1,7 @@
 """The two trainers' glue: each framework in its own process, the same artifacts from both."""
 
 import json
+from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -19,10 +20,14 @@ def Train(
     framework: Parameter[str],
     architecture: Parameter[str],
     train: Parameter[str],
+    checkpoints: Parameter[str],
     code: Parameter[str],
 ) -> None:
-    """Trains `framework` (keras or torch); `train` is a TrainConfig as JSON."""
-    del code
+    """Trains `framework` (keras or torch); `train` is a TrainConfig as JSON.
+
+    `checkpoints` is a directory that outlives the step: TFX gives a step that runs again a new
+    output directory.
+    """
     arguments = {
         "arrays": arrays.uri,
         "plan": plan.uri,
@@ -30,5 +35,7 @@ def Train(
         "train": json.loads(train),
         "model_dir": model.uri,
         "run_dir": model_run.uri,
+        "checkpoints": str(Path(checkpoints) / framework),
+        "code": code,
     }
     run_module(f"components.train_{framework}", arguments, model_run.uri)

@@ -3,40 +3,62 @@
 Twin of `train_keras.py`: the same functions in the same order. Imports no TensorFlow.
 """
 
+import collections
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from components import torch_augment, torch_model
+from components import torch_model
 from components.arrays import ImageArrays, Split
+from components.checkpoint import Checkpoints
+from components.network import Network
+from components.progress import Progress
+from components.schedule import Schedule
+from components.torch_learner import Learner
+from components.torch_parallel import ALONE, Part, together
 from components.training import (
     TrainArgs,
+    cpu_has_bfloat16,
+    identity,
     network_for,
     open_split,
     read_class_weights,
     read_index,
     read_policy,
     run,
-    shuffled_batches,
+    shuffled,
+    step_count,
+    step_seed,
     thread_count,
+    too_large,
     training_split,
 )
 from components.training_record import ScalarWriter, TrainingRecord
+from pipeline.config import TrainConfig
 
-CHECKPOINT = "best.safetensors"
 EVALUATION_BATCH = 500
+RESIDENT_SHARE = 0.6
+"""Images live on the GPU where they take at most this share of its free memory."""
 
 
 def main(args: TrainArgs) -> None:
     """Trains, then writes the model directory and the run directory of `args`."""
+    try:
+        together(args.train.devices, part_main, args)
+    except torch.OutOfMemoryError as error:
+        raise too_large(args.train) from error
+
+
+def part_main(args: TrainArgs, part: Part) -> None:
+    """The training, or this process's part of it."""
     arrays = ImageArrays(args.arrays)
     network = network_for(args, arrays, "torch")
-    device, description = choose_device(args.train.threads)
+    device, precision, description = choose_device(args.train, part)
     torch.manual_seed(args.train.seed)
     model = torch_model.build(network).to(device, memory_format=torch.channels_last)
     record = TrainingRecord(
@@ -45,22 +67,38 @@ def main(args: TrainArgs) -> None:
         torch_model.parameter_count(model),
         args.train,
         args.run_dir,
-        scalar_writer(args.run_dir / "tensorboard"),
+        scalar_writer(args.run_dir / "tensorboard") if part.first else None,
     )
     with record:
-        train(args, model, arrays, device, record)
-        torch_model.save(model, network, args.model_dir)
-        record.finish()
+        checkpoints = Checkpoints(args.checkpoint_directory, identity(args, network, arrays))
+        train(args, model, network, arrays, precision, record, checkpoints, part)
+        if part.first:
+            torch_model.save(model, network, args.model_dir)
+            record.finish()
+            checkpoints.clear()
 
 
-def choose_device(threads: int) -> tuple[torch.device, str]:
-    """CUDA, then MPS, then CPU with that many threads (0 for all cores), and its description."""
+def choose_device(config: TrainConfig, part: Part = ALONE) -> tuple[torch.device, torch.dtype, str]:
+    """CUDA, then MPS, then CPU with `threads` threads (0 for all cores); what to compute in; and
+    both in words."""
     if torch.cuda.is_available():
-        return torch.device("cuda"), f"cuda ({torch.cuda.get_device_name()})"
-    if torch.backends.mps.is_available():
-        return torch.device("mps"), "mps"
-    torch.set_num_threads(thread_count(threads))
-    return torch.device("cpu"), f"cpu, {torch.get_num_threads()} threads"
+        device = torch.device("cuda", part.number % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+        has_units = torch.cuda.is_bf16_supported(including_emulation=False)
+        name = f"cuda ({torch.cuda.get_device_name()})"
+    elif torch.backends.mps.is_available():
+        device, has_units, name = torch.device("mps"), False, "mps"
+    else:
+        torch.set_num_threads(max(1, thread_count(config.threads) // part.count))
+        device, has_units = torch.device("cpu"), cpu_has_bfloat16()
+        name = f"cpu, {torch.get_num_threads()} threads"
+    if part.count > 1:
+        name = f"{part.count} x {name}"
+    if config.precision == "float32":
+        return device, torch.float32, f"{name}, float32"
+    if config.precision == "auto" and not has_units:
+        return device, torch.float32, f"{name}, float32 (no units for bfloat16)"
+    return device, torch.bfloat16, f"{name}, bfloat16"
 
 
 def scalar_writer(directory: Path) -> ScalarWriter:
@@ -75,90 +113,134 @@ def scalar_writer(directory: Path) -> ScalarWriter:
 def train(
     args: TrainArgs,
     model: nn.Module,
+    network: Network,
     arrays: ImageArrays,
-    device: torch.device,
+    precision: torch.dtype,
     record: TrainingRecord,
+    checkpoints: Checkpoints,
+    part: Part = ALONE,
 ) -> None:
-    """Adam with a cosine-annealed rate; leaves `model` with the weights of the lowest val_loss.
+    """Leaves `model` with the weights of the lowest val_loss.
 
-    Every epoch with a better val_loss goes to `checkpoints/`. Raises TrainingError when the loss
-    is not finite.
+    Goes on from the last checkpoint, if there is one. Raises TrainingError when a loss is not
+    finite.
     """
     config = args.train
-    (training, originals), validation = (
-        training_split(arrays, args.plan, "torch"),
-        open_split(arrays, "val"),
-    )
+    training, originals = training_split(arrays, args.plan, "torch")
+    validation = open_split(arrays, "val")
     index = read_index(args.plan, len(training))
-    weights = torch.from_numpy(read_class_weights(args.plan, len(arrays.labels))).to(device)
-    augment = torch_augment.augmenter(read_policy(args.plan, "torch"), arrays.spec)
-    crop = torch_augment.augmenter((), arrays.spec)
-    steps = -(-len(index) // config.batch_size)
-    optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimizer, config.epochs * steps, config.min_learning_rate
+    policy = read_policy(args.plan, "torch")
+    weights = read_class_weights(args.plan, len(arrays.labels))
+    learner = Learner(
+        model, network.architecture, arrays.spec, policy, weights, config, precision,
+        part.wrap(model), part.count,
+    )  # fmt: skip
+    steps = step_count(len(index), config)
+    schedule = Schedule(config, steps * config.epochs)
+    progress = Progress(
+        learner, record, schedule, checkpoints, steps, config.checkpoint_seconds, part.first
     )
-    checkpoint = args.run_dir / "checkpoints" / CHECKPOINT
+    progress.resume()
+    part.wait()
+    read = reader(training.packed, training, learner.device)
+    read_val = reader(validation.images, validation, learner.device)
 
-    for epoch in range(1, config.epochs + 1):
-        model.train()
-        record.start_epoch(epoch, steps)
-        rows = shuffled_batches(index, config.batch_size, config.seed, epoch)
-        for batch in rows:
-            images, labels = gather(training.packed, training.labels, batch, device)
-            augmented = augment(images)
-            if originals < len(training):  # copies are augmented already
-                copied = torch.from_numpy(batch >= originals).to(device)
-                augmented = torch.where(copied[:, None, None, None], crop(images), augmented)
-            logits = model(augmented)
-            loss = weighted_loss(logits, labels, weights)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            accuracy = (logits.argmax(1) == labels).float().mean()
-            (rate,) = schedule.get_last_lr()
-            record.step(len(labels), loss.item(), accuracy.item(), rate)
-            schedule.step()
-        val_loss, val_accuracy = evaluate(model, validation, device)
+    while progress.epoch <= config.epochs and not progress.stopped:
+        record.start_epoch(progress.epoch, steps)
+        order = shuffled(index, config.seed, progress.epoch)
+        readings = Readings(record, learner.device)
+        for step in range(progress.step, steps):
+            batch = order[step * config.batch_size :][: config.batch_size]
+            torch.manual_seed(step_seed(config.seed, progress.epoch, step, part.number))
+            rows, rate = part.share(batch), schedule.rate(progress.total)
+            copied = torch.from_numpy(rows >= originals) if originals < len(training) else None
+            reading = learner.step(*read(rows), copied, rate, len(batch))
+            readings.add(part.mean(reading), len(batch), rate)
+            progress.step_done(readings.drain)
+        readings.drain()
+        rows = part.share(np.arange(len(validation)))
+        totals = part.sum(learner.evaluate(evaluation_batches(read_val, rows)))
+        val_loss, val_accuracy = (totals / len(validation)).tolist()
         if record.end_epoch(val_loss, val_accuracy, rate, torch_model.not_finite(model)):
-            torch_model.save_weights(model, checkpoint)
-    torch_model.load_weights(model, checkpoint)
+            progress.best = learner.judged()
+        progress.epoch_done(val_loss)
+    learner.load(progress.best)
 
 
-def weighted_loss(
-    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
-) -> torch.Tensor:
-    """Mean over the batch of weight x cross-entropy; `weights` are those of the classes.
+def reader(
+    gather: Callable[[np.ndarray], np.ndarray], split: Split, device: torch.device
+) -> Callable[[np.ndarray], tuple[torch.Tensor, torch.Tensor]]:
+    """A function from row numbers to images uint8 (N, C, H, W), in channels-last memory order, and
+    labels int64 (N,), on the device; `gather` is `packed` or `images` of the split.
 
-    (`nn.CrossEntropyLoss(weight=...)` divides by the sum of the weights instead.)
+    On a GPU that has room for all images they are copied there once.
     """
-    return (weights[labels] * nn.functional.cross_entropy(logits, labels, reduction="none")).mean()
+    labels = torch.from_numpy(split.labels)
+    if device.type == "cuda":
+        size = gather(np.arange(1)).nbytes * len(split)
+        if size <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+            images = torch.empty(
+                (len(split), *gather(np.arange(1)).shape[1:]), dtype=torch.uint8, device=device
+            )
+            for rows in np.array_split(np.arange(len(split)), 1 + size // 2**28):
+                images[rows[0] : rows[-1] + 1] = torch.from_numpy(gather(rows)).to(device)
+            there = labels.to(device)
+
+            def from_device(rows: np.ndarray):
+                # Pinned, so that the copy does not wait for what the GPU is at.
+                rows = torch.from_numpy(rows).pin_memory().to(device, non_blocking=True)
+                return images[rows].permute(0, 3, 1, 2), there[rows]
+
+            return from_device
+
+    def from_memory(rows: np.ndarray):
+        images = torch.from_numpy(gather(rows)).to(device).permute(0, 3, 1, 2)
+        return images, labels[torch.from_numpy(rows)].to(device)
+
+    return from_memory
 
 
-def gather(
-    read: Callable[[np.ndarray], np.ndarray],
-    labels: np.ndarray,
-    rows: np.ndarray,
-    device: torch.device,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images uint8 (N, C, H, W) in channels-last memory order and labels int64 (N,), of the rows
-    that `read` (`packed` or `images` of a Split) gathers."""
-    images = torch.from_numpy(read(rows)).to(device).permute(0, 3, 1, 2)
-    return images, torch.from_numpy(labels[rows]).to(device)
+def evaluation_batches(
+    read: Callable, rows: np.ndarray
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """`read`, a few hundred rows at a time."""
+    for start in range(0, len(rows), EVALUATION_BATCH):
+        yield read(rows[start : start + EVALUATION_BATCH])
 
 
-@torch.inference_mode()
-def evaluate(model: nn.Module, split: Split, device: torch.device) -> tuple[float, float]:
-    """Mean loss and accuracy over a split, without augmentation."""
-    model.eval()
-    loss = correct = 0.0
-    rows = np.split(np.arange(len(split)), range(EVALUATION_BATCH, len(split), EVALUATION_BATCH))
-    for batch in rows:
-        images, labels = gather(split.images, split.labels, batch, device)
-        logits = model(images.float())
-        loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
-        correct += (logits.argmax(1) == labels).sum().item()
-    return loss / len(split), correct / len(split)
+class Readings:
+    """Losses and accuracies on their way from the device to the record.
+
+    From a CPU they are there at once. A GPU is never waited for inside an epoch: a step is recorded
+    when its numbers have arrived, some steps later.
+    """
+
+    def __init__(self, record: TrainingRecord, device: torch.device):
+        self._record, self._device = record, device
+        self._under_way: collections.deque = collections.deque()
+
+    def add(self, reading: torch.Tensor, images: int, rate: float) -> None:
+        """Takes a step's float32 (2,), loss and accuracy."""
+        if self._device.type != "cuda":
+            self._record.step(images, *reading.tolist(), rate)
+            return
+        arrived = torch.empty_like(reading, device="cpu", pin_memory=True)
+        arrived.copy_(reading, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self._under_way.append((event, arrived, images, rate))
+        while self._under_way and self._under_way[0][0].query():
+            self._take()
+
+    def drain(self) -> None:
+        """Waits for what is under way."""
+        while self._under_way:
+            self._under_way[0][0].synchronize()
+            self._take()
+
+    def _take(self) -> None:
+        _, arrived, images, rate = self._under_way.popleft()
+        self._record.step(images, *arrived.tolist(), rate)
 
 
 if __name__ == "__main__":

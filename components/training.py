@@ -3,12 +3,13 @@
 The record of a training, on disk and on the screen, is `training_record.py`.
 """
 
+import hashlib
 import json
 import os
 import resource
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from components.console import console
 from components.network import Network
 from components.policy import Policy
 from components.process import leave_error
+from components.training_record import TrainingError
 from pipeline.config import TrainConfig
 
 COPIES = "copies"
@@ -50,7 +52,15 @@ class TrainArgs(Arguments):
     model_dir: Path
     """Where the trained model goes: `network.json` and the weights."""
     run_dir: Path
-    """Where the record goes: `history.json`, `result.json`, `tensorboard/`, `checkpoints/`."""
+    """Where the record goes: `history.json`, `result.json`, `tensorboard/`."""
+    checkpoints: Path | None = None
+    """Where an interrupted training is resumed from (default: `checkpoints/` in `run_dir`)."""
+    code: str = ""
+    """Fingerprint of the code: a checkpoint of other code is not resumed."""
+
+    @property
+    def checkpoint_directory(self) -> Path:
+        return self.checkpoints or self.run_dir / "checkpoints"
 
 
 class PredictArgs(Arguments):
@@ -181,16 +191,75 @@ def network_for(args: TrainArgs, arrays: ImageArrays, framework: str) -> Network
     return Network(framework, architecture, arrays.spec, tuple(arrays.labels))
 
 
-def shuffled_batches(
-    index: np.ndarray, batch_size: int, seed: int, epoch: int
-) -> Iterator[np.ndarray]:
-    """Yields each row of `index` once, in an order that depends on `seed` and `epoch` alone.
+def identity(args: TrainArgs, network: Network, arrays: ImageArrays) -> str:
+    """A digest of all that a training follows from: its checkpoints belong to nothing else.
 
-    The last batch is as short as it is. Any epoch's order can be had without the ones before it.
+    Images are told by the sizes and times of their files.
     """
-    order = np.random.default_rng((seed, epoch)).permutation(index)
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+    digest = hashlib.sha256()
+    described = {
+        "framework": network.framework,
+        "architecture": network.architecture.model_dump(mode="json"),
+        "image_spec": network.spec.to_dict(),
+        "labels": network.labels,
+        "train": args.train.model_dump(mode="json", exclude={"checkpoint_seconds"}),
+        "code": args.code,
+    }
+    digest.update(json.dumps(described, sort_keys=True).encode())
+    for name in ("policy.json", "index.npy", "class_weights.npy"):
+        digest.update((args.plan / name).read_bytes())
+    for folder in (arrays.directory, args.plan / COPIES / network.framework):
+        for path in sorted(folder.rglob("*.npy")):
+            status = path.stat()
+            facts = (str(path.relative_to(folder)), status.st_size, status.st_mtime_ns)
+            digest.update(json.dumps(facts).encode())
+    return digest.hexdigest()
+
+
+def shuffled(index: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """`index` in an order that depends on `seed` and `epoch` alone: any epoch's order can be had
+    without the ones before it."""
+    return np.random.default_rng((seed, epoch)).permutation(index)
+
+
+def step_count(rows: int, config: TrainConfig) -> int:
+    """Steps of an epoch. The last batch is as short as it is, unless it holds fewer images than
+    there are devices: then it is left out."""
+    whole, rest = divmod(rows, config.batch_size)
+    return whole + (rest >= config.devices)
+
+
+def step_seed(seed: int, epoch: int, step: int, part: int) -> int:
+    """Of what a step draws at random on one device: a training can be resumed at any step."""
+    sequence = np.random.SeedSequence((seed, epoch, step, part))
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
+
+
+def averaging_at(share: float, updates: int) -> float:
+    """The share of the average that update number `updates` keeps: less at first, so that the
+    weights drawn at the start are soon forgotten (TensorFlow's ExponentialMovingAverage with
+    `num_updates`)."""
+    return min(share, (1 + updates) / (10 + updates))
+
+
+def too_large(config: TrainConfig) -> TrainingError:
+    """What to do when the device's memory does not hold a batch."""
+    size = config.batch_size
+    smaller = max(1, 2 ** ((size - 1).bit_length() - 1))
+    advice = f"try train.batch_size={smaller}" if smaller < size else "use a smaller network"
+    return TrainingError(
+        f"the device ran out of memory with train.batch_size {size}, expected room for a step: "
+        f"{advice}."
+    )
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this machine's processor multiplies bfloat16 in units of its own."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return any(flag in flags for flag in ("amx_bf16", "avx512_bf16", "bf16mm"))
 
 
 def thread_count(threads: int) -> int:

@@ -1,10 +1,13 @@
 """The record of one training: history.json, result.json, TensorBoard, and what a person sees."""
 
+import dataclasses
 import json
 import math
 import time
 from pathlib import Path
 from typing import Protocol, Self
+
+from rich.console import Console
 
 from components import atomic
 from components.console import console, progress
@@ -29,8 +32,9 @@ class TrainingRecord:
     """Follows one training: a context manager around the epochs, in which `start_epoch`, `step`
     for every batch and `end_epoch` are called in turn, and `finish` at the end.
 
-    Epochs count from 1. Images per second leave out validation and the run's first step, which
-    traces the graph, chooses kernels and fills caches.
+    Epochs count from 1. Images per second leave out validation and the process's first step, which
+    traces the graph, chooses kernels and fills caches. Without a `writer` nothing is written or
+    shown: of several processes that train together, one keeps the record.
     """
 
     def __init__(
@@ -40,33 +44,56 @@ class TrainingRecord:
         parameters: int,
         config: TrainConfig,
         run_dir: Path,
-        writer: ScalarWriter,
+        writer: ScalarWriter | None,
     ):
         self.history: list[dict] = []
         self.best: dict | None = None
         self._framework, self._device, self._parameters = framework, device, parameters
         self._config, self._run_dir, self._writer = config, run_dir, writer
-        self._console = console()
+        self._console = console() if writer else Console(quiet=True)
         self._bar = progress(self._console)
         self._task = self._bar.add_task(framework, total=None, status="")
         self._line, self._line_at = "", -math.inf
-        self._run = _Tally()
+        self._run, self._epoch = _Tally(), _Tally()
+        self._earlier, self._traced = 0.0, False
+        self._began = self._step_at = time.perf_counter()
 
     def __enter__(self) -> Self:
-        self._say(f"{self._framework} on {self._device}, {self._parameters:,} parameters")
-        self._began = time.perf_counter()
+        self.say(f"{self._framework} on {self._device}, {self._parameters:,} parameters")
         self._bar.start()
         return self
 
     def __exit__(self, *_) -> None:
         self._bar.stop()
-        self._writer.close()
+        if self._writer:
+            self._writer.close()
+
+    def state(self) -> dict:
+        """What a checkpoint keeps of the record, as JSON values."""
+        return {
+            "history": self.history,
+            "best": self.best,
+            "run": vars(self._run),
+            "epoch": vars(self._epoch),
+            "seconds": self._seconds(),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Goes on from the `state` of a process that ended."""
+        self.history, self.best, self._earlier = state["history"], state["best"], state["seconds"]
+        self._run, self._epoch = _Tally(**state["run"]), _Tally(**state["epoch"])
 
     def start_epoch(self, epoch: int, steps: int) -> None:
-        """Starts the clock for an epoch of `steps` batches."""
-        self._number, self._epoch = epoch, _Tally()
+        """Starts the clock for an epoch of `steps` batches, or for what is left of it."""
+        if self._epoch.steps >= steps:
+            self._epoch = _Tally()
+        self._number = epoch
         name = f"{self._framework}  epoch {epoch}/{self._config.epochs}"
-        self._bar.reset(self._task, total=steps, description=name, status="")
+        # Over all epochs, so that the time left is the training's.
+        done, total = (epoch - 1) * steps + self._epoch.steps, self._config.epochs * steps
+        self._bar.update(
+            self._task, completed=done, total=total, description=name, status="", visible=True
+        )
         self._step_at = time.perf_counter()
 
     def step(self, images: int, loss: float, accuracy: float, learning_rate: float) -> None:
@@ -76,7 +103,7 @@ class TrainingRecord:
         """
         now = time.perf_counter()
         self._check_finite(loss, f"the loss at step {self._epoch.steps + 1}")
-        first = self._run.steps == 0
+        first, self._traced = not self._traced, True
         for tally in (self._run, self._epoch):
             tally.add(images, loss, accuracy, now - self._step_at, timed=not first)
         status = (
@@ -109,9 +136,10 @@ class TrainingRecord:
             "images_per_second": self._epoch.speed,
         }
         self.history.append(row)
-        atomic.write(self._run_dir / "history.json", json.dumps(self.history, indent=1) + "\n")
-        for key in row.keys() - {"epoch"}:
-            self._writer.add_scalar(key, row[key], self._number)
+        if self._writer:
+            self._write("history.json", self.history)
+            for key in row.keys() - {"epoch"}:
+                self._writer.add_scalar(key, row[key], self._number)
         self._show(row)
         improved = self.best is None or val_loss < self.best["val_loss"]
         if improved:
@@ -127,19 +155,27 @@ class TrainingRecord:
             "best_epoch": self.best["epoch"],
             "val_accuracy": self.best["val_accuracy"],
             "val_loss": self.best["val_loss"],
-            "train_seconds": time.perf_counter() - self._began,
+            "train_seconds": self._seconds(),
             "images_per_second": self._run.speed,
             "parameters": self._parameters,
         }
-        atomic.write(self._run_dir / "result.json", json.dumps(result, indent=1) + "\n")
+        if self._writer:
+            self._write("history.json", self.history)
+            self._write("result.json", result)
         if self._line:
-            self._say(self._line)
-        self._say(
+            self.say(self._line)
+        self.say(
             f"{self._framework}  {result['epochs']} epochs in {result['train_seconds']:.1f} s at "
             f"{result['images_per_second']:,.0f} img/s; best is epoch {result['best_epoch']} with "
             f"val_accuracy {result['val_accuracy']:.3f}"
         )
         return result
+
+    def _write(self, name: str, values: list | dict) -> None:
+        atomic.write(self._run_dir / name, json.dumps(values, indent=1) + "\n")
+
+    def _seconds(self) -> float:
+        return self._earlier + time.perf_counter() - self._began
 
     def _check_finite(self, loss: float, what: str) -> None:
         if not math.isfinite(loss):
@@ -157,41 +193,47 @@ class TrainingRecord:
             f"{row['images_per_second']:,.0f} img/s"
         )
         if time.monotonic() - self._line_at >= LINE_INTERVAL:
-            self._say(self._line)
+            self.say(self._line)
             self._line, self._line_at = "", time.monotonic()
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Prints a line above the progress bar."""
         self._bar.console.print(f"  {text}", markup=False, highlight=False)
 
 
+@dataclasses.dataclass
 class _Tally:
     """Sums over steps: images, loss and accuracy weighted by images, seconds."""
 
-    def __init__(self):
-        self.steps = self.images = self._timed_images = 0
-        self.seconds = self._timed_seconds = self._loss = self._correct = 0.0
+    steps: int = 0
+    images: int = 0
+    timed_images: int = 0
+    seconds: float = 0.0
+    timed_seconds: float = 0.0
+    losses: float = 0.0
+    correct: float = 0.0
 
     def add(self, images: int, loss: float, accuracy: float, seconds: float, timed: bool) -> None:
         self.steps += 1
         self.images += images
-        self._loss += loss * images
-        self._correct += accuracy * images
+        self.losses += loss * images
+        self.correct += accuracy * images
         self.seconds += seconds
         if timed:
-            self._timed_images += images
-            self._timed_seconds += seconds
+            self.timed_images += images
+            self.timed_seconds += seconds
 
     @property
     def loss(self) -> float:
-        return self._loss / self.images
+        return self.losses / self.images
 
     @property
     def accuracy(self) -> float:
-        return self._correct / self.images
+        return self.correct / self.images
 
     @property
     def speed(self) -> float:
         """Images per second; of the untimed first step when there was no other."""
-        if self._timed_seconds:
-            return self._timed_images / self._timed_seconds
+        if self.timed_seconds:
+            return self.timed_images / self.timed_seconds
         return self.images / self.seconds if self.seconds else 0.0

@@ -64,7 +64,7 @@ def build(
     release_store = str(root / "serving")
 
     ingest = ImageExampleGen(
-        data=json_slice(config.data, exclude={"schema_path", "accept_classes"}),
+        data=json_slice(config.data, exclude={"schema_path", "accept_classes", "limit"}),
         labels=json.dumps(labels),
         fingerprint=source,
         code=fingerprint("components.ingest_tfx"),
@@ -116,6 +116,7 @@ def build(
     augment = Augment(
         arrays=arrays,
         augment=json_slice(config.augment),
+        limit=config.data.limit or 0,
         code=fingerprint(
             "components.augment_tfx", "components.keras_copies", "components.torch_copies"
         ),
@@ -129,6 +130,7 @@ def build(
             framework=framework,
             architecture=config.model.architecture,
             train=json_slice(config.train),
+            checkpoints=str(root / "checkpoints" / config.name),
             code=fingerprint("components.train_tfx", f"components.train_{framework}"),
         ).with_id(f"train_{framework}")
         evaluate[framework] = Evaluate(
