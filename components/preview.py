@@ -4,22 +4,18 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from components import atomic
 from components.arrays import ImageArrays, Split
 from components.network import FRAMEWORKS
 from components.policy import Policy
 from components.process import run_module
+from components.sheet import GAP, TEXT, fitted, font, tile, tile_size
 from pipeline.config import AugmentConfig
 
 CLASSES, VARIANTS = 10, 8
-_TILE, _GAP, _NAME = (
-    96,
-    4,
-    180,
-)  # pixels: enlarged side, between two, widest name
-_TEXT = 14
+_TILE = 96  # pixels: longer side of an enlarged image
 
 
 def write_preview(arrays: ImageArrays, config: AugmentConfig, work: Path, output: Path) -> None:
@@ -73,17 +69,16 @@ def contact_sheet(
     `names` are those of K labels, `originals` is uint8 (K, H, W, C), each block uint8
     (K, variants, H, W, C). Where there are more `classes` than the K shown, the sheet says so.
     """
-    factor = max(1, _TILE // max(originals.shape[1:3]))
-    height, width = (side * factor for side in originals.shape[1:3])
-    labels = [_fitted(label, name) for label, name in names.items()]
-    left = 16 + max(round(font.getlength(text)) for text, font in labels)
-    heading = _TEXT + 14
-    block_height = heading + len(names) * (height + _GAP)
+    width, height = size = tile_size(originals.shape[1:3], _TILE)
+    labels = [fitted(label, name) for label, name in names.items()]
+    left = 16 + max(round(letters.getlength(text)) for text, letters in labels)
+    heading = TEXT + 14
+    block_height = heading + len(names) * (height + GAP)
     columns = 1 + next(iter(blocks.values())).shape[1]
     note = f"{len(names)} of {classes} classes" if len(names) < classes else ""
-    title_font = ImageFont.truetype(_default_font(), _TEXT)
+    title_font = font(TEXT)
     # The original stands apart from its variants by a gap more.
-    across = left + columns * (width + _GAP) + 2 * _GAP
+    across = left + columns * (width + GAP) + 2 * GAP
     across = max(across, *(16 + round(title_font.getlength(text)) for text in blocks))
     sheet = Image.new(
         "RGB", (across, len(blocks) * block_height + (heading if note else 0)), "white"
@@ -92,57 +87,12 @@ def contact_sheet(
     for block, (title, variants) in enumerate(blocks.items()):
         top = block * block_height
         draw.text((8, top + heading // 2), title, "black", title_font, "lm")
-        for row, (text, font) in enumerate(labels):
-            y = top + heading + row * (height + _GAP)
-            draw.text((8, y + height // 2), text, "black", font, "lm")
+        for row, (text, letters) in enumerate(labels):
+            y = top + heading + row * (height + GAP)
+            draw.text((8, y + height // 2), text, "black", letters, "lm")
             for column, pixels in enumerate([originals[row], *variants[row]]):
-                x = left + column * (width + _GAP) + (2 * _GAP if column else 0)
-                sheet.paste(_tile(pixels, (width, height)), (x, y))
+                x = left + column * (width + GAP) + (2 * GAP if column else 0)
+                sheet.paste(tile(pixels, size), (x, y))
     if note:
         draw.text((8, sheet.height - heading // 2), note, "black", title_font, "lm")
     return sheet
-
-
-def _tile(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    grey = pixels.shape[-1] == 1
-    return Image.fromarray(pixels[..., 0] if grey else pixels).resize(
-        size, Image.Resampling.NEAREST
-    )
-
-
-def _fitted(label: int, name: str) -> tuple[str, ImageFont.FreeTypeFont]:
-    """A class's name, its middle left out where it is too wide, and a font that has its letters;
-    where no font has them, its number."""
-    path = _font_for(f"{name}…")
-    if path is None:
-        name, path = f"class {label}", _default_font()
-    font = ImageFont.truetype(path, _TEXT)
-    kept = len(name)
-    text = name
-    while font.getlength(text) > _NAME:
-        kept -= 1
-        text = f"{name[: kept - kept // 2]}…{name[len(name) - kept // 2 :]}"
-    return text, font
-
-
-def _font_for(text: str) -> str | None:
-    """The first font that has every letter of `text`: matplotlib's own, then the system's."""
-    from matplotlib import font_manager, ft2font
-
-    needed = set(map(ord, text))
-    if needed <= ft2font.FT2Font(_default_font()).get_charmap().keys():
-        return _default_font()
-    for path in sorted(font_manager.findSystemFonts()):
-        try:
-            if needed <= ft2font.FT2Font(path).get_charmap().keys():
-                return path
-        except RuntimeError:  # a font that FreeType cannot open
-            continue
-    return None
-
-
-def _default_font() -> str:
-    """DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic, Arabic and more."""
-    import matplotlib
-
-    return str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))

@@ -23,8 +23,8 @@ _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 def write(verdict: Verdict, directory: Path) -> None:
-    """Writes `report.html`; pictures (`preview.png` too) are inside it, so that the file can be
-    sent as it is."""
+    """Writes `report.html`; pictures (`samples.png` and `preview.png` too) are inside it, so that
+    the file can be sent as it is."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -34,6 +34,7 @@ def write(verdict: Verdict, directory: Path) -> None:
         verdict=verdict,
         curves=learning_curves(verdict.models),
         preview=_inline_png(directory / "preview.png"),
+        samples=_inline_png(directory / "samples.png"),
         confusions=_confusions(verdict),
         finding_titles=FINDINGS,
         finding_counts=_finding_counts(verdict.data),
@@ -42,29 +43,44 @@ def write(verdict: Verdict, directory: Path) -> None:
 
 
 def learning_curves(models: dict) -> str:
-    """Loss and accuracy over epochs of both frameworks as inline SVG, or "" without a history."""
+    """Loss, accuracy and learning rate over epochs of both frameworks as inline SVG, or "" without
+    a history."""
     histories = {name: model["history"] for name, model in models.items() if model.get("history")}
     if not histories:
         return ""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    panels = figure.subplots(1, 3, width_ratios=(3, 3, 2))
+    for axes, metric in zip(panels, ("loss", "accuracy", "learning_rate")):
         for colour, (name, rows) in zip(("tab:orange", "tab:blue"), histories.items()):
-            epochs = [row["epoch"] for row in rows]
-            axes.plot(epochs, [row[metric] for row in rows], colour, ls=":", label=f"{name} train")
-            axes.plot(epochs, [row[f"val_{metric}"] for row in rows], colour, label=f"{name} val")
-            if len(rows) == 1:  # a line of one point is invisible
-                axes.plot(epochs, [rows[0][f"val_{metric}"]], "o", color=colour)
-                axes.set_xlim(0, 2)
-        axes.set(xlabel="epoch", ylabel=metric)
+            if metric == "learning_rate":
+                _curve(axes, rows, metric, colour, "-", name)
+            else:
+                _curve(axes, rows, metric, colour, ":", f"{name} train")
+                _curve(axes, rows, f"val_{metric}", colour, "-", f"{name} val")
+        axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    # Rates often fall by orders of magnitude; accuracies crowd at the top.
+    panels[2].set_yscale("log")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize="small"
+    )
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg")
     svg = buffer.getvalue()
     return svg[svg.index("<svg") :]
+
+
+def _curve(axes, rows: list[dict], key: str, colour: str, style: str, label: str) -> None:
+    """The rows that have the key, a value above zero where the scale needs it; a single one as a
+    point, for a line of one point is invisible."""
+    points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
+    if points:
+        marker = "o" if len(points) == 1 else None
+        axes.plot(*zip(*points), colour, ls=style, marker=marker, label=label)
 
 
 def _inline_png(path: Path) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from components import atomic
 from components.gates import GateResult
 from components.ingest import frozen_order
+from components.network import FRAMEWORKS
 from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.code import PACKAGES, ROOT
@@ -25,6 +26,7 @@ from pipeline.output_root import check_outside, locked, sigterm_as_ctrl_c, writa
 from pipeline.steps import Outputs
 from pipeline.terminal import Terminal
 from pipeline.verdict import (
+    CONFIGURATION,
     EXIT_INTERNAL,
     EXIT_OK,
     Verdict,
@@ -35,8 +37,7 @@ from serving.store import Release, Store, StoreError
 
 KEPT = {"preview.png": ("augment", "plan"), "findings.csv": ("ingest", "report")}
 """Files of a step's output (step, output) that are copied into the run."""
-CONFIGURATION = "config.args"
-"""A run's whole configuration, in the form that `run` takes (`@out/runs/latest/config.args`)."""
+SAMPLES = "samples.png"
 
 _INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
 
@@ -124,6 +125,23 @@ def _run_line(
     for step, output in KEPT.values():
         if directory := Outputs(steps).directory(step, output):
             _keep_files(directory, root / "runs" / verdict.run_id)
+    _draw_samples(Outputs(steps), root / "runs" / verdict.run_id)
+
+
+def _draw_samples(outputs: Outputs, directory: Path) -> None:
+    """`samples.png` of what was packed and predicted, whether a gate let it pass or not."""
+    from components.arrays import ImageArrays
+    from components.samples import write_samples
+
+    arrays = outputs.directory("pack", "arrays")
+    found = {name: outputs.directory(f"evaluate_{name}", "predictions") for name in FRAMEWORKS}
+    if arrays is None:
+        return
+    try:
+        answers = {name: path / "test.npz" for name, path in found.items() if path}
+        write_samples(ImageArrays(arrays), answers, directory / SAMPLES)
+    except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
+        traceback.print_exc()
 
 
 def classes(config: RunConfig, source, current: Release | None) -> tuple[str, ...]:
@@ -214,7 +232,7 @@ def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> Non
 
 def _keep_files(source: Path, directory: Path) -> None:
     """Copies what a person wants to see of a step (or of the run before) into the run."""
-    for name in KEPT:
+    for name in (*KEPT, SAMPLES):
         with contextlib.suppress(OSError):
             shutil.copyfile(source / name, directory / name)
 

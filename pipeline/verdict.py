@@ -8,6 +8,9 @@ from pathlib import Path
 from components import atomic
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE, EXIT_GATE, EXIT_DATA, EXIT_LOCKED = 0, 1, 2, 3, 4, 75
+CONFIGURATION = "config.args"
+"""Beside verdict.json: all of the run's keys, in the form that `run` takes
+(`@out/runs/latest/config.args`)."""
 
 
 class Locked(RuntimeError):
