@@ -5,24 +5,53 @@ machine and on what else runs on it.
 """
 
 import argparse
+import re
 import sys
 
-from benchmarks import data, demo, memory
+from benchmarks import accuracy, data, demo, memory, time_to_accuracy, train
+from components.process import StepFailed
+from pipeline.config import ConfigError, parse_overrides
+
+_OVERRIDE = re.compile(r"[a-z][a-z_.]*=")
+_CONFIGURED = (train, accuracy, time_to_accuracy)
 
 
 def main() -> int:
+    """0, or 1 when something failed or missed what it is held to, 2 for a wrong command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="name")
     for name, module, what in (
         ("demo", demo, "the whole line on the digits: seconds and memory"),
         ("data", data, "CIFAR-10's files to arrays, beside plain TFX: minutes"),
         ("memory", memory, "100,000 and 300,000 images: peak memory and rates: minutes"),
+        ("train", train, "images/s of both trainers beside tutorial loops: minutes"),
+        ("time_to_accuracy", time_to_accuracy, "until as good as the tutorials' recipes: minutes"),
+        ("accuracy", accuracy, "a preset's test accuracy over seeds, and the table: hours"),
     ):
-        command = commands.add_parser(name, help=what, description=module.__doc__)
-        command.set_defaults(main=module.main)
+        command = commands.add_parser(
+            name,
+            help=what,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(module=module)
         module.add_arguments(command)
-    arguments = parser.parse_args(sys.argv[1:] or ["demo"])
-    return arguments.main(arguments)
+    # Taken out first: argparse would hand them to whichever option came last.
+    overrides = [argument for argument in sys.argv[1:] if _OVERRIDE.match(argument)]
+    others = [argument for argument in sys.argv[1:] if not _OVERRIDE.match(argument)]
+    arguments = vars(parser.parse_args(others or ["demo"]))
+    module = arguments.pop("module")
+    if module not in _CONFIGURED:
+        if overrides:
+            parser.error(f"{arguments['name']} takes no key=value (got {overrides[0]!r}).")
+        return module.main(argparse.Namespace(**arguments))
+    try:
+        return module.main(argparse.Namespace(**arguments), parse_overrides(overrides))
+    except ConfigError as error:
+        parser.error(str(error))
+    except StepFailed as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

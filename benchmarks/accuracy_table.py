@@ -1,0 +1,120 @@
+"""The README's table of accuracies, from the records of `python -m benchmarks accuracy`."""
+
+import dataclasses
+import statistics
+
+from benchmarks.ratios import mean_and_deviation
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What a preset is compared with: a share of the `split` (test or val), and its source."""
+
+    accuracy: float
+    split: str
+    source: str
+
+
+REFERENCES = {
+    "cifar10": {
+        "": Reference(0.733, "test", "the tutorial's recipe in Keras on this data, 36 epochs"),
+    },
+    "cifar10_small": {
+        "": Reference(0.688, "test", "the tutorial's recipe in PyTorch on this data, 50 epochs"),
+    },
+    "mnist": {"": Reference(0.9909, "val", "the tutorial's recipe, 20 epochs")},
+    "mnist_tiny": {
+        "keras": Reference(0.9748, "val", "the tutorial's recipe, 10 epochs"),
+        "torch": Reference(0.96, "test", "the tutorial's recipe, about"),
+    },
+    "smiles_v1": {"": Reference(0.9030, "val", "on CelebA's 16,000 images, 30 epochs")},
+}
+"""By preset, then framework ("" for both)."""
+GOALS = {"cifar10": 0.86, "cifar10_small": 0.78}  # test, within 50 epochs, both frameworks
+_COLUMNS = (
+    "preset", "framework", "epochs", "test accuracy", "mirrored", "validation", "seeds",
+    "training", "images/s", "to beat",
+)  # fmt: skip
+
+
+def markdown(records: list[dict], every: bool = False) -> str:
+    """A row for each preset and framework, of its latest recipe unless `every`; the machines."""
+    lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS))]
+    groups = grouped(records, every)
+    lines += [_line(_row(group)) for group in groups]
+    machines = sorted({_machine(record) for group in groups for record in group})
+    return "\n".join([*lines, "", f"Measured on: {'; '.join(machines) or 'nothing yet'}."])
+
+
+def grouped(records: list[dict], every: bool = False) -> list[list[dict]]:
+    """Records of the same preset, framework and recipe, presets in order of appearance; without
+    `every` of the recipe that was measured last alone. A seed counts once, by its last record."""
+    presets = list(dict.fromkeys(record["preset"] for record in records))
+    groups: dict[tuple, dict[int, dict]] = {}
+    for record in records:
+        key = (presets.index(record["preset"]), record["framework"], record["recipe"])
+        seeds = groups.pop(key, {})
+        groups[key] = seeds | {record["seed"]: record}  # at the end: measured last
+    if not every:
+        latest = {key[:2]: key for key in groups}
+        groups = {key: groups[key] for key in latest.values()}
+    return [list(groups[key].values()) for key in sorted(groups, key=lambda key: key[:2])]
+
+
+def _row(group: list[dict]) -> list[str]:
+    first = group[0]
+
+    def median(key: str) -> float:
+        return statistics.median(record[key] for record in group)
+
+    mirrored = [record["mirrored"] for record in group if record["mirrored"] is not None]
+    cost = [record["mirrored_seconds"] for record in group if record["mirrored"] is not None]
+    return [
+        f"`{first['preset']}`",
+        first["framework"],
+        f"{median('epochs'):.0f}",
+        _spread([record["accuracy"] for record in group]),
+        f"{_spread(mirrored)} (+{statistics.median(cost):.1f} s)" if mirrored else "",
+        _spread([record["val_accuracy"] for record in group]),
+        str(len(group)),
+        _duration(median("seconds")),
+        f"{median('images_per_second'):,.0f}",
+        _to_beat(group),
+    ]
+
+
+def _to_beat(group: list[dict]) -> str:
+    """Reference and goal, each with how far the mean lies above it (or below), in points."""
+    preset, framework = group[0]["preset"], group[0]["framework"]
+    test = statistics.mean(record["accuracy"] for record in group)
+    validation = statistics.mean(record["val_accuracy"] for record in group)
+    found, parts = REFERENCES.get(preset, {}), []
+    if reference := found.get(framework, found.get("")):
+        ours = test if reference.split == "test" else validation
+        split = "" if reference.split == "test" else " validation"
+        parts.append(
+            f"{reference.accuracy:.2%}{split} ({reference.source}): "
+            f"{100 * (ours - reference.accuracy):+.2f}"
+        )
+    if goal := GOALS.get(preset):
+        parts.append(f"goal {goal:.0%}: {100 * (test - goal):+.2f}")
+    return "; ".join(parts)
+
+
+def _spread(values: list[float]) -> str:
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:.2%}" if deviation is None else f"{mean:.2%} ± {100 * deviation:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _machine(record: dict) -> str:
+    """Such as `cpu, 2 threads (bfloat16 by amx_bf16)`."""
+    units = record["machine"]["bfloat16"]
+    return f"{record['result']['device']} ({', '.join(units) or 'no bfloat16 units'})"
+
+
+def _line(cells) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,144 @@
+"""Images per second of training, augmentation included, beside plain tutorial loops, in turns.
+
+`benchmarks/tutorial_torch.py` and `tutorial_keras.py` are what they are compared with: network,
+images, augmentation and threads are the same. The line's trainers run at the tutorial's batch size,
+which shows what the code gives, and at the preset's own, which is what the target is for. Imports
+and the first step count for neither. `key=value` changes the preset, e.g. `train.batch_size=1024`.
+"""
+
+import argparse
+import dataclasses
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import trainings, tutorial
+from benchmarks.data import write
+from benchmarks.prepared import OUTPUT, configure, machine, packed
+from benchmarks.ratios import ratio
+from components import policy
+from components.network import FRAMEWORKS
+from pipeline.config import AugmentConfig, RunConfig
+
+TARGETS = {"torch": 3.5, "keras": 2.0}
+POLICIES = AugmentConfig(
+    keras=(
+        policy.Flip(),
+        policy.Rotate(fraction=0.1),
+        policy.Zoom(fraction=0.1),
+        policy.Translate(fraction=0.1),
+    ),
+    torch=(
+        policy.Flip(),
+        policy.PadCrop(padding=4),
+        policy.Brightness(fraction=0.2),
+        policy.Contrast(fraction=0.2),
+    ),
+)
+"""What the tutorial loops do to each image."""
+EPOCHS = 3  # of the line's trainings: the first one, which compiles, is not counted
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--framework", choices=(*FRAMEWORKS, "both"), default="both")
+    parser.add_argument("--network", choices=tutorial.NETWORKS, default="cifar10")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="turns")
+    parser.add_argument("--images", type=int, default=6400, metavar="N", help="per epoch")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="of every training")
+
+
+def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
+    """Prints medians and ratios; 1 when a target is missed."""
+    console, missed, found = Console(width=100), False, {}
+    for framework in chosen(arguments.framework):
+        config = recipe(arguments.network, arguments.threads, overrides)
+        arrays = packed("cifar10", overrides)
+        rows = _measure(framework, config, arrays, arguments, console)
+        console.print(_table(framework, rows, arguments))
+        missed |= ratio(rows[-1].speeds, rows[0].speeds).median < TARGETS[framework]
+        found[framework] = [dataclasses.asdict(row) for row in rows]
+    found |= {"arguments": vars(arguments), "machine": machine()}
+    write(OUTPUT.parent, "train", found, console)
+    return int(missed)
+
+
+def chosen(framework: str) -> tuple[str, ...]:
+    return FRAMEWORKS if framework == "both" else (framework,)
+
+
+def recipe(network: str, threads: int, overrides: dict[str, str]) -> RunConfig:
+    """The preset's recipe with the tutorial's augmentation. Raises ConfigError."""
+    fixed = {
+        "model.architecture": network,
+        "train.threads": str(threads),
+        "train.epochs": str(EPOCHS),
+        "train.early_stopping": "0",
+    }
+    config, _ = configure("cifar10", fixed | overrides)
+    return config.model_copy(update={"augment": POLICIES})
+
+
+@dataclasses.dataclass
+class Row:
+    """Images per second of one kind of training, one number per turn."""
+
+    what: str
+    device: str = ""
+    speeds: list[float] = dataclasses.field(default_factory=list)
+
+
+def _measure(
+    framework: str, config: RunConfig, arrays: Path, arguments: argparse.Namespace, console: Console
+) -> list[Row]:
+    """The tutorial's row, then those of the line's trainers, measured in turns."""
+    images = arguments.images
+    configs = {size: _at_batch(config, size) for size in (tutorial.BATCH, config.train.batch_size)}
+    rows = [Row("tutorial loop, batch 64, float32"), *(Row(f"batch {size}") for size in configs)]
+    for turn in range(arguments.repeats):
+        load = os.getloadavg()[0] / (os.cpu_count() or 1)
+        loop = trainings.tutorial(
+            framework, config.model.architecture, arrays, images, _threads(config)
+        )
+        rows[0].speeds.append(loop["images_per_second"])
+        for row, at_batch in zip(rows[1:], configs.values()):
+            with tempfile.TemporaryDirectory() as directory:
+                trained = trainings.train(
+                    framework, at_batch, arrays, Path(directory, "run"), images
+                )
+            row.device = trained.result["device"]
+            row.speeds.append(trainings.speed(trained, images))
+        shown = ", ".join(f"{row.what} {row.speeds[-1]:,.0f}" for row in rows)
+        console.print(
+            f"{framework}, turn {turn + 1}: {shown} images/s (load before {load:.2f} per core)",
+            highlight=False,
+        )
+    return rows
+
+
+def _threads(config: RunConfig) -> int:
+    return config.train.threads or machine()["cores"]
+
+
+def _at_batch(config: RunConfig, size: int) -> RunConfig:
+    train = config.train.model_copy(update={"batch_size": size})
+    return config.model_copy(update={"train": train})
+
+
+def _table(framework: str, rows: list[Row], arguments: argparse.Namespace) -> Table:
+    """Medians, and ratios to the first row; the target is for the last."""
+    title = f"{framework}, {arguments.network}, {arguments.images:,} images, {rows[-1].device}"
+    table = Table("training", "images/s", "ratio", "at least", title=title)
+    for row in rows:
+        cells = ["", ""]
+        if row is not rows[0]:
+            found = ratio(row.speeds, rows[0].speeds)
+            cells[0] = str(found)
+        if row is rows[-1]:
+            target = TARGETS[framework]
+            cells[1] = f"{target}{'' if found.median >= target else ' missed'}"
+        table.add_row(row.what, f"{statistics.median(row.speeds):,.0f}", *cells)
+    return table
