@@ -12,7 +12,7 @@ help:
 	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
 	@echo "make lock       rebuild requirements.txt from pyproject.toml"
 	@echo "make lint       ruff's checks and formatting"
-	@echo "make benchmarks measure the demo's time and memory"
+	@echo "make benchmarks measure the demo's time and memory; others: $(VENV) -m benchmarks --help"
 	@echo "make clean      remove .venv (out/ with its releases stays)"
 
 setup:
