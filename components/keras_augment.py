@@ -4,12 +4,17 @@ policy says. Twin of `torch_augment.py`.
 The layers never become part of the network: random operations do not survive an export.
 """
 
+import functools
+import itertools
+import math
+
 import keras
 import tensorflow as tf
 
 from components.image_spec import ImageSpec
 from components.keras_layers import float32_policy
 from components.policy import (
+    GEOMETRY,
     AnyOperation,
     Brightness,
     Contrast,
@@ -28,13 +33,17 @@ def augmenter(policy: Policy, spec: ImageSpec, seed: int) -> keras.Sequential:
     (N, H, W, C) of `spec`'s size.
 
     Call it with `training=True`. Where there is a margin it begins with a random crop. Every
-    parameter is drawn anew for each image, from generators seeded by `seed`.
+    parameter is drawn anew for each image, from generators seeded by `seed`. Neighbouring
+    translations, rotations and zooms become one resampling, so that small images are blurred once.
     """
     with float32_policy():  # images lose too much in bfloat16, and some layers cannot take it
         layers = [keras.layers.Lambda(_to_float, name="to_float")]
         if spec.packed_shape != spec.shape:
             layers.append(_RandomCrop(spec.height, spec.width, seed))
-        layers += [_layer(operation, seed + i) for i, operation in enumerate(policy, start=1)]
+        for affine, group in itertools.groupby(policy, lambda o: isinstance(o, GEOMETRY)):
+            operations = list(group)
+            for part in [operations] if affine else [[o] for o in operations]:
+                layers.append(_layer(part, seed + len(layers)))
         return keras.Sequential(layers)
 
 
@@ -42,36 +51,23 @@ def _to_float(images):
     return keras.ops.cast(images, "float32")
 
 
-def _layer(operation: AnyOperation, seed: int) -> keras.layers.Layer:
-    black = {"fill_mode": "constant", "fill_value": 0.0, "seed": seed}
-    match operation:
+def _layer(operations: list[AnyOperation], seed: int) -> keras.layers.Layer:
+    """One operation, or neighbouring ones of `GEOMETRY`."""
+    match operations[0]:
+        case Translate() | Rotate() | Zoom():
+            return _Resample(operations, seed)
         case Flip():
             return keras.layers.RandomFlip("horizontal", seed=seed)
-        case Translate():
-            return keras.layers.RandomTranslation(operation.fraction, operation.fraction, **black)
-        case Rotate():
-            return keras.layers.RandomRotation(operation.fraction, **black)
-        case Zoom():
-            return _Zoom(operation.fraction, **black)
-        case PadCrop():
-            return _PadCrop(operation.padding, seed)
-        case Brightness():
-            return _Brightness(operation.fraction, seed)
-        case Contrast():
+        case PadCrop(padding=padding):
+            return _PadCrop(padding, seed)
+        case Brightness(fraction=fraction):
+            return _Brightness(fraction, seed)
+        case Contrast(fraction=fraction):
             # A single number would draw factors from 1 up (Keras 3.15).
-            both_ways = (operation.fraction, operation.fraction)
-            return keras.layers.RandomContrast(both_ways, (0, 255), seed=seed)
-        case Cutout():
-            return _Cutout(operation.fraction, seed)
-    raise TypeError(f"Keras has no translation of the operation {operation!r} yet.")
-
-
-class _Zoom(keras.layers.RandomZoom):
-    """Scales by the factor drawn (keras.layers.RandomZoom scales by its reciprocal)."""
-
-    def get_random_transformation(self, data, training=True, seed=None):
-        drawn = super().get_random_transformation(data, training, seed)
-        return drawn and drawn | {k: 1 / drawn[k] for k in ("height_zoom", "width_zoom")}
+            return keras.layers.RandomContrast((fraction, fraction), (0, 255), seed=seed)
+        case Cutout(fraction=fraction):
+            return _Cutout(fraction, seed)
+    raise TypeError(f"Keras has no translation of the operation {operations[0]!r} yet.")
 
 
 class _Drawing(keras.layers.Layer):
@@ -85,6 +81,56 @@ class _Drawing(keras.layers.Layer):
         """int32 (N, 1), from 0 to count - 1."""
         shape = (keras.ops.shape(images)[0], 1)
         return keras.random.randint(shape, 0, count, seed=self.generator)
+
+    def uniform(self, images, limit):
+        """float32 (N,), from -limit to limit."""
+        return keras.random.uniform(tf.shape(images)[:1], -limit, limit, seed=self.generator)
+
+
+class _Resample(_Drawing):
+    """All the operations in one bilinear resampling, which blurs small images once (Keras's layers
+    would blur them once each); the border is zero."""
+
+    def __init__(self, operations: list[AnyOperation], seed: int):
+        super().__init__(seed)
+        self.operations = operations
+
+    def call(self, images):
+        matrix = functools.reduce(tf.matmul, [self._source(o, images) for o in self.operations])
+        # From pixels counted from the corner to ones counted from the centre, and back.
+        height, width = images.shape[1:3]
+        centre = tf.constant([[(width - 1) / 2], [(height - 1) / 2]])
+        linear = matrix[:, :2, :2]
+        shift = matrix[:, :2, 2:] + centre - linear @ centre
+        rows = tf.reshape(tf.concat([linear, shift], 2), (-1, 6))
+        return tf.raw_ops.ImageProjectiveTransformV3(
+            images=images,
+            transforms=tf.pad(rows, ((0, 0), (0, 2))),
+            output_shape=(height, width),
+            fill_value=0.0,
+            interpolation="BILINEAR",
+            fill_mode="CONSTANT",
+        )
+
+    def _source(self, operation: AnyOperation, images):
+        """float32 (N, 3, 3): where in the source each place (x, y, 1) of the result is read, in
+        pixels from the centre."""
+        height, width = images.shape[1:3]
+        zero = tf.zeros(tf.shape(images)[:1])
+        one = zero + 1
+        match operation:
+            case Translate(fraction=fraction):
+                x = self.uniform(images, fraction) * width
+                y = self.uniform(images, fraction) * height
+                rows = [one, zero, x, zero, one, y]
+            case Rotate(fraction=fraction):
+                angle = self.uniform(images, 2 * math.pi * fraction)
+                sine, cosine = tf.sin(angle), tf.cos(angle)
+                rows = [cosine, -sine, zero, sine, cosine, zero]
+            case Zoom(fraction=fraction):
+                scale = 1 / (1 + self.uniform(images, fraction))
+                rows = [scale, zero, zero, zero, scale, zero]
+        return tf.reshape(tf.stack([*rows, zero, zero, one], 1), (-1, 3, 3))
 
 
 class _RandomCrop(_Drawing):
@@ -124,12 +170,7 @@ class _Brightness(_Drawing):
         self.fraction = fraction
 
     def call(self, images):
-        factor = keras.random.uniform(
-            (keras.ops.shape(images)[0], 1, 1, 1),
-            1 - self.fraction,
-            1 + self.fraction,
-            seed=self.generator,
-        )
+        factor = 1 + self.uniform(images, self.fraction)[:, None, None, None]
         return keras.ops.clip(images * factor, 0, 255)
 
 

@@ -72,6 +72,9 @@ class Cutout(Operation):
     fraction: float = Field(gt=0, le=1)
 
 
+GEOMETRY = (Translate, Rotate, Zoom)
+"""Operations of which neighbouring ones are carried out together."""
+
 AnyOperation = Annotated[
     Flip | Translate | Rotate | Zoom | PadCrop | Brightness | Contrast | Cutout,
     Field(discriminator="kind"),

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from components.image_spec import ImageSpec
 from components.policy import (
+    GEOMETRY,
     AnyOperation,
     Brightness,
     Contrast,
@@ -23,8 +24,6 @@ from components.policy import (
     Translate,
     Zoom,
 )
-
-GEOMETRY = (Translate, Rotate, Zoom)
 
 
 def augmenter(policy: Policy, spec: ImageSpec) -> Callable[[torch.Tensor], torch.Tensor]:
