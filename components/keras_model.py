@@ -55,9 +55,16 @@ def _activation(name: str, description: AnyLayer) -> keras.layers.Layer:
             return keras.layers.ReLU(name=name)
         case "leaky_relu":
             return keras.layers.LeakyReLU(description.negative_slope, name=name)
+        case "gelu":
+            return keras.layers.Activation(_gelu, name=name)
     # Probabilities are float32 in mixed precision too.
     dtype = "float32" if description.function in FINAL else None
     return keras.layers.Activation(description.function, dtype=dtype, name=name)
+
+
+def _gelu(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The exact one; Keras's own is made of an operation (Erfc) that tf2onnx does not know."""
+    return 0.5 * x * (1 + keras.ops.erf(x * 0.5**0.5))
 
 
 def build(network: Network) -> keras.Model:
@@ -94,12 +101,10 @@ def probabilities(outputs: keras.KerasTensor, architecture: Architecture) -> ker
     if architecture.units == 1:
         second = keras.ops.sigmoid(outputs) if architecture.output == "logits" else outputs
         return keras.ops.concatenate([1 - second, second], axis=-1)
-    match architecture.output:
-        case "logits":
-            return keras.ops.softmax(outputs)
-        case "log_probabilities":
-            return keras.ops.exp(outputs)
-    return outputs
+    # No match statement: AutoGraph, through which this goes, does not know it.
+    if architecture.output == "logits":
+        return keras.ops.softmax(outputs)
+    return keras.ops.exp(outputs) if architecture.output == "log_probabilities" else outputs
 
 
 def parameter_count(model: keras.Model) -> int:

@@ -74,10 +74,26 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
         Residual(layers=(RELU, Dense(units=5))),
         Dense(units=3),
     ),
-    "softmax": (*_classifier(Conv(filters=2), RELU), Activation(function="softmax")),
-    "log_softmax": (*_classifier(Conv(filters=2), RELU), Activation(function="log_softmax")),
-    "one logit": _classifier(Conv(filters=2), RELU, units=1),
-    "sigmoid": (*_classifier(Conv(filters=2), RELU, units=1), Activation(function="sigmoid")),
+    # One for each kind of output; between them they hold what exporters might stumble over.
+    "one logit": (
+        Conv(filters=4, kernel=4, stride=2), Activation(function="gelu"),
+        Residual(layers=(*_INNER[:3], Conv(filters=6, stride=2))), RELU,
+        AveragePool(kernel=2, stride=1), GlobalAveragePool(), Dense(units=1),
+    ),
+    "sigmoid": (
+        *_classifier(
+            Conv(filters=4, stride=2, padding="full"), Activation(function="silu"),
+            ChannelDropout(rate=0.2), MaxPool(kernel=3, stride=2), units=6,
+        ),
+        BatchNorm(), Dropout(rate=0.2), Dense(units=1), Activation(function="sigmoid"),
+    ),
+    "softmax": _classifier(
+        Conv(filters=4, bias=False), BatchNorm(), Activation(function="tanh"),
+        Residual(layers=_INNER), Activation(function="leaky_relu", negative_slope=0.2),
+    ) + (Activation(function="softmax"),),
+    "log_softmax": _classifier(
+        Conv(filters=4, stride=2), Activation(function="elu"), Conv(filters=3, padding="valid"),
+    ) + (Activation(function="log_softmax"),),
 }  # fmt: skip
 
 _SPEC = ImageSpec(9, 11, 3, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
