@@ -4,9 +4,10 @@
     python -m benchmarks accuracy --table
 
 Each training leaves a line in `out/benchmarks/accuracy.jsonl`. One that is there already, of the
-same preset, framework, seed and recipe, is not repeated: the command can be interrupted and run
-again. Accuracy is that of the line's own prediction, in float32, on the whole test split. Where the
-policy flips, so is the accuracy of each image's mean with its mirror image, with what it costs.
+same preset, framework, seed and recipe, is not repeated, and one that was interrupted goes on: run
+the command again. Accuracy is that of the line's own prediction, in float32, on the whole test
+split. Where the policy flips, so is the accuracy of each image's mean with its mirror image, with
+what it costs.
 """
 
 import argparse
@@ -22,7 +23,6 @@ from benchmarks import trainings
 from benchmarks.accuracy_table import markdown
 from benchmarks.prepared import OUTPUT, configure, digest, machine, packed
 from benchmarks.train import chosen
-from components import atomic
 from components.network import FRAMEWORKS
 from components.policy import Flip
 from pipeline.config import RunConfig
@@ -81,7 +81,7 @@ def measure(key: Key, config: RunConfig, arrays: Path, directory: Path) -> dict:
     """The record of one training: its key, what it reached, how long it took, on what."""
     train = config.train.model_copy(update={"seed": key.seed})
     config = config.model_copy(update={"train": train})
-    trained = trainings.train(key.framework, config, arrays, directory)
+    trained = trainings.train(key.framework, config, arrays, directory, resume=True)
     flips = any(isinstance(operation, Flip) for operation in getattr(config.augment, key.framework))
     evaluated = trainings.evaluate(key.framework, trained, arrays, mirrored=flips)
     return {
@@ -111,10 +111,10 @@ def read(path: Path) -> list[dict]:
 
 
 def append(path: Path, record: dict) -> None:
-    """Adds a record, whole or not at all."""
+    """Adds a line; others may be doing so too."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = path.read_text() if path.is_file() else ""
-    atomic.write(path, lines + json.dumps(record) + "\n")
+    with path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def finished(records: list[dict], key: Key) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,14 +45,15 @@ def configure(preset: str, overrides: dict[str, str]) -> tuple[RunConfig, dict[s
 def packed(preset: str, overrides: dict[str, str]) -> Path:
     """ImageArrays of the preset's images, made by the line's own steps up to pack.
 
-    Kept in `OUTPUT/arrays`; other data or another image size are packed anew. Raises ConfigError
-    for a wrong configuration, StepFailed when the line failed.
+    Kept in `OUTPUT/arrays`, for all presets of the same data and image size. Raises ConfigError for
+    a wrong configuration, StepFailed when the line failed.
     """
     config, overrides = configure(preset, overrides)
     exclude = {"schema_path", "accept_classes", "limit"}
     slices = json_slice(config.data, exclude=exclude) + json_slice(config.image)
     key = hashlib.sha256(slices.encode()).hexdigest()[:12]
-    directory = OUTPUT / "arrays" / f"{config.name}-{key}"
+    source = re.sub(r"\W+", "-", config.data.source)[-40:].strip("-")
+    directory = OUTPUT / "arrays" / f"{source}-{key}"
     if directory.is_dir():
         return directory
     print(f"packing the images of {preset} with the line itself (a minute)", file=sys.stderr)
@@ -70,13 +72,10 @@ def packed(preset: str, overrides: dict[str, str]) -> Path:
     return directory
 
 
-def write_plan(arrays: Path, config: RunConfig, directory: Path, rows: int | None = None) -> None:
-    """The augment step's plan; with `rows` only the first of them are trained on."""
+def write_plan(arrays: Path, config: RunConfig, directory: Path) -> None:
+    """The augment step's plan for `data.limit` images, without its preview."""
     directory.mkdir(parents=True)
-    make_plan(ImageArrays(arrays), config.augment, directory)
-    if rows is not None:
-        index = np.load(directory / "index.npy")
-        np.save(directory / "index.npy", index[:rows])
+    make_plan(ImageArrays(arrays), config.augment, directory, config.data.limit)
 
 
 def with_mirrored(arrays: Path) -> Path:

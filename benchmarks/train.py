@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
     """Prints medians and ratios; 1 when a target is missed."""
     console, missed, found = Console(width=100), False, {}
     for framework in chosen(arguments.framework):
-        config = recipe(arguments.network, arguments.threads, overrides)
+        config = recipe(arguments, overrides)
         arrays = packed("cifar10", overrides)
         rows = _measure(framework, config, arrays, arguments, console)
         console.print(_table(framework, rows, arguments))
@@ -70,11 +70,12 @@ def chosen(framework: str) -> tuple[str, ...]:
     return FRAMEWORKS if framework == "both" else (framework,)
 
 
-def recipe(network: str, threads: int, overrides: dict[str, str]) -> RunConfig:
+def recipe(arguments: argparse.Namespace, overrides: dict[str, str]) -> RunConfig:
     """The preset's recipe with the tutorial's augmentation. Raises ConfigError."""
     fixed = {
-        "model.architecture": network,
-        "train.threads": str(threads),
+        "data.limit": str(arguments.images),
+        "model.architecture": arguments.network,
+        "train.threads": str(arguments.threads),
         "train.epochs": str(EPOCHS),
         "train.early_stopping": "0",
     }
@@ -106,9 +107,7 @@ def _measure(
         rows[0].speeds.append(loop["images_per_second"])
         for row, at_batch in zip(rows[1:], configs.values()):
             with tempfile.TemporaryDirectory() as directory:
-                trained = trainings.train(
-                    framework, at_batch, arrays, Path(directory, "run"), images
-                )
+                trained = trainings.train(framework, at_batch, arrays, Path(directory, "run"))
             row.device = trained.result["device"]
             row.speeds.append(trainings.speed(trained, images))
         shown = ", ".join(f"{row.what} {row.speeds[-1]:,.0f}" for row in rows)

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.prepared import with_mirrored, write_plan
 from components.process import ROOT, StepFailed, run_module
+from pipeline.code import fingerprint
 from pipeline.config import RunConfig
 
 
@@ -25,15 +26,15 @@ class Trained:
 
 
 def train(
-    framework: str, config: RunConfig, arrays: Path, directory: Path, rows: int | None = None
+    framework: str, config: RunConfig, arrays: Path, directory: Path, resume: bool = False
 ) -> Trained:
-    """Trains by the recipe of `config` on the first `rows` images (None: all) of `arrays`.
+    """Trains by the recipe of `config` on `arrays`; `resume` goes on from the checkpoint that the
+    same training left in `directory` when it was interrupted, otherwise that is emptied first.
 
-    `directory` is emptied first: a training that went on from an earlier one's checkpoint would
-    not know how long it took. Raises StepFailed with the trainer's sentence.
+    Raises StepFailed with the trainer's sentence.
     """
-    shutil.rmtree(directory, ignore_errors=True)
-    write_plan(arrays, config, directory / "plan", rows)
+    shutil.rmtree(directory / "plan" if resume else directory, ignore_errors=True)
+    write_plan(arrays, config, directory / "plan")
     arguments = {
         "arrays": str(arrays),
         "plan": str(directory / "plan"),
@@ -41,8 +42,11 @@ def train(
         "train": config.train.model_dump(mode="json"),
         "model_dir": str(directory / "model"),
         "run_dir": str(directory / "run"),
+        "checkpoints": str(directory / "checkpoints"),
+        "code": fingerprint(f"components.train_{framework}"),
     }
     run_module(f"components.train_{framework}", arguments, directory)
+    shutil.rmtree(directory / "checkpoints", ignore_errors=True)
     return Trained(
         json.loads((directory / "run/result.json").read_text()),
         json.loads((directory / "run/history.json").read_text()),
