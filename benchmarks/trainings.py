@@ -14,6 +14,7 @@ from benchmarks.prepared import with_mirrored, write_plan
 from components.process import ROOT, StepFailed, run_module
 from pipeline.code import fingerprint
 from pipeline.config import RunConfig
+from pipeline.terminal import Terminal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ def train(
         "checkpoints": str(directory / "checkpoints"),
         "code": fingerprint(f"components.train_{framework}"),
     }
-    run_module(f"components.train_{framework}", arguments, directory)
+    _run(f"components.train_{framework}", arguments, directory)
     shutil.rmtree(directory / "checkpoints", ignore_errors=True)
     return Trained(
         json.loads((directory / "run/result.json").read_text()),
@@ -60,6 +61,12 @@ def speed(trained: Trained, images: int) -> float:
     later = [row["seconds"] for row in trained.history[1:]]
     found = trained.result["images_per_second"]
     return min(found, images * len(later) / sum(later)) if later else found
+
+
+def _run(module: str, arguments: dict, directory: Path) -> None:
+    """The libraries' chatter goes to `log.txt` in `directory`."""
+    with Terminal(directory / "log.txt"):
+        run_module(module, arguments, directory)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +90,7 @@ def evaluate(framework: str, trained: Trained, arrays: Path, mirrored: bool) -> 
         "arrays": str(arrays),
         "outputs": {name: str(path) for name, path in outputs.items()},
     }
-    run_module(f"components.{framework}_predict", arguments, folder)
+    _run(f"components.{framework}_predict", arguments, folder)
     found = {name: np.load(path) for name, path in outputs.items()}
     probabilities, labels = found["test"]["probabilities"], found["test"]["labels"]
     accuracy = share_correct(probabilities, labels)
