@@ -21,7 +21,7 @@ app = typer.Typer(
 @app.command()
 def run(
     preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
 ) -> None:
     """Run the whole line: ingest, train, judge, export, verify, release.
 
@@ -48,7 +48,7 @@ def list_presets() -> None:
 @app.command()
 def show(
     preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
 ) -> None:
     """Print every key of a preset with its value, in the form that `run` takes."""
     from pipeline.config import as_arguments, parse_overrides
@@ -59,9 +59,26 @@ def show(
 
 
 @app.command()
+def summary(
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, help="number of classes (default: the source's)")
+    ] = None,
+) -> None:
+    """Print both frameworks' networks layer by layer: shapes, parameters, multiply-accumulates.
+
+    Exit codes: 0 printed, 1 internal error, 2 configuration, 4 refused data.
+    """
+    from pipeline.summary import summarise
+
+    summarise(preset, overrides or [], classes)
+
+
+@app.command()
 def preview(
     preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
     output: Annotated[
         Path | None, typer.Option(help="PNG to write (default: preview.png under root)")
     ] = None,
@@ -73,6 +90,32 @@ def preview(
     from pipeline.preview import preview as draw
 
     typer.echo(draw(preset, overrides or [], output))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="run ids, their beginnings, latest, or paths")],
+    root: Annotated[Path, typer.Option(help="output root that holds the runs")] = Path("out"),
+) -> None:
+    """Tabulate two or more runs, and the settings in which they differ."""
+    from pipeline.compare import compare as tabulate
+
+    tabulate(runs, root)
+
+
+@app.command()
+def tune(
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
+) -> None:
+    """Search for better hyperparameters: tune.trials=20 tune.framework=torch tune.space={...}.
+
+    The same command goes on where it was interrupted. Exit codes: 0 done, 1 internal error or
+    interrupted, 2 configuration, 4 refused data, 75 another run holds the output root.
+    """
+    from pipeline.tune import tune as search
+
+    raise typer.Exit(search(preset, overrides or []))
 
 
 def main() -> None:

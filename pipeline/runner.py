@@ -15,8 +15,7 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner, PipelineNodeAsDoFn
-from tfx.orchestration.pipeline import Pipeline
-from tfx.proto.orchestration import pipeline_pb2
+from tfx.orchestration.pipeline import Pipeline, RunOptions
 
 from components.gates import GateRefused
 from components.process import ROOT
@@ -119,8 +118,7 @@ def execute(
     """
     global _watcher
     _watcher = _Watcher(started, finished)
-    part = pipeline_pb2.PartialRun(to_nodes=[until] if until else [])
-    options = pipeline_pb2.RunOptions(partial_run=part) if until else None
+    options = RunOptions(to_nodes=[until]) if until else None
     try:
         with beam_workers():
             LineRunner().run(pipeline, run_options=options)

@@ -53,8 +53,12 @@ class Terminal:
         self._console.print(f"[bold]Darkroom[/] run {run_id}", highlight=False)
         self.say(
             f"{config.data.source} as {image.height}x{image.width}x{image.channels}, network "
-            f"{model.architecture}; log in {_short(self._log)}"
+            f"{model.architecture}; log in {short(self._log)}"
         )
+
+    def show(self, what: Text | Table) -> None:
+        """Prints what is ready to be printed."""
+        self._console.print(what)
 
     def say(self, text: str) -> None:
         self._console.print(f"  {text}", style="dim", highlight=False, markup=False)
@@ -97,16 +101,16 @@ class Terminal:
         if verdict.champion and verdict.release:
             formats = f"({verdict.champion} as SavedModel, TFLite and ONNX)"
             out.print(f"Champion   {verdict.champion}", highlight=False)
-            out.print(f"Release    {_short(Path(verdict.release))} {formats}", highlight=False)
+            out.print(f"Release    {short(Path(verdict.release))} {formats}", highlight=False)
         report = directory.parent / "latest" / "report.html"
-        out.print(f"Report     {_short(report)}", highlight=False)
+        out.print(f"Report     {short(report)}", highlight=False)
         good = verdict.exit_code == EXIT_OK
         colour = "bold green" if good else "bold red"
         line = Text.assemble((f"{verdict.status.capitalize():<11}", colour), verdict.sentence)
         out.print(line)
         if good:
             root = directory.parent.parent
-            python = _short(Path(sys.executable))
+            python = short(Path(sys.executable))
             options = "" if root == Path("out").resolve() else f" --root {_quoted(root)}"
             out.print("\nTry next:", highlight=False)
             serve = f"{python} -m serving{options} --model {verdict.name}"
@@ -195,10 +199,10 @@ def _number(value: float | None, style: str) -> str:
 
 
 def _quoted(path: Path) -> str:
-    return shlex.quote(_short(path))
+    return shlex.quote(short(path))
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
     """The path relative to the working directory where it lies below it."""
     absolute = Path(os.path.abspath(path))
     try:
