@@ -10,6 +10,7 @@ nothing but arrays and text: reading a file runs no code.
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from components import atomic
 
 _KEPT = 2
 _ENDING = ".safetensors"
+_OWN = re.compile(r"(\.[0-9a-f]{8}\.)?[0-9]{10,}-[0-9a-f]{16}\.safetensors")
+"""Checkpoints, and the temporary files of writers that were killed: all that is ever removed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +44,13 @@ class Checkpoints:
     def save(self, step: int, arrays: dict[str, np.ndarray], state: dict) -> Path:
         """Writes the state after `step` steps of the whole training, and drops older files."""
         metadata = {"identity": self._identity, "state": json.dumps(state)}
-        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        # `ascontiguousarray` would make vectors of single numbers.
+        whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         content = safetensors.numpy.save(whole, metadata)
         path = self.directory / f"{step:010d}-{_checksum(content)}{_ENDING}"
         atomic.write(path, content)
         mine = [file for file in self._files() if self._belongs(file)]
-        for file in self.directory.iterdir():
+        for file in self._own():
             if file != path and file not in mine[:_KEPT]:
                 file.unlink(missing_ok=True)
         return path
@@ -57,7 +61,7 @@ class Checkpoints:
             content = path.read_bytes()
             if path.stem.partition("-")[2] != _checksum(content):
                 self.damaged.append(path)
-                path.unlink()
+                path.unlink(missing_ok=True)
                 continue
             if self._belongs(path):
                 with safetensors.safe_open(path, "np") as file:
@@ -67,14 +71,20 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes all, once the trained model is stored."""
-        if self.directory.is_dir():
-            for file in self.directory.iterdir():
-                file.unlink()
+        for file in self._own():
+            file.unlink(missing_ok=True)
+        if self.directory.is_dir() and not any(self.directory.iterdir()):
             self.directory.rmdir()
+
+    def _own(self) -> list[Path]:
+        """The files that `save` made or began, whosever."""
+        if not self.directory.is_dir():
+            return []
+        return [file for file in self.directory.iterdir() if _OWN.fullmatch(file.name)]
 
     def _files(self) -> list[Path]:
         """Newest first, without the temporary files of writers that were killed."""
-        return sorted(self.directory.glob(f"[0-9]*{_ENDING}"), reverse=True)
+        return sorted((f for f in self._own() if not f.name.startswith(".")), reverse=True)
 
     def _belongs(self, path: Path) -> bool:
         try:

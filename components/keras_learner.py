@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components import keras_augment, keras_losses
+from components import keras_augment, keras_losses, keras_optimizers
 from components.description import Architecture
 from components.image_spec import ImageSpec
 from components.policy import Policy
@@ -49,7 +49,7 @@ class Learner:
         self._steps = self._compiled(spec)
 
     def _compiled(self, spec: ImageSpec):
-        """The graphs of one step, and of one batch of validation."""
+        """The graphs of one step, of the average's step, and of one batch of validation."""
         parts = self._strategy.num_replicas_in_sync
         packed, fed = ((None, *shape) for shape in (spec.packed_shape, spec.shape))
         numbers, flags = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None,), tf.bool)
@@ -61,6 +61,11 @@ class Learner:
             own = self._strategy.run(self._learn, (images, labels, copied, count))
             return self._strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None)
 
+        @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])
+        def follow(share):
+            for average, weight in zip(self._average, self.model.weights):
+                average.assign_add(share * (tf.convert_to_tensor(weight.value) - average))
+
         @tf.function(input_signature=[tf.TensorSpec(fed, tf.uint8), numbers])
         def judge(images, labels):
             outputs = self.model(tf.cast(images, tf.float32), training=False)
@@ -68,7 +73,7 @@ class Learner:
             right = keras_losses.predicted(outputs, self._architecture) == labels
             return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))])
 
-        return learn, judge
+        return learn, follow, judge
 
     def _learn(self, images, labels, copied, count):
         """One replica's part of a step."""
@@ -107,21 +112,20 @@ class Learner:
             )
 
         self._optimizer.learning_rate = rate
-        learn, _ = self._steps
+        learn, follow, _ = self._steps
         count = tf.constant(len(labels), tf.float32)
         loss, accuracy = learn(share(images), share(labels), share(copied), count).numpy()
         if self._average is not None:
             self._averaged += 1
             kept = averaging_at(self._config.averaging, self._averaged)
-            for average, weight in zip(self._average, self.model.weights):
-                average.assign(kept * average + (1 - kept) * tf.convert_to_tensor(weight.value))
+            follow(tf.constant(1 - kept, tf.float32))
         return float(loss), float(accuracy)
 
     def evaluate(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         """float64 (2,): summed loss and number of right answers over `batches` of images uint8
         (N, H, W, C) and labels int64 (N,), with the averaged weights if there are any; neither
         smoothing nor class weights count."""
-        _, judge = self._steps
+        *_, judge = self._steps
         with self._averaged_weights():
             found = [judge(tf.constant(i), tf.constant(n)).numpy() for i, n in batches]
         return np.sum(found, axis=0, dtype=np.float64)
@@ -174,19 +178,12 @@ def _array(variable) -> np.ndarray:
 
 
 def _optimizer(model: keras.Model, config: TrainConfig) -> keras.optimizers.Optimizer:
-    decay = config.weight_decay or None
-    match config.optimizer:
-        case "adam":
-            optimizer = keras.optimizers.Adam(config.learning_rate)
-        case "adamw":
-            optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=decay or 0.0)
-        case _:
-            optimizer = keras.optimizers.SGD(
-                config.learning_rate,
-                momentum=config.momentum,
-                nesterov=config.momentum > 0,
-                weight_decay=decay,
-            )
+    rate, decay = config.learning_rate, config.weight_decay or None
+    if config.optimizer == "sgd":
+        momentum = config.momentum
+        optimizer = keras_optimizers.SGD(rate, momentum, momentum > 0, weight_decay=decay)
+    else:
+        optimizer = keras_optimizers.Adam(rate, weight_decay=decay)
     if decay:
         others = [v for v in model.trainable_variables if len(v.shape) <= 1]
         optimizer.exclude_from_weight_decay(var_list=others)

@@ -53,8 +53,9 @@ class Progress:
     def resume(self) -> None:
         """Goes to the last checkpoint, if there is one, and says so."""
         found = self._checkpoints.latest()
+        instead = "the one before it is used" if found else "training starts anew"
         for path in self._checkpoints.damaged:
-            self._record.say(f"checkpoint {path.name} is damaged; the one before it is used")
+            self._record.say(f"checkpoint {path.name} is damaged; {instead}")
         if found is None:
             return
         self.epoch, self.step = found.state["epoch"], found.state["step"]
@@ -64,7 +65,8 @@ class Progress:
         self._learner.restore(own, self.total)
         self._schedule.state = found.state["schedule"]
         self._record.restore(found.state["record"])
-        self._record.say(f"resumed at epoch {self.epoch}, after {self.step} of {self._steps} steps")
+        done = f"{self.epoch - 1} epochs and {self.step} of {self._steps} steps"
+        self._record.say(f"resumed after {done}")
 
     def step_done(self, settle: Callable[[], None] = lambda: None) -> None:
         """Counts a step; `settle` makes sure that its loss is recorded, before a checkpoint."""

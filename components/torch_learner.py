@@ -132,7 +132,7 @@ class Learner:
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
         """Takes over what `judged` gave."""
-        self.model.load_state_dict({n: torch.from_numpy(array) for n, array in weights.items()})
+        self.model.load_state_dict(_tensors(weights))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights, optimiser and average, for a checkpoint."""
@@ -147,7 +147,7 @@ class Learner:
 
     def restore(self, arrays: dict[str, np.ndarray], steps: int) -> None:
         """Takes over what `arrays` gave after `steps` steps."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        tensors = _tensors(arrays)
         self.model.load_state_dict(_below("model/", tensors))
         for name, value in _below("average/", tensors).items():
             self._average[name].copy_(value)
@@ -185,6 +185,11 @@ def _optimizer(
 
 def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Copies: arrays of a checkpoint are read-only."""
+    return {name: torch.tensor(array) for name, array in arrays.items()}
 
 
 def _below(prefix: str, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

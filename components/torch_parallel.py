@@ -7,10 +7,14 @@ process with the whole batch. Batch norm's statistics are those of the whole bat
 
 import contextlib
 import dataclasses
+import datetime
 import multiprocessing
 import os
+import re
 import tempfile
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +22,12 @@ import torch.distributed as dist
 from torch import nn
 
 from components.process import die_with_parent
+from components.training_record import TrainingError
+
+_PATIENCE = datetime.timedelta(minutes=5)
+"""After which a process that waits for another gives up; nccl does not notice an end earlier."""
+_ENDING = 10  # seconds until a process that failed is gone
+_LOST = re.compile("gloo|nccl|connection (closed|reset)", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,37 +76,78 @@ ALONE = Part()
 def together(count: int, function: Callable, *arguments) -> None:
     """Runs `function(*arguments, Part)` in this process and `count - 1` more.
 
-    The others end with this one, whatever ends it. Raises what this process's part raises.
+    The others end with this one, whatever ends it. Raises what this process's part raises, or
+    TrainingError with what ended another.
     """
     if count == 1:
         return function(*arguments, ALONE)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        meeting = f"file://{folder}/meeting"
         context = multiprocessing.get_context("spawn")
         others = [
             context.Process(
-                target=_run, args=(function, arguments, Part(n, count), meeting), daemon=True
+                target=_other, args=(function, arguments, Part(n, count), Path(folder)), daemon=True
             )
             for n in range(1, count)
         ]
         for other in others:
-            stack.callback(other.join, 10)
-            stack.callback(other.terminate)
+            stack.callback(other.join)
+            stack.callback(other.kill)
             other.start()
-        _run(function, arguments, Part(0, count), meeting)
+        try:
+            _run(function, arguments, Part(0, count), Path(folder))
+        except RuntimeError as error:
+            if _lost_another(error):
+                raise TrainingError(_reason(others, Path(folder))) from error
+            raise
         for other in others:
             other.join()
 
 
-def _run(function: Callable, arguments: tuple, part: Part, meeting: str) -> None:
-    if not part.first:
-        die_with_parent()
-    cuda = torch.cuda.is_available() and torch.cuda.device_count() >= part.count
+def _run(function: Callable, arguments: tuple, part: Part, folder: Path) -> None:
+    kind = "nccl" if torch.cuda.is_available() else "gloo"
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     dist.init_process_group(
-        "nccl" if cuda else "gloo", init_method=meeting, rank=part.number, world_size=part.count
+        kind,
+        init_method=f"file://{folder}/meeting",
+        rank=part.number,
+        world_size=part.count,
+        timeout=_PATIENCE,
     )
     try:
         function(*arguments, part)
     finally:
         dist.destroy_process_group()
+
+
+def _other(function: Callable, arguments: tuple, part: Part, folder: Path) -> None:
+    """A process that is not the first; it leaves a sentence for that one when it fails."""
+    die_with_parent()
+    if os.getppid() != multiprocessing.parent_process().pid:
+        return  # which has died before
+    try:
+        _run(function, arguments, part, folder)
+    except Exception as error:  # noqa: BLE001 - the last resort of a process
+        if not _lost_another(error):
+            if not isinstance(error, ValueError):
+                traceback.print_exc()
+            (folder / f"{part.number}.error").write_text(str(error) or type(error).__name__)
+        os._exit(1)
+
+
+def _lost_another(error: Exception) -> bool:
+    """Whether the error only says that another process has gone."""
+    return isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
+
+
+def _reason(others: list, folder: Path) -> str:
+    """Why one of the other processes has ended, in a sentence."""
+    for other in others:
+        other.join(_ENDING)
+    for left in sorted(folder.glob("*.error")):
+        return left.read_text()
+    ended = [f"{n} with exit status {o.exitcode}" for n, o in enumerate(others, 1) if o.exitcode]
+    return (
+        f"of the {len(others) + 1} processes that train together, number {', '.join(ended)} ended "
+        "too early (-9 is often the system running out of memory): expected all to last; start "
+        "again, and training goes on from the last checkpoint."
+    )

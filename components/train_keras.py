@@ -60,11 +60,20 @@ def main(args: TrainArgs) -> None:
         try:
             with strategy.scope():
                 train(args, model, network, arrays, record, checkpoints)
-        except tf.errors.ResourceExhaustedError as error:
-            raise too_large(args.train) from error
+        except (tf.errors.OpError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise too_large(args.train) from error
+            raise
         keras_model.save(model, network, args.model_dir)
         record.finish()
         checkpoints.clear()
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether TensorFlow or NumPy found no memory; libraries below TensorFlow have no class."""
+    if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):
+        return True
+    return "OOM" in str(error) or "out of memory" in str(error).lower()
 
 
 def choose_device(config: TrainConfig) -> tuple[tf.distribute.Strategy, str]:
@@ -150,7 +159,7 @@ def train(
     progress.resume()
 
     while progress.epoch <= config.epochs and not progress.stopped:
-        record.start_epoch(progress.epoch, steps)
+        record.start_epoch(progress.epoch, steps, progress.step)
         order = shuffled(index, config.seed, progress.epoch)
         for step in range(progress.step, steps):
             rows = order[step * config.batch_size :][: config.batch_size]
@@ -161,6 +170,7 @@ def train(
             progress.step_done()
         totals = learner.evaluate(evaluation_batches(validation))
         val_loss, val_accuracy = (totals / len(validation)).tolist()
+        rate = schedule.rate(progress.total - 1)
         if record.end_epoch(val_loss, val_accuracy, rate, keras_model.not_finite(model)):
             progress.best = learner.judged()
         progress.epoch_done(val_loss)

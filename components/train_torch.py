@@ -48,10 +48,7 @@ RESIDENT_SHARE = 0.6
 
 def main(args: TrainArgs) -> None:
     """Trains, then writes the model directory and the run directory of `args`."""
-    try:
-        together(args.train.devices, part_main, args)
-    except torch.OutOfMemoryError as error:
-        raise too_large(args.train) from error
+    together(args.train.devices, part_main, args)
 
 
 def part_main(args: TrainArgs, part: Part) -> None:
@@ -71,18 +68,33 @@ def part_main(args: TrainArgs, part: Part) -> None:
     )
     with record:
         checkpoints = Checkpoints(args.checkpoint_directory, identity(args, network, arrays))
-        train(args, model, network, arrays, precision, record, checkpoints, part)
+        try:
+            train(args, model, network, arrays, precision, record, checkpoints, part)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise too_large(args.train) from error
+            raise
         if part.first:
             torch_model.save(model, network, args.model_dir)
             record.finish()
             checkpoints.clear()
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether PyTorch or NumPy found no memory; PyTorch has a class for GPUs alone."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return "can't allocate memory" in str(error) or "could not create a memory" in str(error)
+
+
 def choose_device(config: TrainConfig, part: Part = ALONE) -> tuple[torch.device, torch.dtype, str]:
     """CUDA, then MPS, then CPU with `threads` threads (0 for all cores); what to compute in; and
-    both in words."""
+    both in words. Raises ValueError when there are fewer GPUs than `devices`."""
     if torch.cuda.is_available():
-        device = torch.device("cuda", part.number % torch.cuda.device_count())
+        gpus = torch.cuda.device_count()
+        if part.count > gpus:
+            raise ValueError(f"train.devices is {part.count}, expected at most {gpus}, the GPUs.")
+        device = torch.device("cuda", part.number)
         torch.cuda.set_device(device)
         has_units = torch.cuda.is_bf16_supported(including_emulation=False)
         name = f"cuda ({torch.cuda.get_device_name()})"
@@ -140,13 +152,17 @@ def train(
     progress = Progress(
         learner, record, schedule, checkpoints, steps, config.checkpoint_seconds, part.first
     )
+    # One after the other, because the first removes damaged checkpoints.
+    if not part.first:
+        part.wait()
     progress.resume()
-    part.wait()
+    if part.first:
+        part.wait()
     read = reader(training.packed, training, learner.device)
     read_val = reader(validation.images, validation, learner.device)
 
     while progress.epoch <= config.epochs and not progress.stopped:
-        record.start_epoch(progress.epoch, steps)
+        record.start_epoch(progress.epoch, steps, progress.step)
         order = shuffled(index, config.seed, progress.epoch)
         readings = Readings(record, learner.device)
         for step in range(progress.step, steps):
@@ -161,6 +177,7 @@ def train(
         rows = part.share(np.arange(len(validation)))
         totals = part.sum(learner.evaluate(evaluation_batches(read_val, rows)))
         val_loss, val_accuracy = (totals / len(validation)).tolist()
+        rate = schedule.rate(progress.total - 1)
         if record.end_epoch(val_loss, val_accuracy, rate, torch_model.not_finite(model)):
             progress.best = learner.judged()
         progress.epoch_done(val_loss)

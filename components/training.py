@@ -224,8 +224,13 @@ def shuffled(index: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 
 def step_count(rows: int, config: TrainConfig) -> int:
     """Steps of an epoch. The last batch is as short as it is, unless it holds fewer images than
-    there are devices: then it is left out."""
+    there are devices: then it is left out. Raises ValueError when no batch is left."""
     whole, rest = divmod(rows, config.batch_size)
+    if not whole and rest < config.devices:
+        raise ValueError(
+            f"{rows} images to train on with train.devices {config.devices}, expected at least one "
+            "for each: use fewer devices."
+        )
     return whole + (rest >= config.devices)
 
 

@@ -50,7 +50,7 @@ class TrainingRecord:
         self.best: dict | None = None
         self._framework, self._device, self._parameters = framework, device, parameters
         self._config, self._run_dir, self._writer = config, run_dir, writer
-        self._console = console() if writer else Console(quiet=True)
+        self._console = console() if writer is not None else Console(quiet=True)
         self._bar = progress(self._console)
         self._task = self._bar.add_task(framework, total=None, status="")
         self._line, self._line_at = "", -math.inf
@@ -65,7 +65,7 @@ class TrainingRecord:
 
     def __exit__(self, *_) -> None:
         self._bar.stop()
-        if self._writer:
+        if self._writer is not None:
             self._writer.close()
 
     def state(self) -> dict:
@@ -79,18 +79,20 @@ class TrainingRecord:
         }
 
     def restore(self, state: dict) -> None:
-        """Goes on from the `state` of a process that ended."""
+        """Goes on from the `state` of a process that ended, maybe in another directory."""
         self.history, self.best, self._earlier = state["history"], state["best"], state["seconds"]
         self._run, self._epoch = _Tally(**state["run"]), _Tally(**state["epoch"])
+        for row in self.history:
+            self._plot(row)
 
-    def start_epoch(self, epoch: int, steps: int) -> None:
-        """Starts the clock for an epoch of `steps` batches, or for what is left of it."""
-        if self._epoch.steps >= steps:
+    def start_epoch(self, epoch: int, steps: int, done: int = 0) -> None:
+        """Starts the clock for an epoch of `steps` batches; a resumed one has `done` some."""
+        if not done:
             self._epoch = _Tally()
         self._number = epoch
         name = f"{self._framework}  epoch {epoch}/{self._config.epochs}"
         # Over all epochs, so that the time left is the training's.
-        done, total = (epoch - 1) * steps + self._epoch.steps, self._config.epochs * steps
+        done, total = (epoch - 1) * steps + done, self._config.epochs * steps
         self._bar.update(
             self._task, completed=done, total=total, description=name, status="", visible=True
         )
@@ -136,10 +138,9 @@ class TrainingRecord:
             "images_per_second": self._epoch.speed,
         }
         self.history.append(row)
-        if self._writer:
+        if self._writer is not None:
             self._write("history.json", self.history)
-            for key in row.keys() - {"epoch"}:
-                self._writer.add_scalar(key, row[key], self._number)
+        self._plot(row)
         self._show(row)
         improved = self.best is None or val_loss < self.best["val_loss"]
         if improved:
@@ -159,7 +160,7 @@ class TrainingRecord:
             "images_per_second": self._run.speed,
             "parameters": self._parameters,
         }
-        if self._writer:
+        if self._writer is not None:
             self._write("history.json", self.history)
             self._write("result.json", result)
         if self._line:
@@ -170,6 +171,11 @@ class TrainingRecord:
             f"val_accuracy {result['val_accuracy']:.3f}"
         )
         return result
+
+    def _plot(self, row: dict) -> None:
+        if self._writer is not None:
+            for key in row.keys() - {"epoch"}:
+                self._writer.add_scalar(key, row[key], row["epoch"])
 
     def _write(self, name: str, values: list | dict) -> None:
         atomic.write(self._run_dir / name, json.dumps(values, indent=1) + "\n")

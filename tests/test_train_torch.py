@@ -8,12 +8,10 @@ import safetensors.numpy
 import torch
 
 from components import torch_model
-from components.train_torch import weighted_loss
 from tests.training_data import (
     check_margin_run,
     digit_images,
     run_module,
-    weighted_batch,
     write_margin_arguments,
     write_train_arguments,
 )
@@ -31,7 +29,8 @@ def trained(tmp_path_factory):
     second = write_train_arguments(root, "second")
     bad = write_train_arguments(root, "bad", learning_rate=1e30)
     margin = write_margin_arguments(root / "margin")
-    again = run_module("components.train_torch", second, margin, bad, without=BLOCKED)
+    reduced = write_train_arguments(root, "reduced", precision="bfloat16")
+    again = run_module("components.train_torch", second, margin, reduced, bad, without=BLOCKED)
     return root, done, again
 
 
@@ -48,7 +47,7 @@ def test_it_learns_and_records_every_epoch(trained):
     rates = [row["learning_rate"] for row in history]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] <= 2e-3
-    assert "torch on cpu, 1 threads, 85,450 parameters" in done.stderr
+    assert "torch on cpu, 1 threads, float32, 85,450 parameters" in done.stderr
     assert "torch  epoch 3/3" in done.stderr
 
 
@@ -84,9 +83,16 @@ def test_it_crops_the_margin_weighs_the_loss_and_does_not_augment_copies_again(t
     check_margin_run(root / "margin/margin")
 
 
-def test_class_weights_multiply_losses_and_the_batchs_size_divides_them():
-    *batch, expected = weighted_batch()
-    assert weighted_loss(*map(torch.from_numpy, batch)).item() == pytest.approx(expected, rel=1e-5)
+def test_bfloat16_learns_and_its_weights_stay_float32(trained):
+    root, _, again = trained
+    assert again.stdout.splitlines()[2] == "exit 0", again.stderr
+    assert "torch on cpu, 1 threads, bfloat16, 85,450 parameters" in again.stderr
+    history, whole = (read(root / name / "run/history.json") for name in ("reduced", "first"))
+    assert history[-1]["val_accuracy"] > 0.5
+    assert history[0]["loss"] != whole[0]["loss"]
+    assert history[0]["loss"] == pytest.approx(whole[0]["loss"], rel=0.05)
+    weights = safetensors.numpy.load_file(root / "reduced/model" / torch_model.WEIGHTS)
+    assert {a.dtype for n, a in weights.items() if "num_batches" not in n} == {np.dtype("f4")}
 
 
 def test_divergence_stops_training_names_the_step_and_saves_no_model(trained):

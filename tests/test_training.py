@@ -53,20 +53,45 @@ def test_an_unexpected_error_leaves_its_stack_for_the_log(tmp_path, capfd):
 
 def test_every_epoch_sees_each_row_once_in_an_order_of_its_own():
     index = np.array([5, 5, 9, 1, 2, 3, 4])
-    epochs = [list(training.shuffled_batches(index, 3, 0, epoch)) for epoch in (1, 2)]
-    assert [len(batch) for batch in epochs[0]] == [3, 3, 1]
-    for batches in epochs:
-        np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.sort(index))
-    assert not np.array_equal(*map(np.concatenate, epochs))
+    epochs = [training.shuffled(index, 0, epoch) for epoch in (1, 2)]
+    for order in epochs:
+        np.testing.assert_array_equal(np.sort(order), np.sort(index))
+    assert not np.array_equal(*epochs)
 
 
 def test_an_epochs_order_follows_from_seed_and_epoch_alone():
-    index = np.arange(50)
-    first, again, other = (
-        np.concatenate(list(training.shuffled_batches(index, 8, seed, 4))) for seed in (1, 1, 2)
-    )
+    first, again, other = (training.shuffled(np.arange(50), seed, 4) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_the_last_batch_is_left_out_only_when_a_device_would_get_nothing_of_it():
+    two = TrainConfig(epochs=1, batch_size=4, devices=2)
+    assert [training.step_count(rows, two) for rows in (2, 4, 5, 6, 8)] == [1, 1, 1, 2, 2]
+    assert training.step_count(5, TrainConfig(epochs=1, batch_size=4)) == 2
+    with pytest.raises(ValueError, match="1 images to train on with train.devices 2"):
+        training.step_count(1, two)
+
+
+def test_every_step_and_device_draws_numbers_of_its_own():
+    places = [(s, e, n, p) for s in (0, 1) for e in (1, 2) for n in (0, 1) for p in (0, 1)]
+    assert len({training.step_seed(*place) for place in places}) == len(places)
+    assert training.step_seed(0, 1, 2, 3) == training.step_seed(0, 1, 2, 3)
+
+
+def test_an_average_of_weights_forgets_the_first_ones_and_then_keeps_its_share():
+    kept = [training.averaging_at(0.99, n) for n in range(1, 2000)]
+    assert kept[0] == pytest.approx(2 / 11)
+    assert kept == sorted(kept)
+    assert kept[-1] == 0.99
+
+
+@pytest.mark.parametrize("size, smaller", [(512, 256), (500, 256), (3, 2), (2, 1)])
+def test_too_large_a_batch_leads_to_the_next_smaller_power_of_two(size, smaller):
+    message = str(training.too_large(TrainConfig(epochs=1, batch_size=size)))
+    assert f"train.batch_size {size}" in message
+    assert message.endswith(f"try train.batch_size={smaller}.")
+    assert "use a smaller network" in str(training.too_large(TrainConfig(epochs=1, batch_size=1)))
 
 
 def test_the_plan_is_read_and_checked(tmp_path):

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from scipy import special
 from sklearn.datasets import load_digits
 
 from components.architectures import ARCHITECTURES
@@ -27,6 +26,13 @@ POLICY = (
     {"kind": "rotate", "fraction": 0.01},
     {"kind": "brightness", "fraction": 0.1},
 )
+RECIPE = {
+    "epochs": 3,
+    "batch_size": 16,
+    "learning_rate": 2e-3,
+    "threads": 1,
+    "precision": "float32",
+}
 
 
 def network(framework: str, name: str) -> Network:
@@ -76,7 +82,7 @@ def write_train_arguments(root: Path, name: str, **train) -> Path:
         "arrays": f"{root}/arrays",
         "plan": f"{root}/plan",
         "architecture": "digits",
-        "train": {"epochs": 3, "batch_size": 16, "learning_rate": 2e-3, "threads": 1} | train,
+        "train": RECIPE | train,
         "model_dir": f"{root}/{name}/model",
         "run_dir": f"{root}/{name}/run",
     }
@@ -120,15 +126,6 @@ def check_margin_run(directory: Path) -> None:
     assert 0.002 < last["loss"] / last["val_loss"] < 0.05
     spec = json.loads((directory / "model/network.json").read_text())["image_spec"]
     assert (spec["height"], spec["margin_height"], spec["margin_width"]) == (8, 1, 2)
-
-
-def weighted_batch() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Logits float32 (6, 3), labels int64 (6,), class weights float32 (3,), and by the definition
-    the loss: the mean of weight x cross-entropy."""
-    logits = np.random.default_rng(0).normal(0, 2, (6, 3)).astype(np.float32)
-    labels, weights = np.array([0, 0, 0, 0, 1, 2]), np.array([0.5, 1, 4], np.float32)
-    entropies = special.logsumexp(logits, axis=1) - logits[np.arange(6), labels]
-    return logits, labels, weights, float((weights[labels] * entropies).mean())
 
 
 _PROGRAM = """
