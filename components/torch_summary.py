@@ -1,0 +1,52 @@
+"""The layers of a PyTorch network as built: `python -m components.torch_summary ARGS.json`.
+
+Twin of `keras_summary.py`.
+"""
+
+import functools
+
+import torch
+from torch import nn
+
+from components import summary, torch_model
+from components.network import Network
+from components.summary import BuiltLayer, SummaryArgs
+from components.training import run
+
+
+def main(args: SummaryArgs) -> None:
+    """Writes the JSON file that `args.output` names."""
+    network = Network.load(args.network)
+    found = layers(torch_model.build(network), network.spec.shape)
+    summary.write(found, args.output)
+
+
+@torch.inference_mode()
+def layers(module: nn.Module, shape: tuple[int, int, int]) -> list[BuiltLayer]:
+    """Every layer in the order in which an image of (H, W, C) goes through, as it comes out."""
+    found: dict[str, BuiltLayer] = {}
+
+    def note(name: str, layer: nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
+        found[name] = BuiltLayer(
+            name=name,
+            shape=tuple(output.shape[1:]),
+            trainable=sum(p.numel() for p in layer.parameters(recurse=False)),
+            statistics=_statistics(layer),
+        )
+
+    for name, layer in module.named_modules():
+        if name:
+            layer.register_forward_hook(functools.partial(note, name))
+    height, width, channels = shape
+    module.eval()(torch.zeros((1, channels, height, width)))
+    return list(found.values())
+
+
+def _statistics(layer: nn.Module) -> int:
+    """Batch norm's, without its counter of steps."""
+    own = layer.named_buffers(recurse=False)
+    return sum(buffer.numel() for name, buffer in own if name != "num_batches_tracked")
+
+
+if __name__ == "__main__":
+    run("components.torch_summary", SummaryArgs, main)
