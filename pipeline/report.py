@@ -55,15 +55,16 @@ def learning_curves(models: dict) -> str:
     for axes, metric in zip(panels, ("loss", "accuracy", "learning_rate")):
         for colour, (name, rows) in zip(("tab:orange", "tab:blue"), histories.items()):
             if metric == "learning_rate":
-                _curve(axes, rows, metric, colour, "-", name)
+                # Both frameworks often have the same: neither line may hide the other.
+                _curve(axes, rows, metric, colour, "--" if len(axes.lines) else "-", name)
             else:
                 _curve(axes, rows, metric, colour, ":", f"{name} train")
                 _curve(axes, rows, f"val_{metric}", colour, "-", f"{name} val")
         axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
-    # Rates often fall by orders of magnitude; accuracies crowd at the top.
-    panels[2].set_yscale("log")
+    if any(row.get("learning_rate") for rows in histories.values() for row in rows):
+        panels[2].set_yscale("log")  # a schedule's end lies orders of magnitude below its start
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize="small"
@@ -75,8 +76,7 @@ def learning_curves(models: dict) -> str:
 
 
 def _curve(axes, rows: list[dict], key: str, colour: str, style: str, label: str) -> None:
-    """The rows that have the key, a value above zero where the scale needs it; a single one as a
-    point, for a line of one point is invisible."""
+    """The rows that have the key; a single one as a point, for a line of one point is invisible."""
     points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
     if points:
         marker = "o" if len(points) == 1 else None

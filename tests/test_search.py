@@ -45,14 +45,14 @@ def run(asked: Search) -> list:
 def tell(asked: Search, accuracy: float | None, epochs: int = 0, **attributes) -> None:
     """Records a trial that nobody trained: with an accuracy beyond all others at each epoch, or
     without any."""
-    trial = asked.study.ask()
-    attributes |= {"train": config().train.model_dump(mode="json"), "seconds": 1, "val_loss": 1}
-    for name, value in attributes.items():
-        trial.set_user_attr(name, value)
-    for epoch in range(1, epochs + 1):
-        trial.report(2.0, epoch)
-    state = optuna.trial.TrialState.PRUNED if accuracy is None else None
-    asked.study.tell(trial, accuracy, state)
+    recipe = config().train.model_dump(mode="json")
+    trial = optuna.trial.create_trial(
+        state=optuna.trial.TrialState["PRUNED" if accuracy is None else "COMPLETE"],
+        value=accuracy,
+        user_attrs=attributes | {"train": recipe, "seconds": 1.0, "val_loss": 1.0},
+        intermediate_values=dict.fromkeys(range(1, epochs + 1), 2.0),
+    )
+    asked.study.add_trial(trial)
 
 
 @pytest.fixture(scope="module")
