@@ -6,6 +6,7 @@ machine and on what else runs on it.
 
 import argparse
 import re
+import signal
 import sys
 
 from benchmarks import accuracy, data, demo, memory, time_to_accuracy, train
@@ -45,6 +46,7 @@ def main() -> int:
         if overrides:
             parser.error(f"{arguments['name']} takes no key=value (got {overrides[0]!r}).")
         return module.main(argparse.Namespace(**arguments))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # tidies up on the way
     try:
         return module.main(argparse.Namespace(**arguments), parse_overrides(overrides))
     except ConfigError as error:

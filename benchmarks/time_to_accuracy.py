@@ -83,11 +83,11 @@ def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
         reached, fast = one.accuracy >= goal.accuracy, one.ratio >= TARGET
         table.add_row(
             f"{framework}, {goal.network}, {one.device}",
-            f"{one.tutorial_seconds:,.0f} s",
+            f"{one.tutorial_seconds:,.0f} s at {statistics.mean(one.tutorial_speeds):,.0f} images/s",
             f"{one.seconds:.0f} s",
             f"{goal.epochs}, {one.epochs}",
             f"{goal.accuracy:.1%}, {one.accuracy:.1%}{'' if reached else ' missed'}",
-            f"{one.ratio:.1f}",
+            f"{one.ratio:.1f}" if reached else "none, not as good",
             f"{TARGET:.0f}{'' if fast else ' missed'}",
         )
         missed |= not (reached and fast)
