@@ -80,10 +80,11 @@ def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
     table = Table("", "tutorial", "ours", "epochs", "accuracy", "ratio", "at least")
     for framework in chosen(arguments.framework):
         goal, one = TUTORIALS[framework], _measure(framework, arguments, overrides)
+        speed = statistics.mean(one.tutorial_speeds)
         reached, fast = one.accuracy >= goal.accuracy, one.ratio >= TARGET
         table.add_row(
             f"{framework}, {goal.network}, {one.device}",
-            f"{one.tutorial_seconds:,.0f} s at {statistics.mean(one.tutorial_speeds):,.0f} images/s",
+            f"{one.tutorial_seconds:,.0f} s at {speed:,.0f} images/s",
             f"{one.seconds:.0f} s",
             f"{goal.epochs}, {one.epochs}",
             f"{goal.accuracy:.1%}, {one.accuracy:.1%}{'' if reached else ' missed'}",
