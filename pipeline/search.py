@@ -96,12 +96,15 @@ class Search:
 
         Raises StepFailed when the first three trials all fail.
         """
-        while len(finished := self.outcomes()) < self.config.tune.trials:
-            if len(finished) >= _HOPELESS and all(outcome.error for outcome in finished):
-                raise StepFailed(f"Every trial failed; the last: {finished[-1].error}")
+        finished = self.outcomes()
+        while len(finished) < self.config.tune.trials:
             trial = self.study.ask()
             self._run_trial(trial, len(finished) + 1, waiting)
-            ended(self._outcome(self.study.trials[trial.number]))
+            outcome = self._outcome(self.study.trials[trial.number])
+            ended(outcome)
+            finished.append(outcome)
+            if len(finished) >= _HOPELESS and all(outcome.error for outcome in finished):
+                raise StepFailed(f"Every trial failed; the last: {outcome.error}")
 
     def _run_trial(
         self, trial: optuna.Trial, position: int, waiting: Callable[[str], None]

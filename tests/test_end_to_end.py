@@ -89,10 +89,10 @@ def test_the_release_holds_every_format_and_its_hashes_are_right(first, root):
     assert release.manifest()["run_id"] == first[1]["run_id"]
 
 
-def test_the_report_is_one_file_with_the_verdict_curves_and_preview(first, root):
+def test_the_report_is_one_file_with_the_verdict_curves_samples_and_preview(first, root):
     page = (root / "runs" / "latest" / "report.html").read_text()
     assert first[1]["sentence"] in page
-    assert page.count("<svg") == 1 and page.count("data:image/png;base64,") == 1
+    assert page.count("<svg") == 1 and page.count("data:image/png;base64,") == 2
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,17 @@ def test_the_same_command_is_recognised_before_tfx_is_even_started(again, first,
     assert "starting TFX" not in done.stdout
     assert verdict["version"] == 1 and verdict["models"] == first[1]["models"]
     assert len(Store(root / "serving").releases("digits")) == 1
+    kept = {path.name for path in (root / "runs" / verdict["run_id"]).iterdir()}
+    assert kept >= {"samples.png", "preview.png", "findings.csv", "config.args"}
+
+
+def test_two_runs_are_compared_and_one_gives_its_configuration_to_another(again, first, root):
+    done = darkroom("compare", first[1]["run_id"], "latest", "--root", str(root))
+    assert done.returncode == 0, done.stderr
+    assert "Settings  the same in every key" in done.stdout
+    file = f"@{root / 'runs' / 'latest' / 'config.args'}"
+    same, before = (darkroom("show", "digits", *a) for a in ([file], [*QUICK, f"root={root}"]))
+    assert same.stdout == before.stdout
 
 
 def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(again, root):
@@ -130,6 +141,24 @@ def test_an_artifact_that_disagrees_refuses_the_run(again, root):
     failed = {gate["artifact"] for gate in verdict["gates"] if not gate["passed"]}
     assert {"tflite (batch 1)", "onnx (batch 32)"} <= failed
     assert len(Store(root / "serving").releases("digits")) == 1
+
+
+def test_a_search_takes_the_lines_images_and_leaves_a_recipe_to_run(again, root):
+    narrow = 'tune.space={"optimizer": ["sgd"], "learning_rate": [0.01, 0.02]}'
+    arguments = ("digits", "train.epochs=1", "tune.trials=1", narrow, f"root={root}")
+    done = darkroom("tune", *arguments, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for step in ("ingest", "statistics", "pack", "augment"):
+        assert re.search(rf"{step} +cached", done.stdout)
+    assert "train_keras" not in done.stdout and "trial 1/1" in done.stdout
+    best = root / "tune" / "digits-torch" / "best.args"
+    assert re.search(rf"-m pipeline run digits @\S*{best.name}", done.stdout)
+    shown = darkroom("show", "digits", f"@{best}").stdout.splitlines()
+    assert {"train.optimizer=sgd", "train.epochs=1", f"root={root}"} <= set(shown)
+    # The same command knows its trials and its images, without TFX.
+    done = darkroom("tune", *arguments, timeout=60)
+    assert done.returncode == 0 and "starting TFX" not in done.stdout
+    assert "1 of 1 trials are known" in done.stdout
 
 
 def _predict(root: Path, format: str, images: list[Path]) -> list[str]:
