@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from components import keras_model
+from tests.survival import check_same_record, train_under_fire
 from tests.training_data import (
     check_margin_run,
     digit_images,
@@ -40,6 +41,12 @@ def read(path):
     return json.loads(path.read_text())
 
 
+def check_same_weights(root, *names):
+    first, second = (keras_model.load(root / name / "model").weights for name in names)
+    for one, other in zip(first, second):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+
+
 def test_it_learns_and_records_every_epoch(trained):
     root, done, _ = trained
     history = read(root / "first/run/history.json")
@@ -70,17 +77,21 @@ def test_the_result_names_the_epoch_with_the_lowest_val_loss_and_that_one_is_sav
 def test_the_same_seed_gives_the_same_weights(trained):
     root, _, again = trained
     assert again.stdout.splitlines()[0] == "exit 0", again.stderr
-    first, second = (
-        keras_model.load(root / name / "model").weights for name in ("first", "second")
-    )
-    for one, other in zip(first, second):
-        np.testing.assert_array_equal(one, other, err_msg=one.path)
+    check_same_weights(root, "first", "second")
 
 
 def test_it_crops_the_margin_weighs_the_loss_and_does_not_augment_copies_again(trained):
     root, _, again = trained
     assert again.stdout.splitlines()[1] == "exit 0", again.stderr
     check_margin_run(root / "margin/margin")
+
+
+def test_killed_twice_it_ends_as_if_undisturbed(trained):
+    root, _, _ = trained
+    path = write_train_arguments(root, "killed", checkpoint_seconds=0)
+    train_under_fire("components.train_keras", path, [7, 30], seed=0)
+    check_same_record(root / "first/run", root / "killed/run")
+    check_same_weights(root, "first", "killed")
 
 
 def test_bfloat16_learns_and_its_weights_stay_float32(trained):

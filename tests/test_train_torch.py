@@ -8,6 +8,7 @@ import safetensors.numpy
 import torch
 
 from components import torch_model
+from tests.survival import check_same_record, train_under_fire
 from tests.training_data import (
     check_margin_run,
     digit_images,
@@ -36,6 +37,15 @@ def trained(tmp_path_factory):
 
 def read(path):
     return json.loads(path.read_text())
+
+
+def check_same_weights(root, *names):
+    first, second = (
+        safetensors.numpy.load_file(root / name / "model" / torch_model.WEIGHTS) for name in names
+    )
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
 def test_it_learns_and_records_every_epoch(trained):
@@ -68,19 +78,21 @@ def test_the_result_names_the_epoch_with_the_lowest_val_loss_and_that_one_is_sav
 def test_the_same_seed_gives_the_same_weights(trained):
     root, _, again = trained
     assert again.stdout.splitlines()[0] == "exit 0", again.stderr
-    first, second = (
-        safetensors.numpy.load_file(root / name / "model" / torch_model.WEIGHTS)
-        for name in ("first", "second")
-    )
-    assert first.keys() == second.keys()
-    for name, array in first.items():
-        np.testing.assert_array_equal(array, second[name], err_msg=name)
+    check_same_weights(root, "first", "second")
 
 
 def test_it_crops_the_margin_weighs_the_loss_and_does_not_augment_copies_again(trained):
     root, _, again = trained
     assert again.stdout.splitlines()[1] == "exit 0", again.stderr
     check_margin_run(root / "margin/margin")
+
+
+def test_killed_twice_it_ends_as_if_undisturbed(trained):
+    root, _, _ = trained
+    path = write_train_arguments(root, "killed", checkpoint_seconds=0)
+    train_under_fire("components.train_torch", path, [7, 30], seed=0)
+    check_same_record(root / "first/run", root / "killed/run")
+    check_same_weights(root, "first", "killed")
 
 
 def test_bfloat16_learns_and_its_weights_stay_float32(trained):

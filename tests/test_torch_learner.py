@@ -1,0 +1,88 @@
+"""A PyTorch training that goes on from a checkpoint is the one that was never interrupted."""
+
+import numpy as np
+import pytest
+import torch
+
+from components import torch_model
+from components.checkpoint import Checkpoints
+from components.torch_learner import Learner
+from components.training import step_seed
+from tests import recipes
+
+
+def learner(name: str, seed: int, precision: torch.dtype) -> Learner:
+    torch.manual_seed(seed)
+    network = recipes.network("torch", random=True)
+    model = torch_model.build(network).to(memory_format=torch.channels_last)
+    weights = np.linspace(0.5, 1.5, 10).astype(np.float32)
+    config = recipes.RECIPES[name]
+    return Learner(
+        model, network.architecture, network.spec, recipes.POLICY, weights, config, precision
+    )
+
+
+def learn(found: Learner, name: str, steps: range) -> list[list[float]]:
+    readings = []
+    for step in steps:
+        images, labels = map(torch.from_numpy, recipes.batch(step))
+        torch.manual_seed(step_seed(0, 1, step, 0))
+        rate = recipes.rate(recipes.RECIPES[name], step)
+        reading = found.step(images.permute(0, 3, 1, 2), labels, None, rate, len(labels))
+        readings.append(reading.tolist())
+    return readings
+
+
+def validate(found: Learner) -> list[float]:
+    images, labels = map(torch.from_numpy, recipes.batch(-1))
+    return found.evaluate([(images.permute(0, 3, 1, 2), labels)]).tolist()
+
+
+def check_equal(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_steps_after_a_checkpoint_are_those_of_an_undisturbed_run_bit_for_bit(
+    tmp_path, name, precision
+):
+    undisturbed, resumed = learner(name, 0, precision), learner(name, 1, precision)
+    learn(undisturbed, name, range(4))
+    checkpoints = Checkpoints(tmp_path, "x")
+    checkpoints.save(4, undisturbed.arrays(), {})
+    validate(undisturbed)
+    resumed.restore(checkpoints.latest().arrays, 4)
+    check_equal(undisturbed.arrays(), resumed.arrays())
+    assert learn(undisturbed, name, range(4, 8)) == learn(resumed, name, range(4, 8))
+    check_equal(undisturbed.arrays(), resumed.arrays())
+    check_equal(undisturbed.judged(), resumed.judged())
+    assert validate(undisturbed) == validate(resumed)
+
+
+def test_what_validation_judges_is_a_copy_that_can_be_taken_over():
+    found = learner("adamw", 0, torch.float32)
+    learn(found, "adamw", range(3))
+    judged = found.judged()
+    kept, before = {n: a.copy() for n, a in judged.items()}, validate(found)
+    learn(found, "adamw", range(3, 6))
+    check_equal(judged, kept)
+    found.load(judged)
+    assert torch_model.not_finite(found.model) == []
+    fresh = learner("adam", 1, torch.float32)
+    fresh.load(judged)
+    assert validate(fresh) == before
+
+
+def test_only_kernels_decay():
+    config = recipes.RECIPES["sgd"]
+    found = learner("sgd", 0, torch.float32)
+    for parameter in found.model.parameters():
+        parameter.data.fill_(1.0)
+        parameter.grad = torch.zeros_like(parameter)
+    found._apply(0.5)
+    for parameter in found.model.parameters():
+        expected = 1 - 0.5 * config.weight_decay if parameter.ndim > 1 else 1.0
+        assert parameter.detach().unique().tolist() == pytest.approx([expected])
