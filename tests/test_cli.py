@@ -28,7 +28,9 @@ def _writes_nothing_to_the_store(root: Path) -> bool:
     return not (root / "serving").exists()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list"], ["show", "digits"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["tune", "--help"], ["list"], ["show", "digits"]]
+)
 def test_help_list_and_show_answer_without_loading_anything_heavy(arguments):
     code = (
         "import runpy, sys\n"
@@ -64,10 +66,27 @@ def test_what_show_prints_is_what_run_takes():
         (["digits", "gates.min_accuracy"], "expected key=value"),
         (["folder:/no/such/folder"], "does not exist"),
         (["tfds:no_such_set"], "TFDS has no set 'no_such_set'"),
+        (["digits", "@no/such.args"], "@no/such.args: the file of overrides cannot be read"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path, arguments, words):
     done = darkroom("run", *arguments, f"root={tmp_path / 'out'}")
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["digit"], "did you mean 'digits'"),
+        (["digits", "tune.trials=0"], "Bad value for tune.trials"),
+        (["digits", 'tune.space={"learning_rat": [0.1, 1]}'], "did you mean 'learning_rate'"),
+        (["digits", 'tune.space={"learning_rate": [1, 0.1]}'], "1 is not below 0.1"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_one_line_and_exit_code_2(tmp_path, arguments, words):
+    done = darkroom("tune", *arguments, f"root={tmp_path / 'out'}")
     assert done.returncode == 2, done.stderr
     assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
@@ -114,6 +133,7 @@ def test_a_folder_without_images_or_with_one_class_is_exit_code_4(tmp_path):
 def test_a_second_run_on_the_same_root_is_told_so_with_exit_code_75(tmp_path):
     with open(tmp_path / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = darkroom("run", "digits", f"root={tmp_path}")
-    assert done.returncode == 75
-    assert "Another run is using" in done.stderr
+        for command in ("run", "tune"):
+            done = darkroom(command, "digits", f"root={tmp_path}")
+            assert done.returncode == 75
+            assert "Another run is using" in done.stderr
