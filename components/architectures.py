@@ -22,6 +22,8 @@ from components.layers import (
     MaxPool,
     Residual,
 )
+from components.own_network import Builders as Builders
+from components.own_network import OwnNetwork, own
 
 _RELU = Activation(function="relu")
 
@@ -188,3 +190,16 @@ ARCHITECTURES: dict[str, Callable[[int], Architecture]] = {
     "smiles_v3": smiles_v3,
     "smiles_v4": smiles_v4,
 }
+
+
+def architecture_of(name: str, classes: int) -> Architecture | OwnNetwork:
+    """The network called `name`, one of ARCHITECTURES or `module:function` of the user's own, for
+    that many classes. Raises ValueError when there is none."""
+    if ":" in name:
+        return own(name, classes)
+    if name not in ARCHITECTURES:
+        raise ValueError(
+            f"architecture is {name!r}, expected one of {', '.join(sorted(ARCHITECTURES))}, or "
+            "module:function of your own."
+        )
+    return ARCHITECTURES[name](classes)

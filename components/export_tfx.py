@@ -17,17 +17,20 @@ def Export(
     arrays: InputArtifact[ImageArrays],
     transform_graph: InputArtifact[standard_artifacts.TransformGraph],
     verdict: InputArtifact[GateVerdict],
-    keras_model: InputArtifact[standard_artifacts.Model],
-    torch_model: InputArtifact[standard_artifacts.Model],
-    keras_predictions: InputArtifact[Predictions],
-    torch_predictions: InputArtifact[Predictions],
-    keras_blessing: InputArtifact[standard_artifacts.ModelBlessing],
-    torch_blessing: InputArtifact[standard_artifacts.ModelBlessing],
     exports: OutputArtifact[Exports],
     export: Parameter[str],
     code: Parameter[str],
+    keras_model: InputArtifact[standard_artifacts.Model] = None,
+    torch_model: InputArtifact[standard_artifacts.Model] = None,
+    keras_predictions: InputArtifact[Predictions] = None,
+    torch_predictions: InputArtifact[Predictions] = None,
+    keras_blessing: InputArtifact[standard_artifacts.ModelBlessing] = None,
+    torch_blessing: InputArtifact[standard_artifacts.ModelBlessing] = None,
 ) -> None:
-    """`export` is an ExportConfig as JSON. Raises GateRefused when no model is blessed."""
+    """`export` is an ExportConfig as JSON; a framework that was not trained has no model.
+
+    Raises GateRefused when no model is blessed.
+    """
     del code
     parts = {
         "keras": (keras_model, keras_predictions, keras_blessing),
@@ -36,7 +39,7 @@ def Export(
     blessed = {
         name: (model, predictions)
         for name, (model, predictions, blessing) in parts.items()
-        if blessing.get_int_custom_property("blessed") == 1
+        if blessing and blessing.get_int_custom_property("blessed") == 1
     }
     if not blessed:
         gates = json.loads(Path(verdict.uri, "verdict.json").read_text())

@@ -26,8 +26,6 @@ def _bless(artifact: standard_artifacts.ModelBlessing, blessed: bool) -> None:
 @component
 def Gates(
     arrays: InputArtifact[ImageArrays],
-    keras_evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
-    torch_evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
     keras_blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     torch_blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     verdict: OutputArtifact[GateVerdict],
@@ -36,8 +34,11 @@ def Gates(
     name: Parameter[str],
     baseline_version: Parameter[int],
     code: Parameter[str],
+    keras_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
+    torch_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
 ) -> None:
-    """`gates` is a GatesConfig as JSON; `baseline_version` the current release, 0 for none.
+    """`gates` is a GatesConfig as JSON; `baseline_version` the current release, 0 for none. A
+    framework that was not trained has no evaluation.
 
     The version is a parameter so that a new release, or a rollback, has the models judged again.
     """
@@ -52,6 +53,9 @@ def Gates(
         ("keras", keras_evaluation, keras_blessing),
         ("torch", torch_evaluation, torch_blessing),
     ):
+        if evaluation is None:
+            _bless(blessing, False)
+            continue
         metrics = json.loads(Path(evaluation.uri, "metrics.json").read_text())
         checks = check_model(framework, metrics, config, reference)
         _bless(blessing, all(check.passed for check in checks))

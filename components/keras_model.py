@@ -9,6 +9,7 @@ from components.description import Architecture, Placed
 from components.keras_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 from components.layers import FINAL, AnyLayer
 from components.network import Network, weights_file
+from components.own_network import OwnNetwork
 
 WEIGHTS = "model.weights.h5"
 
@@ -72,14 +73,30 @@ def build(network: Network) -> keras.Model:
     `Architecture.output` says, (N, units).
 
     Layers carry the names of the description, those inside of residual blocks too; the
-    normalisation comes first.
+    normalisation comes first. Raises ValueError when the user's own builder gives no such network.
     """
+    if isinstance(network.architecture, OwnNetwork):
+        return _own(network)
     spec = network.spec
     image = keras.Input(spec.shape, name="image", dtype="float32")
     x = keras.layers.Rescaling(list(spec.scale), list(spec.offset), name="normalise")(image)
     for placed in network.architecture.placed(spec.shape):
         x = _apply(placed, x)
     return keras.Model(image, x, name=network.architecture.name)
+
+
+def _own(network: Network) -> keras.Model:
+    shape, classes = network.spec.shape, len(network.labels)
+    model = network.architecture.build("keras", shape)
+    expected = (None, *shape), (None, classes)
+    received = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if not isinstance(model, keras.Model) or received != expected:
+        raise ValueError(
+            f"{network.architecture.name}'s Keras builder gives {type(model).__name__} from "
+            f"{received[0]} to {received[1]}, expected a keras.Model from {expected[0]} to "
+            f"{expected[1]}: build it on keras.Input(shape), without softmax."
+        )
+    return model
 
 
 def _apply(placed: Placed, x: keras.KerasTensor) -> keras.KerasTensor:
@@ -94,7 +111,9 @@ def _apply(placed: Placed, x: keras.KerasTensor) -> keras.KerasTensor:
     return layer(name, description)(x)
 
 
-def probabilities(outputs: keras.KerasTensor, architecture: Architecture) -> keras.KerasTensor:
+def probabilities(
+    outputs: keras.KerasTensor, architecture: Architecture | OwnNetwork
+) -> keras.KerasTensor:
     """What a network of that architecture gives, (N, units), as probabilities float32
     (N, classes); one unit is that of the second of two classes."""
     outputs = keras.ops.cast(outputs, "float32")

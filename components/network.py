@@ -1,6 +1,7 @@
 """What must be known to rebuild a trained network: `network.json` in every model directory.
 
-<directory>/network.json          framework, architecture, image_spec, labels
+<directory>/network.json          framework, architecture (its layers, or the reference to the
+                                  user's own builders), image_spec, labels
 <directory>/model.weights.h5      Keras's weights     (keras_model.py)
 <directory>/model.safetensors     PyTorch's weights   (torch_model.py)
 """
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from components import atomic
 from components.description import Architecture
 from components.image_spec import ImageSpec
+from components.own_network import OwnNetwork
 
 FRAMEWORKS = ("keras", "torch")
 FILE = "network.json"
@@ -27,7 +29,7 @@ class Network:
     """
 
     framework: str
-    architecture: Architecture
+    architecture: Architecture | OwnNetwork
     spec: ImageSpec
     labels: tuple[str, ...]
 
@@ -35,7 +37,10 @@ class Network:
         object.__setattr__(self, "labels", tuple(self.labels))
         if self.framework not in FRAMEWORKS:
             raise ValueError(f"framework is {self.framework!r}, expected one of {FRAMEWORKS}.")
-        _check_units(self.architecture, len(self.labels))
+        if isinstance(self.architecture, OwnNetwork):
+            _check_own(self.architecture, self.framework, len(self.labels))
+        else:
+            _check_units(self.architecture, len(self.labels))
         self.architecture.placed(self.spec.shape)
 
     def with_framework(self, name: str) -> "Network":
@@ -60,7 +65,9 @@ class Network:
             values = json.loads(path.read_text())
             return cls(
                 framework=values["framework"],
-                architecture=Architecture.model_validate(values["architecture"]),
+                architecture=(
+                    OwnNetwork if "reference" in values["architecture"] else Architecture
+                ).model_validate(values["architecture"]),
                 spec=ImageSpec.from_dict(values["image_spec"]),
                 labels=tuple(values["labels"]),
             )
@@ -68,6 +75,19 @@ class Network:
             raise ValueError(f"{path} is missing: expected a trained model's directory.") from error
         except (KeyError, TypeError, ValidationError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} does not describe a network: {error!r}.") from error
+
+
+def _check_own(architecture: OwnNetwork, framework: str, classes: int) -> None:
+    if framework not in architecture.frameworks:
+        raise ValueError(
+            f"{architecture.reference} gives a builder for {', '.join(architecture.frameworks)}, "
+            f"expected one for {framework}."
+        )
+    if architecture.classes != classes:
+        raise ValueError(
+            f"{architecture.reference} was asked for {architecture.classes} classes, expected the "
+            f"{classes} of the labels."
+        )
 
 
 def _check_units(architecture: Architecture, classes: int) -> None:

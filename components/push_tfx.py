@@ -59,10 +59,6 @@ def Push(
     arrays: InputArtifact[ImageArrays],
     report: InputArtifact[IngestReport],
     data_verdict: InputArtifact[DataVerdict],
-    keras_evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
-    torch_evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
-    keras_predictions: InputArtifact[Predictions],
-    torch_predictions: InputArtifact[Predictions],
     pushed: OutputArtifact[standard_artifacts.PushedModel],
     export: Parameter[str],
     store: Parameter[str],
@@ -70,6 +66,10 @@ def Push(
     lineage: Parameter[str],
     run_id: Parameter[str],
     code: Parameter[str],
+    keras_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
+    torch_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
+    keras_predictions: InputArtifact[Predictions] = None,
+    torch_predictions: InputArtifact[Predictions] = None,
 ) -> None:
     """Writes `release.json`: version, path, champion and whether it was already the release.
 

@@ -11,6 +11,7 @@ from components import atomic
 from components.description import Architecture, Placed, Shape
 from components.layers import FINAL, AnyLayer, Conv
 from components.network import Network, weights_file
+from components.own_network import OwnNetwork
 from components.torch_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 
 WEIGHTS = "model.safetensors"
@@ -168,7 +169,7 @@ def _activation(description: AnyLayer, overwrite: bool) -> nn.Module:
     raise TypeError(f"PyTorch has no translation of {description!r} yet.")
 
 
-def probabilities(outputs: torch.Tensor, architecture: Architecture) -> torch.Tensor:
+def probabilities(outputs: torch.Tensor, architecture: Architecture | OwnNetwork) -> torch.Tensor:
     """What a network of that architecture gives, (N, units), as probabilities float32
     (N, classes); one unit is that of the second of two classes."""
     outputs = outputs.float()
@@ -183,9 +184,32 @@ def probabilities(outputs: torch.Tensor, architecture: Architecture) -> torch.Te
     return outputs
 
 
-def build(network: Network) -> ImageNetwork:
-    """A network with fresh weights, in training mode, on the CPU."""
+def build(network: Network) -> nn.Module:
+    """A network with fresh weights, in training mode, on the CPU: an `ImageNetwork`, or what the
+    user's own builder gives. Raises ValueError when that is no such network."""
+    if isinstance(network.architecture, OwnNetwork):
+        return _own(network)
     return ImageNetwork(network)
+
+
+def _own(network: Network) -> nn.Module:
+    height, width, channels = shape = network.spec.shape
+    name, expected = network.architecture.name, (2, len(network.labels))
+    module = network.architecture.build("torch", shape)
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            f"{name}'s PyTorch builder gives {type(module).__name__}, expected a torch.nn.Module."
+        )
+    with torch.inference_mode():
+        try:
+            given = tuple(module.eval()(torch.zeros((2, channels, height, width))).shape)
+        except Exception as error:
+            raise ValueError(f"{name}'s PyTorch network fails on images: {error}") from error
+    if given != expected:
+        raise ValueError(
+            f"{name}'s PyTorch network gives {given} for two images, expected logits {expected}."
+        )
+    return module.train()
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -221,7 +245,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
         raise ValueError(f"{path} does not hold this network's weights: {error}") from error
 
 
-def load(directory: str | Path) -> ImageNetwork:
+def load(directory: str | Path) -> nn.Module:
     """The trained network of a model directory, in eval mode, on the CPU.
 
     Raises ValueError when a file is missing or does not fit.

@@ -3,8 +3,6 @@
 Twin of `keras_summary.py`.
 """
 
-import functools
-
 import torch
 from torch import nn
 
@@ -26,19 +24,27 @@ def layers(module: nn.Module, shape: tuple[int, int, int]) -> list[BuiltLayer]:
     """Every layer in the order in which an image of (H, W, C) goes through, as it comes out."""
     found: dict[str, BuiltLayer] = {}
 
-    def note(name: str, layer: nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
+    def note(name: str, layer: nn.Module, output: torch.Tensor | None) -> None:
         found[name] = BuiltLayer(
             name=name,
-            shape=tuple(output.shape[1:]),
+            shape=tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else (),
             trainable=sum(p.numel() for p in layer.parameters(recurse=False)),
             statistics=_statistics(layer),
         )
 
-    for name, layer in module.named_modules():
-        if name:
-            layer.register_forward_hook(functools.partial(note, name))
+    named = {name: layer for name, layer in module.named_modules() if name}
+    hooks = [
+        layer.register_forward_hook(lambda layer, _, output, name=name: note(name, layer, output))
+        for name, layer in named.items()
+    ]
     height, width, channels = shape
     module.eval()(torch.zeros((1, channels, height, width)))
+    for hook in hooks:
+        hook.remove()
+    # The user's own network may have weights that no layer of its own uses by being called.
+    for name, layer in {**named, "(itself)": module}.items():
+        if name not in found and next(layer.parameters(recurse=False), None) is not None:
+            note(name, layer, None)
     return list(found.values())
 
 

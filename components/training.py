@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from components import atomic
-from components.architectures import ARCHITECTURES
+from components.architectures import architecture_of
 from components.arrays import ImageArrays, Split
 from components.console import console
 from components.network import Network
@@ -47,7 +47,7 @@ class TrainArgs(Arguments):
     plan: Path
     """The augment step's directory, see components/augment.py."""
     architecture: str
-    """A name in `components/architectures.py`."""
+    """A name in `components/architectures.py`, or `module:function` of the user's own."""
     train: TrainConfig
     model_dir: Path
     """Where the trained model goes: `network.json` and the weights."""
@@ -183,11 +183,7 @@ def open_split(arrays: ImageArrays, name: str) -> Split:
 
 def network_for(args: TrainArgs, arrays: ImageArrays, framework: str) -> Network:
     """The network to train. Raises ValueError for an unknown architecture or too small images."""
-    if args.architecture not in ARCHITECTURES:
-        raise ValueError(
-            f"architecture is {args.architecture!r}, expected one of {sorted(ARCHITECTURES)}."
-        )
-    architecture = ARCHITECTURES[args.architecture](len(arrays.labels))
+    architecture = architecture_of(args.architecture, len(arrays.labels))
     return Network(framework, architecture, arrays.spec, tuple(arrays.labels))
 
 

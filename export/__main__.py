@@ -4,10 +4,11 @@ ARGS = {"models": {"keras": model directory, "torch": ...} (one or both), "array
 "predictions": {"keras": directory with test.npz and val.npz, ...}, "transform_graph": directory or
 null, "output": directory, "export": ExportConfig}.
 
-Writes <output>/<framework>/{saved_model/, model.tflite, model.onnx, contract.json} and
-<output>/parity.json. Exit code 0 when everything was exported and measured (whether it passed is
-in parity.json), 1, with one sentence on the console, when an export failed or a verification
-process ended without a result, 2 for wrong arguments.
+Writes <output>/<framework>/{saved_model/, model.tflite, model.onnx, contract.json} (ONNX alone for
+a network of the user's own PyTorch builder) and <output>/parity.json. Exit code 0 when everything
+was exported and measured (whether it passed is in parity.json), 1, with one sentence on the
+console, when an export failed or a verification process ended without a result, 2 for wrong
+arguments.
 """
 
 import concurrent.futures
@@ -87,7 +88,8 @@ class Export:
                 contract = self._contract(network, weights)
                 # First, since its process needs nothing of TensorFlow, which loads meanwhile.
                 pytorchs_own = self.pool.submit(self._torch_onnx, contract)
-                self._torch_by_twin(network, weights, contract)
+                if "saved_model" in contract["formats"]:
+                    self._torch_by_twin(network, weights, contract)
             if "keras" in self.args.models:
                 self._keras()
             if pytorchs_own is not None:

@@ -3,6 +3,8 @@
 saved_model.pb  fingerprint.pb  variables/  assets/  assets.extra/contract.json
 model.onnx  model.tflite  contract.json  labels.txt  golden.npz  manifest.json
 data/schema.pbtxt  data/statistics-SPLIT.pb
+
+A network of the user's own PyTorch builder has of the models model.onnx alone.
 """
 
 import datetime
@@ -48,7 +50,7 @@ def bundle(
     """
     source, target = Path(framework_output_dir), Path(target_dir)
     contract = _contract(source)
-    verified = _verified(parity, contract["framework"])
+    verified = _verified(parity, contract)
     if target.exists() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty: expected a new directory.")
     _copy(source, target, verified)
@@ -60,6 +62,7 @@ def bundle(
     manifest = {
         "model": model,
         "framework": contract["framework"],
+        "formats": list(verified),
         "lineage": contract["lineage"],
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
         "run_id": run_id,
@@ -116,10 +119,11 @@ def files(directory: Path) -> dict[str, dict]:
     return found
 
 
-def _verified(parity: list[dict], framework: str) -> dict[str, str]:
-    """The SHA-256 of each artifact that passed at every batch size."""
-    found = {}
-    for kind in artifact.FILES:
+def _verified(parity: list[dict], contract: dict) -> dict[str, str]:
+    """The SHA-256 of each artifact of the contract's formats, all of which must have passed at
+    every batch size."""
+    found, framework = {}, contract["framework"]
+    for kind in contract["formats"]:
         records = [r for r in parity if (r["model"], r["artifact"]) == (framework, kind)]
         passed = [r["batch"] for r in records if r["passed"] is True]
         digests = {r["sha256"] for r in records}
@@ -134,7 +138,9 @@ def _verified(parity: list[dict], framework: str) -> dict[str, str]:
 
 def _copy(source: Path, target: Path, verified: dict[str, str]) -> None:
     """Copies the artifacts, SavedModel first, and compares each copy with what was verified."""
-    for kind, name in artifact.FILES.items():
+    target.mkdir(parents=True, exist_ok=True)
+    for kind in verified:
+        name = artifact.FILES[kind]
         # The SavedModel is the release directory itself, as servers want it.
         copy = target if kind == "saved_model" else target / name
         if copy == target:
@@ -149,14 +155,19 @@ def _copy(source: Path, target: Path, verified: dict[str, str]) -> None:
 
 
 def _contract(source: Path) -> dict:
-    """The contract of the exports in `source`, which all formats must be there to share."""
+    """The contract of the exports in `source`, all of whose formats must be there to share it."""
     saved, beside = source / artifact.FILES["saved_model"], source / contracts.FILE
-    inside = saved / contracts.EXTRA
-    files = [source / artifact.FILES[kind] for kind in ("onnx", "tflite")]
-    for path in (inside, saved / "saved_model.pb", *files, beside):
-        if not path.is_file():
-            raise ValueError(f"{path} is missing: export the model again.")
-    contract = json.loads(beside.read_text())
-    if json.loads(inside.read_text()) != contract:
-        raise ValueError(f"{inside} and {beside} are of different exports: export again.")
+    contract = json.loads(_there(beside).read_text())
+    for kind in contract["formats"]:
+        _there(saved / "saved_model.pb" if kind == "saved_model" else source / artifact.FILES[kind])
+    if "saved_model" in contract["formats"]:
+        inside = _there(saved / contracts.EXTRA)
+        if json.loads(inside.read_text()) != contract:
+            raise ValueError(f"{inside} and {beside} are of different exports: export again.")
     return contract
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: export the model again.")
+    return path

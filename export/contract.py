@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 
 from components.network import Network
+from components.own_network import OwnNetwork
+from export.artifact import FILES
 
 KEY = "contract"
 IMAGE, IMAGE_BYTES, PROBABILITIES = "image", "image_bytes", "probabilities"
@@ -37,10 +39,18 @@ def build(network: Network, lineage: str) -> dict:
             "dtype": "float32",
             "shape": [None, len(network.labels)],
         },
+        "formats": formats(network),
         "image_spec": network.spec.to_dict(),
         "labels": list(network.labels),
     }
     return json.loads(to_json(contract))
+
+
+def formats(network: Network) -> list[str]:
+    """What the network is exported as. PyTorch's road to SavedModel and TFLite is a Keras twin,
+    which a network of the user's own builder does not have."""
+    own = isinstance(network.architecture, OwnNetwork)
+    return ["onnx"] if own and network.framework == "torch" else list(FILES)
 
 
 def to_json(contract: dict) -> str:

@@ -23,6 +23,7 @@ import numpy as np
 
 from components.layers import BatchNorm, Conv, Dense
 from components.network import Network, weights_file
+from components.own_network import OwnNetwork
 
 Weights = dict[str, np.ndarray]
 
@@ -47,7 +48,10 @@ def _entries(network: Network) -> Iterator[tuple[str, str, str, tuple[int, ...]]
 
 
 def keras_weights(model, network: Network) -> Weights:
-    """The weights of a Keras model, float32, in Keras's layout."""
+    """The weights of a Keras model, float32, in Keras's layout; those of the user's own network,
+    whose names count through a process, by their place."""
+    if isinstance(network.architecture, OwnNetwork):
+        return {f"{i:04d}": weight.numpy() for i, weight in enumerate(model.weights)}
     return {
         f"{layer}/{name}": getattr(model.get_layer(layer), name).value.numpy().astype(np.float32)
         for layer, name, _, _ in _entries(network)
@@ -69,14 +73,17 @@ def torch_weights(state: Mapping[str, np.ndarray], network: Network) -> Weights:
 
 
 def load_torch_weights(directory: str | Path, network: Network) -> Weights:
-    """The weights of a PyTorch model directory, read without PyTorch.
+    """The weights of a PyTorch model directory, read without PyTorch; those of the user's own
+    network as they are, as it has no twin.
 
     TensorFlow's process stays free of PyTorch: loading Triton, which PyTorch's exporter does, after
     TensorFlow ends the process (both bring an LLVM of their own).
     """
     from safetensors.numpy import load_file
 
-    return torch_weights(load_file(weights_file(directory, "model.safetensors")), network)
+    state = load_file(weights_file(directory, "model.safetensors"))
+    own = isinstance(network.architecture, OwnNetwork)
+    return state if own else torch_weights(state, network)
 
 
 def to_keras(weights: Mapping[str, np.ndarray], network: Network):

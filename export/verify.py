@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from components.gates import check_parity
-from components.process import ROOT
+from components.process import ROOT, python_path
 from export.artifact import BATCHES
 from pipeline.config import ExportConfig
 
@@ -26,6 +26,7 @@ def child(module: str, values: dict, threads: int) -> str | None:
     What it writes on standard error is passed on to this process's.
     """
     environment = os.environ | {
+        "PYTHONPATH": python_path(),
         "CUDA_VISIBLE_DEVICES": "-1",
         "OMP_NUM_THREADS": str(threads),
         "TF_CPP_MIN_LOG_LEVEL": "2",

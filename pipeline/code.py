@@ -5,9 +5,13 @@ the lock: so an edited file, or an upgraded library, reruns just the steps that 
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
+import importlib.util
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from components.process import ROOT
@@ -56,10 +60,70 @@ def files_of(*modules: str) -> list[Path]:
     return sorted(found)
 
 
-def fingerprint(*modules: str) -> str:
-    """`{"components/pack.py": "<16 hex>", ...}` as JSON, for the modules' files and the lock."""
+def fingerprint(*modules: str, architecture: str = "") -> str:
+    """`{"components/pack.py": "<16 hex>", ...}` as JSON, for the modules' files and the lock, and
+    the user's own files when `architecture` is `module:function`."""
     paths = [*files_of(*modules), ROOT / "requirements.txt"]
-    return json.dumps({p.relative_to(ROOT).as_posix(): _hash(p) for p in paths}, sort_keys=True)
+    found = {path.relative_to(ROOT).as_posix(): _hash(path) for path in paths}
+    return json.dumps(found | own_hashes(architecture), sort_keys=True)
+
+
+def own_hashes(architecture: str) -> dict[str, str]:
+    """`{"networks.py": "<16 hex>", ...}` of the file that `module:function` names and of those
+    beside it (in its folder, or that of its package, and below) that it imports, transitively.
+
+    Installed packages that it imports are not looked at. Empty for a name without a colon; raises
+    ValueError where there is no such file.
+    """
+    module, colon, _ = architecture.partition(":")
+    if not colon:
+        return {}
+    with _current_directory():
+        spec = importlib.util.find_spec(module)
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        raise ValueError(f"{architecture!r}: there is no file of a module {module!r}.")
+    file = Path(spec.origin)
+    root = file.parents[module.count(".") + (file.name == "__init__.py")]
+    waiting, found = [file], {}
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(root).as_posix()
+        if name not in found:
+            # Not cached: the user may edit it while a process lives.
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            waiting.extend(_beside(path, root))
+    return found
+
+
+def _beside(path: Path, root: Path) -> list[Path]:
+    """The files under `root` that `path` imports, the project's own left out."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = path.relative_to(root).parts[: -node.level] if node.level else ()
+            base = ".".join([*package, *filter(None, [node.module])])
+            names = [base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)]
+        for name in names:
+            if name and name.split(".")[0] not in PACKAGES:
+                whole = root.joinpath(*name.split("."))
+                candidates = (whole.with_suffix(".py"), whole / "__init__.py")
+                found += [file for file in candidates if file.is_file()]
+    return found
+
+
+@contextlib.contextmanager
+def _current_directory() -> Iterator[None]:
+    """The current directory is one to import from, as it is with `python -m`."""
+    before = list(sys.path)
+    sys.path.append(str(Path.cwd()))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """The line as a TFX pipeline: which step reads what. Importing this module imports TFX."""
 
+import itertools
 import json
 
 import apache_beam as beam  # noqa: F401 - resolves the annotations of the Beam components
@@ -8,6 +9,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 
 from components.anomalies_tfx import statistics_options
+from components.architectures import architecture_of
 from components.augment_tfx import Augment
 from components.evaluate_tfx import Evaluate
 from components.export_tfx import Export
@@ -15,6 +17,7 @@ from components.gates_tfx import Gates
 from components.image_spec import ImageSpec
 from components.ingest_tfx import ImageExampleGen
 from components.network import FRAMEWORKS
+from components.own_network import OwnNetwork
 from components.pack_tfx import Pack
 from components.push_tfx import Push
 from components.train_tfx import Train
@@ -33,6 +36,12 @@ _NO_PACKAGING = "--sdk_container_image=unused"
 
 def pipeline_name(config: RunConfig) -> str:
     return f"darkroom-{config.name}"
+
+
+def frameworks(config: RunConfig) -> tuple[str, ...]:
+    """Those that are trained: both, but for a network of the user's own that is given for one."""
+    architecture = architecture_of(config.model.architecture, 2)
+    return architecture.frameworks if isinstance(architecture, OwnNetwork) else FRAMEWORKS
 
 
 def beam_args(config: RunConfig) -> list[str]:
@@ -123,7 +132,7 @@ def build(
     ).with_id("augment")
 
     train, evaluate = {}, {}
-    for framework in FRAMEWORKS:
+    for framework in frameworks(config):
         train[framework] = Train(
             arrays=arrays,
             plan=augment.outputs["plan"],
@@ -131,7 +140,11 @@ def build(
             architecture=config.model.architecture,
             train=json_slice(config.train),
             checkpoints=str(root / "checkpoints" / config.name),
-            code=fingerprint("components.train_tfx", f"components.train_{framework}"),
+            code=fingerprint(
+                "components.train_tfx",
+                f"components.train_{framework}",
+                architecture=config.model.architecture,
+            ),
         ).with_id(f"train_{framework}")
         evaluate[framework] = Evaluate(
             arrays=arrays,
@@ -140,10 +153,11 @@ def build(
             code=fingerprint("components.evaluate_tfx", f"components.{framework}_predict"),
         ).with_id(f"evaluate_{framework}")
     # One after the other: two trainers at once would share the cores and the progress line.
-    train["torch"].add_upstream_node(train["keras"])
+    for earlier, later in itertools.pairwise(train.values()):
+        later.add_upstream_node(earlier)
 
     def both(output: str, nodes: dict, name: str) -> dict:
-        return {f"{f}_{name}": nodes[f].outputs[output] for f in FRAMEWORKS}
+        return {f"{f}_{name}": nodes[f].outputs[output] for f in nodes}
 
     gates = Gates(
         arrays=arrays,
@@ -160,7 +174,7 @@ def build(
         verdict=gates.outputs["verdict"],
         **both("model", train, "model"),
         **both("predictions", evaluate, "predictions"),
-        **{f"{f}_blessing": gates.outputs[f"{f}_blessing"] for f in FRAMEWORKS},
+        **{f"{f}_blessing": gates.outputs[f"{f}_blessing"] for f in train},
         export=json_slice(config.export),
         code=fingerprint("components.export_tfx", "export.__main__", "export.parity"),
     ).with_id("export")

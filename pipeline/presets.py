@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable
 
 from components import policy
-from components.architectures import ARCHITECTURES
+from components.architectures import architecture_of
 from components.description import check_loss
 from components.sources import LISTED
 from pipeline import inferred
@@ -248,19 +248,17 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
                 f"{key} is for tfds: sources, not for {config.data.source!r}: leave it out "
                 "(the classes of a folder or an archive are its subfolders)."
             )
-    if config.model.architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"Bad value for model.architecture: {config.model.architecture!r}: expected one of "
-            f"{', '.join(sorted(ARCHITECTURES))}."
-        )
     _check_network(config)
     return config
 
 
 def _check_network(config: RunConfig) -> None:
     image = config.image
-    # How many classes there are is not known before the images are; two are always possible.
-    architecture = ARCHITECTURES[config.model.architecture](2)
+    try:
+        # How many classes there are is not known before the images are; two are always possible.
+        architecture = architecture_of(config.model.architecture, 2)
+    except ValueError as error:
+        raise ConfigError(f"Bad value for model.architecture: {error}") from error
     try:
         architecture.placed((image.height, image.width, image.channels))
     except ValueError as error:

@@ -19,7 +19,7 @@ from components.ingest import frozen_order
 from components.network import FRAMEWORKS
 from components.sources import DataRefused, open_source
 from pipeline import presets
-from pipeline.code import PACKAGES, ROOT
+from pipeline.code import PACKAGES, ROOT, own_hashes
 from pipeline.collect import collect, collect_refusal
 from pipeline.config import ConfigError, RunConfig, as_arguments, parse_overrides, root_path
 from pipeline.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
@@ -247,6 +247,7 @@ def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
     }
     lock = ROOT / "requirements.txt"
     code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
+    code["own network"] = own_hashes(config.model.architecture)
     settings = config.model_dump(mode="json", exclude={"root", "beam", "tune"})
     everything = json.dumps([source, schema, settings, code], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()

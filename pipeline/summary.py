@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from components import summary
-from components.architectures import ARCHITECTURES
+from components.architectures import architecture_of
 from components.description import Architecture, Placed, operations
 from components.image_spec import ImageSpec
 from components.layers import AveragePool, ChannelDropout, Conv, Dropout, MaxPool
 from components.network import FRAMEWORKS, Network
+from components.own_network import OwnNetwork
 from components.process import run_module
 from components.sources import open_source
 from components.summary import BuiltLayer
@@ -51,7 +52,11 @@ def summarise(
             terminal.waiting("building both networks")
             built = build(network, Path(work))
     out.print(heading(network), highlight=False)
-    out.print(table(network, built))
+    if isinstance(network.architecture, OwnNetwork):
+        for framework, layers in built.items():
+            out.print(own_table(framework, list(layers.values())))
+    else:
+        out.print(table(network, built))
 
 
 def network_of(config: RunConfig, classes: int) -> Network:
@@ -59,7 +64,8 @@ def network_of(config: RunConfig, classes: int) -> Network:
     image = ImageSpec(**config.image.model_dump())
     labels = tuple(map(str, range(classes)))
     try:
-        return Network("keras", ARCHITECTURES[config.model.architecture](classes), image, labels)
+        architecture = architecture_of(config.model.architecture, classes)
+        return Network(_frameworks(architecture)[0], architecture, image, labels)
     except ValueError as error:
         raise ConfigError(f"Bad value for --classes: {error}") from error
 
@@ -69,7 +75,7 @@ def guess_classes(config: RunConfig, known: bool) -> int:
     unit is enough and 10 elsewhere; any other source is asked."""
     if not known:
         return len(open_source(config.data).labels)
-    return 2 if ARCHITECTURES[config.model.architecture](2).units == 1 else 10
+    return 2 if architecture_of(config.model.architecture, 2).units == 1 else 10
 
 
 def build(network: Network, work: Path) -> Built:
@@ -82,8 +88,13 @@ def build(network: Network, work: Path) -> Built:
         run_module(f"components.{framework}_summary", arguments, work)
         return {layer.name: layer for layer in summary.read(output)}
 
+    frameworks = _frameworks(network.architecture)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        return dict(zip(FRAMEWORKS, pool.map(layers, FRAMEWORKS)))
+        return dict(zip(frameworks, pool.map(layers, frameworks)))
+
+
+def _frameworks(architecture: Architecture | OwnNetwork) -> tuple[str, ...]:
+    return architecture.frameworks if isinstance(architecture, OwnNetwork) else FRAMEWORKS
 
 
 def heading(network: Network) -> Text:
@@ -123,6 +134,21 @@ def table(network: Network, built: Built) -> Table:
         cells = [cell for total in sums for cell in ("", f"{total:,}")]
         style = "bold" if name == "in all" else None
         found.add_row(name, *cells, _count(last), style=style)
+    return found
+
+
+def own_table(framework: str, layers: list[BuiltLayer]) -> Table:
+    """Of a network of the user's own builder, whose layers need not be the other framework's."""
+    found = Table(caption="Shapes without the batch")
+    found.add_column("layer")
+    found.add_column(_TITLES[framework], justify="right")
+    found.add_column("parameters", justify="right")
+    for layer in layers:
+        found.add_row(layer.name, _shape(layer.shape), _count(_total(layer)))
+    found.add_section()
+    found.add_row("trainable", "", f"{sum(layer.trainable for layer in layers):,}")
+    found.add_row("others", "", f"{sum(layer.statistics for layer in layers):,}")
+    found.add_row("in all", "", f"{sum(map(_total, layers)):,}", style="bold")
     return found
 
 

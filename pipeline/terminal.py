@@ -99,7 +99,7 @@ class Terminal:
         for line in images_lines(verdict.data):
             out.print(line, highlight=False, markup=False)
         if verdict.champion and verdict.release:
-            formats = f"({verdict.champion} as SavedModel, TFLite and ONNX)"
+            formats = f"({verdict.champion} as {_formats(verdict)})"
             out.print(f"Champion   {verdict.champion}", highlight=False)
             out.print(f"Release    {short(Path(verdict.release))} {formats}", highlight=False)
         report = directory.parent / "latest" / "report.html"
@@ -148,6 +148,14 @@ def images_lines(data: dict) -> list[str]:
 def _printable(name: str) -> str:
     """File names may hold line breaks and control characters."""
     return name if name.isprintable() else repr(name)
+
+
+def _formats(verdict: Verdict) -> str:
+    """`SavedModel, TFLite and ONNX`, or `ONNX alone`."""
+    names = {"saved_model": "SavedModel", "tflite": "TFLite", "onnx": "ONNX"}
+    own = [a["artifact"] for a in verdict.artifacts if a["model"] == verdict.champion]
+    *others, last = [name for kind, name in names.items() if kind in own] or names.values()
+    return f"{', '.join(others)} and {last}" if others else f"{last} alone"
 
 
 def models_table(verdict: Verdict) -> Table:

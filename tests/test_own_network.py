@@ -1,0 +1,204 @@
+"""Networks of the user's own: found in the current directory, built, exported, fingerprinted."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from components import keras_model, torch_model
+from components.architectures import architecture_of
+from components.description import Architecture
+from components.image_spec import ImageSpec
+from components.network import Network
+from components.own_network import OwnNetwork
+from components.process import ROOT, python_path
+from export import contract as contracts
+from export import savedmodel, twin
+from pipeline.code import fingerprint, own_hashes
+from pipeline.config import ConfigError
+from pipeline.presets import configure
+from tests.export_data import digits_arrays, torch_probabilities, write_predictions
+
+SOURCE = """
+import widths_of_mine
+from components.architectures import Architecture, Builders
+from components.layers import Dense, Flatten
+
+def described(classes):
+    return Architecture(name="mine", layers=(Flatten(), Dense(units=classes)))
+
+def built(classes):
+    return Builders(keras=_keras, torch=_torch)
+
+def pytorchs(classes):
+    return Builders(torch=_torch)
+
+def narrow(classes):
+    of_three = lambda build: lambda shape, classes: build(shape, 3)
+    return Builders(keras=of_three(_keras), torch=of_three(_torch))
+
+def fails(classes):
+    raise RuntimeError(f"not for {classes} classes")
+
+def nothing(classes):
+    return [classes]
+
+def _torch(shape, classes):
+    from torch import nn
+    height, width, channels = shape
+    count = widths_of_mine.WIDTH * height * width
+    return nn.Sequential(
+        nn.Conv2d(channels, widths_of_mine.WIDTH, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.Flatten(), nn.Linear(count, classes),
+    )
+
+def _keras(shape, classes):
+    import keras
+    layers = [keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(classes)]
+    return keras.Sequential(layers)
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A current directory with the user's two modules."""
+    (tmp_path / "network_of_mine.py").write_text(SOURCE)
+    (tmp_path / "widths_of_mine.py").write_text("WIDTH = 4\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in ("network_of_mine", "widths_of_mine"):
+        sys.modules.pop(name, None)
+
+
+def network(framework: str, function: str, classes: int = 10) -> Network:
+    made = architecture_of(f"network_of_mine:{function}", classes)
+    return Network(framework, made, ImageSpec(8, 8, 1), tuple("0123456789"[:classes]))
+
+
+def test_a_description_of_the_users_own_is_like_any_other(here):
+    made = architecture_of("network_of_mine:described", 7)
+    assert isinstance(made, Architecture) and made.units == 7
+    config = configure("digits", {"model.architecture": "network_of_mine:described"})
+    assert config.model.architecture == "network_of_mine:described"
+
+
+@pytest.mark.parametrize(
+    "reference, message",
+    [
+        ("absent_module:built", "import of 'absent_module' .* No module named"),
+        ("network_of_mine:absent", "has no function 'absent': expected one that takes the number"),
+        ("network_of_mine:fails", "RuntimeError: not for 2 classes"),
+        ("network_of_mine:nothing", "returned list, expected an Architecture or Builders"),
+    ],
+)
+def test_what_is_wrong_with_the_users_function_is_said_at_once(here, reference, message):
+    with pytest.raises(ConfigError, match=f"Bad value for model.architecture: .*{message}"):
+        configure("digits", {"model.architecture": reference})
+
+
+def test_builders_leave_their_reference_in_network_json_and_are_called_again(here):
+    described = network("torch", "built")
+    assert isinstance(described.architecture, OwnNetwork)
+    assert described.architecture.frameworks == ("keras", "torch")
+    module = torch_model.build(described)
+    assert module.training
+    torch_model.save(module, described, here / "model")
+    assert Network.load(here / "model") == described
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
+    found = torch_probabilities(torch_model.load(here / "model"), images, described)
+    expected = torch_probabilities(module.eval(), images, described)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_keras_builders_network_is_exported_as_its_softmax(here):
+    described = network("keras", "built")
+    keras_model.save(keras_model.build(described), described, here / "model")
+    model = twin.load_keras(here / "model")
+    assert [w.shape for w in twin.keras_weights(model, described).values()] == [(64, 10), (10,)]
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
+    answer = savedmodel.inference(model, described.architecture).image(images)["probabilities"]
+    logits = model(images.astype(np.float32)).numpy().astype(np.float64)
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    np.testing.assert_allclose(answer, powers / powers.sum(1, keepdims=True), atol=1e-5)
+    assert contracts.formats(described) == ["saved_model", "tflite", "onnx"]
+
+
+def test_networks_that_do_not_fit_are_refused(here):
+    with pytest.raises(ValueError, match="gives a builder for torch, expected one for keras"):
+        network("keras", "pytorchs")
+    with pytest.raises(ValueError, match=r"from \(None, 8, 8, 1\) to \(None, 3\), expected"):
+        keras_model.build(network("keras", "narrow"))
+    with pytest.raises(ValueError, match=r"gives \(2, 3\) for two images, expected logits \(2, 10"):
+        torch_model.build(network("torch", "narrow"))
+
+
+def test_an_edit_of_the_users_files_changes_the_fingerprint_and_nothing_elses(here):
+    reference = "network_of_mine:built"
+    assert own_hashes("digits") == {}
+    assert own_hashes(reference).keys() == {"network_of_mine.py", "widths_of_mine.py"}
+    before = fingerprint("components.train_tfx", architecture=reference)
+    assert json.loads(before).items() >= own_hashes(reference).items()
+    (here / "widths_of_mine.py").write_text("WIDTH = 8\n")
+    after = fingerprint("components.train_tfx", architecture=reference)
+    changed = dict(json.loads(after).items() - json.loads(before).items())
+    assert changed.keys() == {"widths_of_mine.py"}
+
+
+def test_files_of_a_package_and_their_relative_imports_are_found(here):
+    (here / "mine_package/parts").mkdir(parents=True)
+    for name, text in {
+        "__init__.py": "",
+        "networks.py": "from . import blocks\nfrom .parts import head\nimport numpy\n",
+        "blocks.py": "import pipeline.config\n",
+        "unused.py": "",
+        "parts/__init__.py": "",
+        "parts/head.py": "from ..blocks import x\n",
+    }.items():
+        (here / "mine_package" / name).write_text(text)
+    found = own_hashes("mine_package.networks:f")
+    names = ["networks.py", "blocks.py", "parts/__init__.py", "parts/head.py", "__init__.py"]
+    assert found.keys() == {f"mine_package/{name}" for name in names}
+
+
+def test_a_pytorch_builders_network_is_exported_verified_and_bundled_as_onnx_alone(here):
+    """By the command, in a directory other than the project's."""
+    from export.bundle import bundle
+
+    described = network("torch", "pytorchs")
+    torch_model.save(torch_model.build(described), described, here / "model")
+    arrays = digits_arrays(here / "arrays", test=40, val=20)
+    module = torch_model.load(here / "model")
+    predictions = write_predictions(
+        here / "predictions", arrays, lambda images: torch_probabilities(module, images, described)
+    )
+    values = {
+        "models": {"torch": "model"},
+        "arrays": "arrays",
+        "predictions": {"torch": "predictions"},
+        "output": "out",
+    }
+    (here / "args.json").write_text(json.dumps(values))
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": python_path(), "HOME": str(here)}
+    done = subprocess.run(
+        [sys.executable, "-m", "export", "args.json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(ROOT) != str(here)
+    parity = json.loads((here / "out/parity.json").read_text())
+    assert [(r["artifact"], r["batch"], r["passed"]) for r in parity] == [
+        ("onnx", 1, True),
+        ("onnx", 32, True),
+    ]
+    release = bundle(
+        here / "out/torch", here / "release", model="mine", run_id="1", arrays=arrays,
+        predictions=predictions / "test.npz", metrics={}, gates=[], parity=parity,
+    )  # fmt: skip
+    manifest = json.loads((release / "manifest.json").read_text())
+    assert manifest["formats"] == ["onnx"]
+    assert manifest["files"].keys() == {"contract.json", "golden.npz", "labels.txt", "model.onnx"}
