@@ -49,7 +49,8 @@ class ArchiveSource(ListedSource):
         if not holds(self.path, Path.is_file):
             raise ConfigError(
                 f"Archive {str(self.path)!r} does not exist (or is not a file): give "
-                f"{self._KIND}:PATH with one folder per class in it."
+                f"{self._KIND}:PATH (after a preset, data.source={self._KIND}:PATH) with one "
+                "folder per class in it."
             )
         folders: list[str] = []
         try:

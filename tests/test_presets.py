@@ -3,7 +3,7 @@ from PIL import Image
 
 from components.architectures import ARCHITECTURES
 from components.description import parameter_count
-from components.sources import DataRefused
+from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.config import ConfigError, RunConfig
 from tests.images import write_class_folders
@@ -74,6 +74,16 @@ def test_unknown_and_absent_sources_are_named_with_the_remedy(tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "one" / "1.png")
     with pytest.raises(DataRefused, match="Only one class"):
         presets.configure(f"folder:{tmp_path}", {})
+
+
+def test_the_smiles_say_how_to_name_an_archive_where_theirs_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("smiles_v1", "smiles_v2", "smiles_v3", "smiles_v4"):
+        config = presets.configure(name, {})
+        assert config.name == config.model.architecture == name
+        assert config.train.loss == "binary_cross_entropy"
+        with pytest.raises(ConfigError, match=r"does not exist .* data\.source=tar:PATH"):
+            open_source(config.data)
 
 
 def test_the_folder_above_the_right_one_names_the_right_one(tmp_path):
