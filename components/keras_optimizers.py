@@ -33,7 +33,7 @@ class Adam(keras.optimizers.Adam):
             beta1=self.beta_1,
             beta2=self.beta_2,
             epsilon=EPSILON * tf.sqrt(1 - second),
-            grad=gradient,
+            grad=tf.convert_to_tensor(gradient),
         )
 
 
@@ -49,7 +49,7 @@ class SGD(keras.optimizers.SGD):
             var=variable.handle,
             accum=self.momentums[self._get_variable_index(variable)].value.handle,
             lr=rate,
-            grad=gradient,
+            grad=tf.convert_to_tensor(gradient),
             momentum=self.momentum,
             use_nesterov=self.nesterov,
         )

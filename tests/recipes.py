@@ -60,3 +60,12 @@ def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
 def rate(config: TrainConfig, step: int) -> float:
     """A learning rate that changes at every step, as schedules' do."""
     return config.learning_rate / (1 + 0.3 * step)
+
+
+def plain(classes: int) -> Architecture:
+    """Without batch norm and dropout: several devices learn exactly what one does."""
+    layers = (
+        Conv(filters=6), Activation(), MaxPool(kernel=2), Conv(filters=8, stride=2), Activation(),
+        Flatten(), Dense(units=classes),
+    )  # fmt: skip
+    return Architecture(name="plain", layers=layers)
