@@ -82,6 +82,11 @@ def _tflite(release: Release) -> tuple[Callable, object, tuple[str, ...]]:
 
     contract = verified_contract(release)
     path = release.path / "model.tflite"
+    if "tflite" not in contract.get("formats", ["tflite"]):
+        raise NotServable(
+            f"{release.path} has no model.tflite: it was released as "
+            f"{', '.join(contract['formats'])} alone; use --format onnx."
+        )
     with _quiet():
         from ai_edge_litert.interpreter import Interpreter
 

@@ -237,7 +237,8 @@ class Store:
         versions = {}
         for model in self.models():
             release = self.current(model)
-            versions[model] = release.version
+            if "saved_model" in _formats(release):
+                versions[model] = release.version
             directory = self._directory(model)
             files.replace_link(directory / "current", str(release.version), self.root)
             # A release damaged since must not stop the publish or the rollback that repairs it.
@@ -248,6 +249,14 @@ class Store:
         batching = config_files.tf_serving_batching()
         files.replace_text(self.root / "batching.config", batching, self.root)
         files.replace_text(self.root / "models.config", models, self.root)
+
+
+def _formats(release: Release) -> list[str]:
+    """What the model is in. Releases that do not say, or are damaged, are taken to be whole."""
+    try:
+        return list(release.contract()["formats"])
+    except (StoreError, KeyError, TypeError):
+        return ["saved_model", "tflite", "onnx"]
 
 
 def _copy(source: Path, target: Path, names: list[str]) -> None:

@@ -1,10 +1,12 @@
 """`python -m serving.predict`: labels for image files, from either runtime."""
 
+import json
+
 import pytest
 from PIL import Image
 
 from serving.store import Store
-from tests.serving_fixtures import digits, digits_release, expected, run
+from tests.serving_fixtures import digits, digits_release, expected, run, seal
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +66,18 @@ def test_a_release_that_cannot_be_used_is_one_line(tmp_path, pictures, arguments
     result = run("-m", "serving.predict", "--root", tmp_path, *arguments, pictures[0])
     assert (result.returncode, result.stdout) == (2, "")
     assert message in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_format_that_a_model_was_not_released_in_is_named_with_those_that_it_was(
+    tmp_path, pictures
+):
+    source = digits_release(tmp_path / "source")
+    described = json.loads((source / "contract.json").read_text()) | {"formats": ["onnx"]}
+    (source / "contract.json").write_text(json.dumps(described))
+    (source / "model.tflite").unlink()
+    Store(tmp_path / "serving").publish("digits", seal(source))
+    command = ("-m", "serving.predict", "--root", tmp_path)
+    assert run(*command, pictures[0]).stdout.startswith(f"{pictures[0]}: 0 ")
+    refused = run(*command, "--format", "tflite", pictures[0])
+    assert refused.returncode == 2
+    assert "it was released as onnx alone; use --format onnx" in refused.stderr
