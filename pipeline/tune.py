@@ -173,14 +173,14 @@ def values(outcome: Outcome, space: Space) -> str:
 
 
 def best_table(best: list[Outcome], space: Space) -> Table:
-    """The best trials, the best first."""
+    """The best trials, the best first, with the numbers that their folders end with."""
     table = Table("trial", title="The best trials, by accuracy on the validation split")
     for name in ("accuracy", "loss", "time"):
         table.add_column(name, justify="right")
     table.add_column("values", overflow="fold")
     for outcome in best:
         table.add_row(
-            str(outcome.number + 1),
+            f"{outcome.number:04d}",
             f"{outcome.accuracy:.4f}",
             f"{outcome.loss:.4f}",
             f"{outcome.seconds:.1f} s",
