@@ -89,6 +89,10 @@ def _released(verdict: Verdict, release: dict) -> None:
     verdict.version, verdict.champion = release["version"], release["champion"]
     verdict.release = release["path"]
     accuracy = verdict.models[verdict.champion]["accuracy"]
+    count = len(verdict.artifacts)
+    artifacts = f"{count} artifacts verified against their sources"
+    if count == 1:
+        artifacts = "1 artifact verified against its source"
     out = [name for name, model in verdict.models.items() if not model["blessed"]]
     left_out = f"; {' and '.join(out)} did not pass the gates and is left out" if out else ""
     if release["unchanged"]:
@@ -101,8 +105,7 @@ def _released(verdict: Verdict, release: dict) -> None:
         verdict.status = "released"
         verdict.sentence = (
             f"{verdict.name} version {verdict.version}: {verdict.champion} with test accuracy "
-            f"{accuracy:.4f}, {len(verdict.artifacts)} artifacts verified against their sources"
-            f"{left_out}."
+            f"{accuracy:.4f}, {artifacts}{left_out}."
         )
 
 

@@ -53,6 +53,14 @@ def test_a_saved_network_gives_the_same_logits_again(tmp_path):
     np.testing.assert_array_equal(keras_model.load(tmp_path)(images), model(images))
 
 
+def test_blocks_within_blocks_come_back_from_disk(tmp_path):
+    described = zoo.network("keras", "residual in residual")
+    model = keras_model.build(described)
+    images = np.random.default_rng(0).uniform(0, 255, (4, *described.spec.shape)).astype(np.float32)
+    keras_model.save(model, described, tmp_path)
+    np.testing.assert_array_equal(keras_model.load(tmp_path)(images), model(images))
+
+
 def test_missing_weights_are_named(tmp_path):
     network("keras", "digits").save(tmp_path)
     with pytest.raises(ValueError, match=r"model\.weights\.h5 is missing"):
