@@ -11,7 +11,8 @@ import sys
 
 from benchmarks import accuracy, data, demo, memory, time_to_accuracy, train
 from components.process import StepFailed
-from pipeline.config import ConfigError, parse_overrides
+from pipeline.config import ConfigError
+from pipeline.overrides import parse_overrides
 
 _OVERRIDE = re.compile(r"[a-z][a-z_.]*=")
 _CONFIGURED = (train, accuracy, time_to_accuracy)

@@ -24,7 +24,8 @@ from tfx.proto import example_gen_pb2
 from benchmarks.measure import memory
 from components.sources import open_source
 from pipeline import dag, presets
-from pipeline.config import RunConfig, parse_overrides, root_path
+from pipeline.config import RunConfig, root_path
+from pipeline.overrides import parse_overrides
 
 _LAST = "pack"
 

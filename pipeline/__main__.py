@@ -51,7 +51,7 @@ def show(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
 ) -> None:
     """Print every key of a preset with its value, in the form that `run` takes."""
-    from pipeline.config import as_arguments, parse_overrides
+    from pipeline.overrides import as_arguments, parse_overrides
     from pipeline.presets import configure
 
     for line in as_arguments(configure(preset, parse_overrides(overrides or []))):

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.config import ConfigError, parse_overrides
+from pipeline.config import ConfigError
+from pipeline.overrides import parse_overrides
 from pipeline.verdict import CONFIGURATION
 
 WIDTH = 100

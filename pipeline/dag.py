@@ -190,7 +190,10 @@ def build(
         store=release_store,
         name=config.name,
         lineage=json.dumps(
-            {"source_fingerprint": source, "config": config.model_dump(mode="json")}
+            {
+                "source_fingerprint": source,
+                "config": config.model_dump(mode="json", exclude={"tune"}),
+            }
         ),
         run_id=run_id,
         code=fingerprint("components.push_tfx"),

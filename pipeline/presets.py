@@ -20,8 +20,8 @@ from pipeline.config import (
     ModelConfig,
     RunConfig,
     TrainConfig,
-    override,
 )
+from pipeline.overrides import override
 
 _SOURCES = "folder:PATH, tar:PATH, zip:PATH or tfds:NAME"
 

@@ -18,7 +18,8 @@ from components.open_image import Undecodable, open_image
 from components.pack import write_description, write_shard
 from components.preview import CLASSES, write_preview
 from components.sources import DataRefused, RawImage, open_source
-from pipeline.config import ConfigError, RunConfig, parse_overrides, root_path
+from pipeline.config import ConfigError, RunConfig, root_path
+from pipeline.overrides import parse_overrides
 from pipeline.presets import configure
 from pipeline.terminal import Terminal
 

@@ -21,8 +21,9 @@ from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.code import PACKAGES, ROOT, own_hashes
 from pipeline.collect import collect, collect_refusal
-from pipeline.config import ConfigError, RunConfig, as_arguments, parse_overrides, root_path
+from pipeline.config import ConfigError, RunConfig, root_path
 from pipeline.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
+from pipeline.overrides import as_arguments, parse_overrides
 from pipeline.steps import Outputs
 from pipeline.terminal import Terminal
 from pipeline.verdict import (

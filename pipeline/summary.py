@@ -22,7 +22,8 @@ from components.own_network import OwnNetwork
 from components.process import run_module
 from components.sources import open_source
 from components.summary import BuiltLayer
-from pipeline.config import ConfigError, RunConfig, parse_overrides
+from pipeline.config import ConfigError, RunConfig
+from pipeline.overrides import parse_overrides
 from pipeline.presets import PRESETS, configure
 from pipeline.terminal import Terminal
 

@@ -18,8 +18,9 @@ from components.process import StepFailed
 from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.code import fingerprint
-from pipeline.config import ConfigError, RunConfig, json_slice, parse_overrides, root_path
+from pipeline.config import ConfigError, RunConfig, json_slice, root_path
 from pipeline.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
+from pipeline.overrides import parse_overrides
 from pipeline.run import classes, schema_text
 from pipeline.search import Outcome, Search
 from pipeline.search_space import Space, search_space

@@ -13,7 +13,8 @@ from components.image_spec import ImageSpec
 from components.pack import write_description, write_shard
 from components.policy import Brightness, Flip, Translate
 from components.training import read_class_weights, read_index, read_policy, training_split
-from pipeline.config import AugmentConfig, ConfigError, override
+from pipeline.config import AugmentConfig, ConfigError
+from pipeline.overrides import override
 from pipeline.presets import digits
 from tests.augmentation import colours
 

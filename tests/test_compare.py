@@ -8,7 +8,8 @@ from rich.console import Console
 
 from pipeline import presets
 from pipeline.compare import Run, compare, find
-from pipeline.config import ConfigError, as_arguments, override
+from pipeline.config import ConfigError
+from pipeline.overrides import as_arguments, override
 from pipeline.verdict import CONFIGURATION, Verdict, point_latest
 from tests.test_cli import darkroom
 

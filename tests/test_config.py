@@ -2,7 +2,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline import presets
-from pipeline.config import ConfigError, as_arguments, leaves, override, parse_overrides
+from pipeline.config import ConfigError
+from pipeline.overrides import as_arguments, leaves, override, parse_overrides
 
 
 def test_overrides_replace_just_the_named_keys_with_typed_values():

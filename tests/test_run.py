@@ -5,8 +5,9 @@ import pytest
 from components.folder_source import FolderSource
 from components.sources import DataRefused, DigitsSource
 from pipeline import presets
-from pipeline.config import ConfigError, override
+from pipeline.config import ConfigError
 from pipeline.output_root import check_outside
+from pipeline.overrides import override
 from pipeline.run import _still_holds, classes, schema_text
 from pipeline.verdict import Verdict, last_verdict, point_latest
 from serving.store import Store

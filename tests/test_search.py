@@ -14,7 +14,8 @@ import pytest
 from components.process import StepFailed
 from pipeline import presets
 from pipeline.code import ROOT
-from pipeline.config import RunConfig, override, parse_overrides
+from pipeline.config import RunConfig
+from pipeline.overrides import override, parse_overrides
 from pipeline.search import Search
 from pipeline.search_space import search_space
 from pipeline.tune import best_table, trial_line, write_best

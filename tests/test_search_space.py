@@ -6,7 +6,8 @@ import optuna
 import pytest
 
 from pipeline import presets
-from pipeline.config import ConfigError, RunConfig, TrainConfig, override
+from pipeline.config import ConfigError, RunConfig, TrainConfig
+from pipeline.overrides import override
 from pipeline.search_space import (
     DEFAULT,
     FIXED,
