@@ -9,6 +9,7 @@ import pytest
 from components import keras_model
 from tests.survival import check_same_record, train_under_fire
 from tests.training_data import (
+    check_last_good_checkpoint,
     check_margin_run,
     digit_images,
     run_module,
@@ -27,7 +28,7 @@ def trained(tmp_path_factory):
     done = run_module("components.train_keras", first, without=BLOCKED)
     assert done.returncode == 0, done.stderr
     second = write_train_arguments(root, "second")
-    bad = write_train_arguments(root, "bad", learning_rate=1e38)
+    bad = write_train_arguments(root, "bad", learning_rate=1e38, checkpoint_seconds=0)
     dead = write_train_arguments(root, "dead", learning_rate=1e30)
     margin = write_margin_arguments(root / "margin")
     reduced = write_train_arguments(root, "reduced", precision="bfloat16")
@@ -115,6 +116,7 @@ def test_divergence_stops_training_names_the_step_and_saves_no_model(trained):
     assert "lower train.learning_rate (now 1e+38)" in sentence
     assert sentence in again.stderr
     assert not (root / "bad/model").exists()
+    check_last_good_checkpoint(root / "bad/run/checkpoints", sentence)
 
 
 def test_a_network_of_nan_weights_with_a_finite_loss_is_not_saved(trained):

@@ -10,6 +10,7 @@ import torch
 from components import torch_model
 from tests.survival import check_same_record, train_under_fire
 from tests.training_data import (
+    check_last_good_checkpoint,
     check_margin_run,
     digit_images,
     run_module,
@@ -28,7 +29,7 @@ def trained(tmp_path_factory):
     done = run_module("components.train_torch", first, without=BLOCKED)
     assert done.returncode == 0, done.stderr
     second = write_train_arguments(root, "second")
-    bad = write_train_arguments(root, "bad", learning_rate=1e30)
+    bad = write_train_arguments(root, "bad", learning_rate=1e30, checkpoint_seconds=0)
     margin = write_margin_arguments(root / "margin")
     reduced = write_train_arguments(root, "reduced", precision="bfloat16")
     again = run_module("components.train_torch", second, margin, reduced, bad, without=BLOCKED)
@@ -116,6 +117,7 @@ def test_divergence_stops_training_names_the_step_and_saves_no_model(trained):
     assert "lower train.learning_rate (now 1e+30)" in sentence
     assert sentence in again.stderr
     assert not (root / "bad/model").exists()
+    check_last_good_checkpoint(root / "bad/run/checkpoints", sentence)
 
 
 def test_tensorboard_gets_a_scalar_for_every_column_of_the_history(trained):

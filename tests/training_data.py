@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 from sklearn.datasets import load_digits
 
 from components.architectures import ARCHITECTURES
@@ -126,6 +128,15 @@ def check_margin_run(directory: Path) -> None:
     assert 0.002 < last["loss"] / last["val_loss"] < 0.05
     spec = json.loads((directory / "model/network.json").read_text())["image_spec"]
     assert (spec["height"], spec["margin_height"], spec["margin_width"]) == (8, 1, 2)
+
+
+def check_last_good_checkpoint(directory: Path, sentence: str) -> None:
+    """It is finite, and from the step before the one that the sentence names."""
+    newest = max(directory.iterdir())
+    stopped = int(re.search(r"the loss at step (\d+) of epoch 1", sentence)[1])
+    assert int(newest.name.partition("-")[0]) == stopped - 1
+    for name, array in safetensors.numpy.load_file(newest).items():
+        assert np.isfinite(array).all(), name
 
 
 _PROGRAM = """
