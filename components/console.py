@@ -9,7 +9,15 @@ import os
 import sys
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 CONSOLE_FD = "DARKROOM_CONSOLE_FD"
 
@@ -34,13 +42,19 @@ def progress(target: Console) -> Progress:
     return Progress(
         TextColumn("  {task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TaskProgressColumn(),
         TextColumn("{task.fields[status]}"),
+        _TimeLeft(),
         console=target,
         transient=True,
         disable=not target.is_terminal,
     )
+
+
+class _TimeLeft(TimeRemainingColumn):
+    def render(self, task: Task) -> Text:
+        text = super().render(task)
+        return text.append(" left") if text else text
 
 
 def flush_standard_streams() -> None:
