@@ -1,6 +1,6 @@
 """Checkpoints of a training that survive its process: whole, or not there.
 
-<directory>/<step>-<SHA-256 of the file, 16 digits>.safetensors
+<directory>/<number>-<SHA-256 of the file, 16 digits>.safetensors
 
 A file appears in one rename after it is synced, and its name holds its checksum: what was torn or
 altered is recognised, and the one before it is used. The last two are kept. Safetensors holds
@@ -41,13 +41,13 @@ class Checkpoints:
         self.directory, self._identity = Path(directory), identity
         self.damaged: list[Path] = []
 
-    def save(self, step: int, arrays: dict[str, np.ndarray], state: dict) -> Path:
-        """Writes the state after `step` steps of the whole training, and drops older files."""
+    def save(self, number: int, arrays: dict[str, np.ndarray], state: dict) -> Path:
+        """Writes a state, and drops older files: `number` grows from each one to the next."""
         metadata = {"identity": self._identity, "state": json.dumps(state)}
         # `ascontiguousarray` would make vectors of single numbers.
         whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         content = safetensors.numpy.save(whole, metadata)
-        path = self.directory / f"{step:010d}-{_checksum(content)}{_ENDING}"
+        path = self.directory / f"{number:010d}-{_checksum(content)}{_ENDING}"
         atomic.write(path, content)
         mine = [file for file in self._files() if self._belongs(file)]
         for file in self._own():

@@ -97,4 +97,6 @@ class Progress:
             "schedule": self._schedule.state,
             "record": self._record.state(),
         }
-        self._checkpoints.save(self.total, arrays, state)
+        # Validations count too: one from before and one from after it are not the same.
+        number = self.total + self.epoch - 1
+        self._checkpoints.save(number, arrays, state)

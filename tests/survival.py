@@ -21,8 +21,8 @@ CLOCK = ("seconds", "images_per_second", "train_seconds")
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
-    """One kill: the newest checkpoint before and after it (steps, 0: none), and whether a file was
-    being written."""
+    """One kill: the number of the newest checkpoint before and after it (0: none), and whether a
+    file was being written. Numbers count steps and validations."""
 
     before: int
     after: int
@@ -30,7 +30,7 @@ class Kill:
 
 
 def newest(checkpoints: Path) -> int:
-    """Steps of the newest checkpoint in the directory, 0 without any."""
+    """Number of the newest checkpoint in the directory, 0 without any."""
     names = os.listdir(checkpoints) if checkpoints.is_dir() else []
     return max((int(m[1]) for name in names if (m := SEEN.fullmatch(name))), default=0)
 
@@ -54,8 +54,8 @@ def start(module: str, arguments: Path, errors: Path) -> subprocess.Popen:
 
 
 def train_under_fire(module: str, arguments: Path, targets: list[int], seed: int) -> list[Kill]:
-    """Kills the trainer when it has come to each of the steps `targets`, a few random milliseconds
-    later, or, every other time, in the midst of writing a checkpoint; then lets it end.
+    """Kills the trainer when it has come to each of the checkpoints `targets`, a few random
+    milliseconds later, or, every other time, in the midst of writing one; then lets it end.
 
     Checks that each process goes on from the newest checkpoint that the one before left.
     """
@@ -79,7 +79,7 @@ def train_under_fire(module: str, arguments: Path, targets: list[int], seed: int
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         found = RESUMED.search(errors.read_text())
-        done = int(found[1]) * int(found[3]) + int(found[2]) if found else 0
+        done = int(found[1]) * (int(found[3]) + 1) + int(found[2]) if found else 0
         assert done == left or (not found and target == 0), errors.read_text()
         if target is not None:
             kills.append(Kill(before, newest(checkpoints), being_written(checkpoints)))

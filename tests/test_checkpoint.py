@@ -139,7 +139,9 @@ def test_a_training_goes_on_at_the_step_its_last_checkpoint_was_written(tmp_path
     assert learner.value.tolist() == [3, 3]
     resumed.best = {"value": np.ones(2)}
     resumed.step_done()
+    before_validation = set(checkpoints.directory.iterdir())
     resumed.epoch_done(0.5)
+    assert max(checkpoints.directory.iterdir()) not in before_validation
     again, learner, _ = progress(tmp_path, config, 0, lines)
     again.resume()
     assert (again.epoch, again.step, again.total) == (2, 0, 4)

@@ -33,7 +33,8 @@ def test_killed_25_times_a_training_ends_with_the_weights_of_an_undisturbed_one(
     killed = write_train_arguments(tmp_path, "killed", **RECIPE, checkpoint_seconds=0)
     rng = random.Random(4)
     # The first before any checkpoint, the last in validation or while the model is stored.
-    targets = [0, *sorted(rng.sample(range(1, EPOCHS * STEPS), 23)), EPOCHS * STEPS]
+    last = EPOCHS * (STEPS + 1) - 1
+    targets = [0, *sorted(rng.sample(range(1, last), 23)), last]
     kills = train_under_fire(module, killed, targets, seed=5)
     print(f"{framework}:", *(f"{k.before}-{k.after}{'w' * k.writing}" for k in kills))
     assert len(kills) == 25

@@ -117,7 +117,7 @@ def test_an_unknown_architecture_is_refused_with_the_known_names(tmp_path):
     args = training.TrainArgs.model_validate_json(path.read_text())
     args = args.model_copy(update={"architecture": "vgg"})
     arrays = training.ImageArrays(args.arrays)
-    with pytest.raises(ValueError, match="'vgg', expected one of .*'digits'"):
+    with pytest.raises(ValueError, match="'vgg', expected one of .*digits, .*or module:function"):
         training.network_for(args, arrays, "keras")
 
 
