@@ -11,6 +11,15 @@ from components.training import step_seed
 from tests import recipes
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Several would wait for each other longer than these few numbers take."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def learner(name: str, seed: int, precision: torch.dtype) -> Learner:
     torch.manual_seed(seed)
     network = recipes.network("torch", random=True)
