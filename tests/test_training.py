@@ -121,6 +121,24 @@ def test_an_unknown_architecture_is_refused_with_the_known_names(tmp_path):
         training.network_for(args, arrays, "keras")
 
 
+def test_a_checkpoint_belongs_to_its_data_recipe_and_code_alone(tmp_path):
+    def identity(framework: str = "torch", code: str = "", **train) -> str:
+        path = write_train_arguments(tmp_path, "a", **train)
+        args = training.TrainArgs.model_validate_json(path.read_text())
+        args, arrays = args.model_copy(update={"code": code}), training.ImageArrays(args.arrays)
+        return training.identity(args, training.network_for(args, arrays, framework), arrays)
+
+    own = identity()
+    assert identity(checkpoint_seconds=0) == own
+    others = [identity("keras"), identity(code="edited"), identity(seed=1), identity(epochs=4)]
+    np.save(tmp_path / "plan/index.npy", np.arange(400))
+    others.append(identity())
+    images = tmp_path / "arrays/train/images-00000.npy"
+    np.save(images, np.load(images))
+    others.append(identity())
+    assert len({own, *others}) == 7
+
+
 class Scalars(dict):
     """Collects what a record sends to TensorBoard."""
 
@@ -157,6 +175,26 @@ def test_a_record_weighs_batches_by_their_images_and_keeps_the_best_epoch(tmp_pa
     assert lines[0].strip() == "torch on cpu, 1 threads, 1,234 parameters"
     assert [line.split("  ")[2] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
     assert "best is epoch 1 with val_accuracy 0.750" in lines[3]
+
+
+def test_a_resumed_record_goes_on_in_another_directory_with_all_epochs(tmp_path):
+    with record(tmp_path / "a", Scalars()) as before:
+        before.start_epoch(1, 1)
+        before.step(3, loss=1.0, accuracy=1.0, learning_rate=0.1)
+        before.end_epoch(0.5, 0.75, learning_rate=0.1, not_finite=[])
+        before.start_epoch(2, 2)
+        before.step(1, loss=4.0, accuracy=0.0, learning_rate=0.1)
+        state = json.loads(json.dumps(before.state()))
+    writer = Scalars()
+    with record(tmp_path / "b", writer) as after:
+        after.restore(state)
+        after.start_epoch(2, 2, done=1)
+        after.step(3, loss=2.0, accuracy=1.0, learning_rate=0.1)
+        after.end_epoch(0.4, 0.5, learning_rate=0.1, not_finite=[])
+        assert after.finish()["best_epoch"] == 2
+    first, second = json.loads((tmp_path / "b/history.json").read_text())
+    assert (first["loss"], second["loss"], second["accuracy"]) == (1.0, 2.5, 0.75)
+    assert (writer["val_loss", 1], writer["val_loss", 2]) == (0.5, 0.4)
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
