@@ -1,5 +1,5 @@
-"""Augmentation policies on Keras batches, with its preprocessing layers where they do what the
-policy says. Twin of `torch_augment.py`.
+"""Augmentation policies on Keras batches, every parameter drawn for each image. Twin of
+`torch_augment.py`.
 
 The layers never become part of the network: random operations do not survive an export.
 """
@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from components.image_spec import ImageSpec
-from components.keras_layers import float32_policy
+from components.keras_layers import draw_seed, float32_policy
 from components.policy import (
     GEOMETRY,
     AnyOperation,
@@ -57,14 +57,13 @@ def _layer(operations: list[AnyOperation], seed: int) -> keras.layers.Layer:
         case Translate() | Rotate() | Zoom():
             return _Resample(operations, seed)
         case Flip():
-            return keras.layers.RandomFlip("horizontal", seed=seed)
+            return _Flip(seed)
         case PadCrop(padding=padding):
             return _PadCrop(padding, seed)
         case Brightness(fraction=fraction):
             return _Brightness(fraction, seed)
         case Contrast(fraction=fraction):
-            # A single number would draw factors from 1 up (Keras 3.15).
-            return keras.layers.RandomContrast((fraction, fraction), (0, 255), seed=seed)
+            return _Contrast(fraction, seed)
         case Cutout(fraction=fraction):
             return _Cutout(fraction, seed)
     raise TypeError(f"Keras has no translation of the operation {operations[0]!r} yet.")
@@ -79,12 +78,14 @@ class _Drawing(keras.layers.Layer):
 
     def whole(self, images, count):
         """int32 (N, 1), from 0 to count - 1."""
-        shape = (keras.ops.shape(images)[0], 1)
-        return keras.random.randint(shape, 0, count, seed=self.generator)
+        seed = draw_seed(self.generator)
+        return tf.random.stateless_uniform((tf.shape(images)[0], 1), seed, 0, count, tf.int32)
 
     def uniform(self, images, limit):
         """float32 (N,), from -limit to limit."""
-        return keras.random.uniform(tf.shape(images)[:1], -limit, limit, seed=self.generator)
+        return tf.random.stateless_uniform(
+            tf.shape(images)[:1], draw_seed(self.generator), -limit, limit
+        )
 
 
 class _Resample(_Drawing):
@@ -142,7 +143,7 @@ class _RandomCrop(_Drawing):
 
     def call(self, images):
         for axis, size in ((1, self.height), (2, self.width)):
-            first = self.whole(images, keras.ops.shape(images)[axis] - size + 1)
+            first = self.whole(images, tf.shape(images)[axis] - size + 1)
             images = tf.gather(images, first + tf.range(size), axis=axis, batch_dims=1)
         return images
 
@@ -162,6 +163,28 @@ class _PadCrop(_RandomCrop):
         return super().call(tf.pad(images, ((0, 0), sides, sides, (0, 0))))
 
 
+class _Flip(_Drawing):
+    """Mirrors every other image, by chance."""
+
+    def call(self, images):
+        flipped = self.uniform(images, 1.0) < 0
+        return tf.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+
+
+class _Contrast(_Drawing):
+    """Moves each image's values from their mean, or to it, by a factor of its own
+    (keras.layers.RandomContrast only raises contrast when given one number)."""
+
+    def __init__(self, fraction: float, seed: int):
+        super().__init__(seed)
+        self.fraction = fraction
+
+    def call(self, images):
+        mean = tf.reduce_mean(images, (1, 2), keepdims=True)
+        factor = 1 + self.uniform(images, self.fraction)[:, None, None, None]
+        return tf.clip_by_value(mean + (images - mean) * factor, 0.0, 255.0)
+
+
 class _Brightness(_Drawing):
     """Multiplies each image by a factor of its own (keras.layers.RandomBrightness adds)."""
 
@@ -171,7 +194,7 @@ class _Brightness(_Drawing):
 
     def call(self, images):
         factor = 1 + self.uniform(images, self.fraction)[:, None, None, None]
-        return keras.ops.clip(images * factor, 0, 255)
+        return tf.clip_by_value(images * factor, 0.0, 255.0)
 
 
 class _Cutout(_Drawing):

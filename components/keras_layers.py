@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-ChannelDropout = keras.layers.SpatialDropout2D
 GlobalAverage = keras.layers.GlobalAveragePooling2D
 
 
@@ -28,10 +27,16 @@ def float32_policy() -> Iterator[None]:
 
 
 class BatchNorm(keras.layers.BatchNormalization):
-    """TensorFlow's fused operation while training, over N, H, W; Keras's own otherwise."""
+    """TensorFlow's fused operation while training, over N, H, W; Keras's own otherwise. On several
+    replicas statistics are those of the whole batch."""
+
+    def __init__(self, *, name: str | None = None, **settings):
+        several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        super().__init__(name=name, synchronized=several, **settings)
 
     def call(self, inputs, training=None, mask=None):
-        if not training or not self.trainable or len(inputs.shape) != 4:
+        plain = not training or not self.trainable or self.synchronized
+        if plain or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -47,6 +52,14 @@ class BatchNorm(keras.layers.BatchNormalization):
         return outputs
 
 
+def draw_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
+    """int32 (2,): the generator's next seed, another one on each replica, whose copies of the
+    generator would otherwise all draw alike."""
+    context = tf.distribute.get_replica_context()
+    replica = context.replica_id_in_sync_group if context else 0
+    return tf.cast(generator.next(), tf.int32) + tf.stack([1_000_003 * replica, 0])
+
+
 class Dropout(keras.layers.Dropout):
     """`rate` is taken to the nearest 1/256 (but above zero): four values share one random number
     of 32 bits."""
@@ -54,13 +67,26 @@ class Dropout(keras.layers.Dropout):
     def call(self, inputs, training=False):
         if not training or not self.rate:
             return inputs
-        dropped = max(1, round(256 * self.rate))
+        dropped = min(255, max(1, round(256 * self.rate)))
         shape = tf.shape(inputs)
         count = tf.reduce_prod(shape)
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        seed = draw_seed(self.seed_generator)
         numbers = tf.random.stateless_uniform(
             ((count + 3) // 4,), seed, minval=None, maxval=None, dtype=tf.int32
         )
         numbers = tf.reshape(tf.bitcast(numbers, tf.uint8), (-1,))[:count]
         kept = tf.cast(tf.reshape(numbers, shape) >= dropped, inputs.dtype)
         return inputs * kept * tf.cast(256 / (256 - dropped), inputs.dtype)
+
+
+class ChannelDropout(keras.layers.SpatialDropout2D):
+    """Zeroes whole channels of (N, H, W, C)."""
+
+    def call(self, inputs, training=False):
+        if not training or not self.rate:
+            return inputs
+        shape = tf.shape(inputs)
+        numbers = tf.random.stateless_uniform(
+            (shape[0], 1, 1, shape[3]), draw_seed(self.seed_generator)
+        )
+        return inputs * tf.cast(numbers >= self.rate, inputs.dtype) / (1 - self.rate)

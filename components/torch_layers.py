@@ -37,7 +37,7 @@ class Dropout(nn.Module):
 
 def _mask(x: torch.Tensor, rate: float) -> torch.Tensor:
     """Zeros and 1 / (1 - rate), in the shape, type and memory order of `x`."""
-    dropped = max(1, round(256 * rate))
+    dropped = min(255, max(1, round(256 * rate)))
     numbers = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
     kept = numbers.view(torch.uint8)[: x.numel()] >= dropped
     flat = kept.to(x.dtype).mul_(256 / (256 - dropped))
