@@ -32,15 +32,21 @@ def _file(module: str) -> Path | None:
 
 @functools.cache
 def _imports(path: Path) -> frozenset[Path]:
-    found = set()
+    return frozenset(file for name in _imported(path, ROOT) if (file := _file(name)))
+
+
+def _imported(path: Path, root: Path) -> list[str]:
+    """Dotted names of all that `path` imports, and of what might be a module or a name in one;
+    relative imports as seen from `root`."""
+    names = []
     for node in ast.walk(ast.parse(path.read_bytes())):
-        names: list[str] = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        found |= {file for name in names if (file := _file(name))}
-    return frozenset(found)
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = path.relative_to(root).parts[: -node.level] if node.level else ()
+            base = ".".join([*package, *filter(None, [node.module])])
+            names += [base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)]
+    return [name for name in names if name]
 
 
 def files_of(*modules: str) -> list[Path]:
@@ -62,7 +68,11 @@ def files_of(*modules: str) -> list[Path]:
 
 def fingerprint(*modules: str, architecture: str = "") -> str:
     """`{"components/pack.py": "<16 hex>", ...}` as JSON, for the modules' files and the lock, and
-    the user's own files when `architecture` is `module:function`."""
+    the user's own files when `architecture` is `module:function`; the module may be a new one of
+    the project, with all of the project that it imports."""
+    module, colon, _ = architecture.partition(":")
+    if colon and _file(module):
+        modules += (module,)
     paths = [*files_of(*modules), ROOT / "requirements.txt"]
     found = {path.relative_to(ROOT).as_posix(): _hash(path) for path in paths}
     return json.dumps(found | own_hashes(architecture), sort_keys=True)
@@ -98,19 +108,11 @@ def own_hashes(architecture: str) -> dict[str, str]:
 def _beside(path: Path, root: Path) -> list[Path]:
     """The files under `root` that `path` imports, the project's own left out."""
     found = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            package = path.relative_to(root).parts[: -node.level] if node.level else ()
-            base = ".".join([*package, *filter(None, [node.module])])
-            names = [base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)]
-        for name in names:
-            if name and name.split(".")[0] not in PACKAGES:
-                whole = root.joinpath(*name.split("."))
-                candidates = (whole.with_suffix(".py"), whole / "__init__.py")
-                found += [file for file in candidates if file.is_file()]
+    for name in _imported(path, root):
+        if name.split(".")[0] not in PACKAGES:
+            whole = root.joinpath(*name.split("."))
+            candidates = (whole.with_suffix(".py"), whole / "__init__.py")
+            found += [file for file in candidates if file.is_file()]
     return found
 
 

@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from components.console import CONSOLE_FD
 from components.process import StepFailed, run_module
+from pipeline.code import fingerprint
 from pipeline.config import RunConfig, TrainConfig
 from pipeline.search_space import Space, draw, own_parameters
 
@@ -111,7 +112,7 @@ class Search:
     ) -> None:
         train = draw(trial, self.space, self.config.train)
         trial.set_user_attr("train", train.model_dump(mode="json"))
-        directory = self.directory / "trials" / f"{self.name}-{trial.number:04d}"
+        directory = self._trial_directory(trial.number)
         shutil.rmtree(directory, ignore_errors=True)
         arguments = {
             "arrays": str(self._arrays),
@@ -138,14 +139,22 @@ class Search:
             # A recipe that diverges or does not fit the memory is an answer too: a bad one.
             trial.set_user_attr("error", str(error))
         trial.set_user_attr("seconds", time.monotonic() - began)
-        for large in ("model", "checkpoints"):
-            shutil.rmtree(directory / large, ignore_errors=True)
+        self._drop_weights(trial.number)
         self.study.tell(trial, value, state)
+
+    def _trial_directory(self, number: int) -> Path:
+        return self.directory / "trials" / f"{self.name}-{number:04d}"
+
+    def _drop_weights(self, number: int) -> None:
+        for large in ("model", "checkpoints"):
+            shutil.rmtree(self._trial_directory(number) / large, ignore_errors=True)
 
     def _repeat_interrupted(self) -> None:
         for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
             self.study.enqueue_trial(trial.params)
             self.study.tell(trial.number, state=TrialState.FAIL)
+            # Its repeat has a number, and thus a folder, of its own.
+            self._drop_weights(trial.number)
 
     def _outcome(self, trial: FrozenTrial) -> Outcome:
         attributes = trial.user_attrs
@@ -199,11 +208,13 @@ class _Watch:
 
 
 def _search_name(config: RunConfig, space: Space, data: str) -> str:
-    """12 hex digits of what the trials of one search have in common."""
+    """12 hex digits of what the trials of one search have in common, the code included."""
+    architecture, framework = config.model.architecture, config.tune.framework
     common = {
         "data": data,
-        "framework": config.tune.framework,
-        "architecture": config.model.architecture,
+        "framework": framework,
+        "architecture": architecture,
+        "code": fingerprint(f"components.train_{framework}", architecture=architecture),
         "augment": config.augment.model_dump(mode="json"),
         "train": config.train.model_dump(mode="json", exclude={"threads", "checkpoint_seconds"}),
         "space": {name: repr(dimension) for name, dimension in space.items()},

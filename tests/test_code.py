@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+import components
 from pipeline import code
 
 
@@ -28,20 +29,40 @@ def test_the_two_trainers_do_not_depend_on_each_other():
     assert not any("keras" in name for name in _names("components.train_torch"))
 
 
-def test_editing_a_file_changes_the_fingerprint_of_its_importers_only(tmp_path, monkeypatch):
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of the project that may be edited."""
     for name in (*code.PACKAGES, "requirements.txt"):
         source = code.ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     monkeypatch.setattr(code, "ROOT", tmp_path)
+    monkeypatch.setattr(components, "__path__", [str(tmp_path / "components")])
     code._hash.cache_clear()
+    yield tmp_path
+    code._hash.cache_clear()
+
+
+def test_editing_a_file_changes_the_fingerprint_of_its_importers_only(copy):
     steps = ("components.pack_tfx", "components.gates_tfx", "components.train_torch")
     before = {step: code.fingerprint(step) for step in steps}
-    with open(tmp_path / "components" / "pack.py", "a") as file:
+    with open(copy / "components" / "pack.py", "a") as file:
         file.write("# edited\n")
     code._hash.cache_clear()
     changed = {step for step in steps if code.fingerprint(step) != before[step]}
-    code._hash.cache_clear()
     assert changed == {"components.pack_tfx"}
+
+
+def test_a_network_within_the_project_brings_all_of_the_project_that_it_imports(copy):
+    for name, text in {
+        "my_net": "from . import my_block\nfrom components.my_head import head\n",
+        "my_block": "",
+        "my_head": "",
+    }.items():
+        (copy / "components" / f"{name}.py").write_text(text)
+    found = code.fingerprint("components.gates", architecture="components.my_net:build")
+    new = {f"components/{name}.py" for name in ("my_net", "my_block", "my_head")}
+    assert json.loads(found).keys() >= new
+    assert not new & json.loads(code.fingerprint("components.gates")).keys()
 
 
 def test_the_lock_is_part_of_every_fingerprint():

@@ -117,6 +117,17 @@ def test_other_settings_make_a_search_of_their_own_beside_it(first, root):
     assert len(search(root, config()).outcomes()) >= 2
 
 
+def test_an_edit_of_the_network_makes_a_search_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = {"model.architecture": "searched_network:build"}
+    names = []
+    for width in (1, 1, 2):
+        (tmp_path / "searched_network.py").write_text(f"WIDTH = {width}\n")
+        names.append(search(tmp_path, config(**own)).name)
+    assert names[0] == names[1] != names[2]
+    assert len({*names, search(tmp_path, config()).name}) == 3
+
+
 _ENDLESS = """
 import sys
 from pathlib import Path
@@ -133,7 +144,12 @@ def test_a_trial_that_a_kill_interrupted_is_repeated_and_its_trainer_does_not_li
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(10)
+    (left,) = (tmp_path / "tune" / "trials").iterdir()
+    (left / "model").mkdir(exist_ok=True)
+    (left / "checkpoints").mkdir(exist_ok=True)
+    (left / "checkpoints" / "000001.npz").touch()
     asked = search(tmp_path, config(**{"train.epochs": "10000"}))
+    assert {path.name for path in left.iterdir()}.isdisjoint({"model", "checkpoints"})
     states = [trial.state for trial in asked.study.trials]
     assert states == [optuna.trial.TrialState.FAIL, optuna.trial.TrialState.WAITING]
     assert asked.outcomes() == []
