@@ -33,11 +33,12 @@ from pathlib import Path
 import numpy as np
 
 from components.arrays import ImageArrays
-from components.network import FRAMEWORKS
+from components.commands import Arguments
+from components.frameworks import FRAMEWORKS
 from components.pack import write_shard
+from components.plan import COPIES, open_split
 from components.policy import Policy
 from components.process import run_module
-from components.training import COPIES, Arguments, open_split
 from pipeline.config import AugmentConfig
 
 SEED = 0

@@ -21,7 +21,7 @@ def Augment(
     limit: Parameter[int],
     code: Parameter[str],
 ) -> None:
-    """`augment` is an AugmentConfig as JSON, `limit` the number of images to train on, 0 for all."""
+    """`augment` is an AugmentConfig as JSON, `limit` how many images are trained on, 0 for all."""
     del code
     config, packed = AugmentConfig.model_validate_json(augment), Arrays(arrays.uri)
     directory = Path(plan.uri)

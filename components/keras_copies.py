@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from components.augment import SEED, CopyArgs, write_copies
+from components.commands import run
 from components.image_spec import ImageSpec
 from components.keras_augment import augmenter
 from components.policy import Policy
-from components.training import run
 
 
 def main(args: CopyArgs) -> None:

@@ -6,9 +6,9 @@ Twin of `torch_summary.py`.
 import keras
 
 from components import keras_model, summary
+from components.commands import run
 from components.network import Network
 from components.summary import BuiltLayer, SummaryArgs
-from components.training import run
 
 
 def main(args: SummaryArgs) -> None:

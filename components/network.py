@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from components import atomic
 from components.description import Architecture
+from components.frameworks import FRAMEWORKS
 from components.image_spec import ImageSpec
 from components.own_network import OwnNetwork
 
-FRAMEWORKS = ("keras", "torch")
 FILE = "network.json"
 
 

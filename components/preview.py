@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from components import atomic
 from components.arrays import ImageArrays, Split
-from components.network import FRAMEWORKS
+from components.frameworks import FRAMEWORKS
 from components.policy import Policy
 from components.process import run_module
 from components.sheet import GAP, TEXT, fitted, font, tile, tile_size

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, TypeAdapter
 
 from components import atomic
-from components.training import Arguments
+from components.commands import Arguments
 
 
 class SummaryArgs(Arguments):

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from components.augment import SEED, CopyArgs, write_copies
+from components.commands import run
 from components.image_spec import ImageSpec
 from components.policy import Policy
 from components.torch_augment import augmenter
-from components.training import run
 
 
 def main(args: CopyArgs) -> None:

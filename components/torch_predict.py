@@ -8,10 +8,12 @@ import torch
 
 from components import torch_model
 from components.arrays import ImageArrays, Split
+from components.commands import run
 from components.description import Architecture
 from components.network import Network
+from components.plan import open_split
 from components.torch_model import probabilities
-from components.training import PredictArgs, open_split, run, save_predictions
+from components.training import PredictArgs, save_predictions
 
 BATCH = 250
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from components import summary, torch_model
+from components.commands import run
 from components.network import Network
 from components.summary import BuiltLayer, SummaryArgs
-from components.training import run
 
 
 def main(args: SummaryArgs) -> None:

@@ -13,8 +13,10 @@ import tensorflow as tf
 from components import keras_model
 from components.arrays import ImageArrays, Split
 from components.checkpoint import Checkpoints
+from components.commands import run
 from components.keras_learner import Learner
 from components.network import Network
+from components.plan import open_split, read_class_weights, read_index, read_policy, training_split
 from components.progress import Progress
 from components.schedule import Schedule
 from components.training import (
@@ -22,16 +24,10 @@ from components.training import (
     cpu_has_bfloat16,
     identity,
     network_for,
-    open_split,
-    read_class_weights,
-    read_index,
-    read_policy,
-    run,
     shuffled,
     step_count,
     thread_count,
     too_large,
-    training_split,
 )
 from components.training_record import ScalarWriter, TrainingRecord
 from pipeline.config import TrainConfig

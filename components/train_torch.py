@@ -16,7 +16,9 @@ from torch import nn
 from components import torch_model
 from components.arrays import ImageArrays, Split
 from components.checkpoint import Checkpoints
+from components.commands import run
 from components.network import Network
+from components.plan import open_split, read_class_weights, read_index, read_policy, training_split
 from components.progress import Progress
 from components.schedule import Schedule
 from components.torch_learner import Learner
@@ -26,17 +28,11 @@ from components.training import (
     cpu_has_bfloat16,
     identity,
     network_for,
-    open_split,
-    read_class_weights,
-    read_index,
-    read_policy,
-    run,
     shuffled,
     step_count,
     step_seed,
     thread_count,
     too_large,
-    training_split,
 )
 from components.training_record import ScalarWriter, TrainingRecord
 from pipeline.config import TrainConfig

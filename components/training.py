@@ -1,4 +1,4 @@
-"""What both trainers share, without a framework: arguments, the plan, batches, exit codes.
+"""What both trainers share, without a framework: arguments, the network, batches and seeds.
 
 The record of a training, on disk and on the screen, is `training_record.py`.
 """
@@ -6,37 +6,18 @@ The record of a training, on disk and on the screen, is `training_record.py`.
 import hashlib
 import json
 import os
-import resource
-import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from components import atomic
 from components.architectures import architecture_of
-from components.arrays import ImageArrays, Split
-from components.console import console
+from components.arrays import ImageArrays
+from components.commands import Arguments
 from components.network import Network
-from components.policy import Policy
-from components.process import leave_error
+from components.plan import COPIES
 from components.training_record import TrainingError
 from pipeline.config import TrainConfig
-
-COPIES = "copies"
-"""Folder of a plan with each framework's augmented copies, see components/augment.py."""
-
-
-class UsageError(ValueError):
-    """The command line or its JSON file is wrong; exit code 2."""
-
-
-class Arguments(BaseModel):
-    """The fields of a command's ARGS.json, one subclass per command."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TrainArgs(Arguments):
@@ -71,114 +52,6 @@ class PredictArgs(Arguments):
     outputs: dict[str, Path]
     """For each split to predict an npz file: `probabilities` float32 (N, classes) and `labels`
     int64 (N,), in the split's order."""
-
-
-def command(module: str, arguments: type[Arguments], function: Callable, argv: list[str]) -> int:
-    """Runs `function(arguments from the JSON file in argv)` and returns the process's exit code.
-
-    0 on success, 2 for a wrong command line, 1 for everything else. A person gets one sentence on
-    the console; the stack of an unexpected error goes to standard error, which a run logs.
-    """
-    # Each shard of the arrays holds a file descriptor: thousands of them are no mistake here.
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        if len(argv) != 1:
-            raise UsageError(f"usage: python -m {module} ARGS.json ({len(argv)} arguments given).")
-        function(_read(arguments, Path(argv[0])))
-    except UsageError as error:
-        _complain(module, str(error), argv)
-        return 2
-    except ValueError as error:
-        _complain(module, str(error), argv)
-        return 1
-    except Exception as error:  # noqa: BLE001 - the last resort of a process
-        traceback.print_exc()
-        _complain(module, f"{type(error).__name__}: {error}", argv)
-        return 1
-    return 0
-
-
-def _read(kind: type[Arguments], path: Path) -> Arguments:
-    try:
-        return kind.model_validate_json(path.read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageError(f"{path}: {key}: {first['msg']} (got {first['input']!r}).") from error
-
-
-def _complain(module: str, message: str, argv: list[str]) -> None:
-    name, sentence = module.rpartition(".")[2], " ".join(message.split())
-    if len(argv) == 1 and Path(argv[0]).is_file():
-        leave_error(argv[0], name, sentence)
-    else:
-        console().print(f"{name}: {sentence}", markup=False, highlight=False)
-
-
-def read_policy(plan: Path, framework: str) -> Policy:
-    """The framework's list of operations in `policy.json`. Raises ValueError if it is not one."""
-    path = plan / "policy.json"
-    try:
-        return TypeAdapter(Policy).validate_python(json.loads(path.read_text())[framework])
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}; run the augment step.") from error
-    except (KeyError, json.JSONDecodeError, ValidationError) as error:
-        raise ValueError(f"{path} holds no valid policy for {framework}: {error!r}.") from error
-
-
-def training_split(arrays: ImageArrays, plan: Path, framework: str) -> tuple[Split, int]:
-    """The training split with the framework's augmented copies behind it, if there are any, and how
-    many rows are not copies; `index.npy` counts through both. Raises ValueError when empty."""
-    originals = len(open_split(arrays, "train"))
-    return arrays.split("train", plan / COPIES / framework), originals
-
-
-def read_class_weights(plan: Path, classes: int) -> np.ndarray:
-    """float32 (classes,): the factors of the training loss, from `class_weights.npy`.
-
-    A batch's loss is the mean over its images of weight x cross-entropy, not divided by the sum of
-    the weights. Raises ValueError when they are missing or do not fit.
-    """
-    path = plan / "class_weights.npy"
-    try:
-        weights = np.load(path)
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error}; run the augment step.") from error
-    if weights.shape != (classes,) or not (weights > 0).all():
-        raise ValueError(
-            f"{path} has shape {weights.shape}, expected a positive weight for each of {classes} "
-            "classes: it belongs to other arrays; run the augment step again."
-        )
-    return weights.astype(np.float32)
-
-
-def read_index(plan: Path, rows: int) -> np.ndarray:
-    """int64 (N,): the rows of `training_split` (`rows` long) to train on, from `index.npy`.
-
-    A row may occur several times. Raises ValueError when it is missing or does not fit the split.
-    """
-    path = plan / "index.npy"
-    try:
-        index = np.load(path)
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error}; run the augment step.") from error
-    if index.ndim != 1 or not len(index) or index.min() < 0 or index.max() >= rows:
-        raise ValueError(
-            f"{path} has shape {index.shape}, expected at least one row number from 0 to {rows - 1}"
-            ": it belongs to other arrays; run the augment step again."
-        )
-    return index.astype(np.int64)
-
-
-def open_split(arrays: ImageArrays, name: str) -> Split:
-    """A split of the arrays. Raises ValueError when it holds no images."""
-    split = arrays.split(name)
-    if not len(split):
-        raise ValueError(f"{arrays.directory / name} holds no images, expected at least one.")
-    return split
 
 
 def network_for(args: TrainArgs, arrays: ImageArrays, framework: str) -> Network:
@@ -276,8 +149,3 @@ def save_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray) 
             probabilities=probabilities.astype(np.float32),
             labels=labels.astype(np.int64),
         )
-
-
-def run(name: str, arguments: type[Arguments], function: Callable) -> None:
-    """Ends the process with `command`'s exit code."""
-    sys.exit(command(name, arguments, function, sys.argv[1:]))

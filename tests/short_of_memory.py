@@ -6,7 +6,8 @@ import resource
 import sys
 from pathlib import Path
 
-from components.training import TrainArgs, command
+from components.commands import command
+from components.training import TrainArgs
 
 if __name__ == "__main__":
     name, path = sys.argv[1:]

@@ -11,8 +11,8 @@ from components import augment
 from components.arrays import ImageArrays
 from components.image_spec import ImageSpec
 from components.pack import write_description, write_shard
+from components.plan import read_class_weights, read_index, read_policy, training_split
 from components.policy import Brightness, Flip, Translate
-from components.training import read_class_weights, read_index, read_policy, training_split
 from pipeline.config import AugmentConfig, ConfigError
 from pipeline.overrides import override
 from pipeline.presets import digits

@@ -7,8 +7,8 @@ import pytest
 
 from components import augment
 from components.arrays import ImageArrays
+from components.plan import read_class_weights, read_index, training_split
 from components.policy import Flip
-from components.training import read_class_weights, read_index, training_split
 from pipeline.config import AugmentConfig
 from tests.training_data import write_arrays
 

@@ -17,6 +17,13 @@ def test_a_step_depends_on_what_its_modules_import_transitively():
     assert not any(name.startswith(("export/", "components/train")) for name in names)
 
 
+def test_the_augmentation_plan_does_not_depend_on_networks_or_trainings():
+    names = _names("components.augment_tfx", "components.keras_copies", "components.torch_copies")
+    assert {"components/augment.py", "components/torch_augment.py"} <= names
+    others = ("architectures", "description", "network", "own_network", "training")
+    assert names.isdisjoint(f"components/{name}.py" for name in others)
+
+
 def test_the_gates_depend_on_the_store_and_training_does_not():
     assert "serving/store.py" in _names("components.gates_tfx")
     for framework in ("keras", "torch"):

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from components import training
+from components import commands, training
+from components import plan as plans
 from components.policy import Flip
 from components.training_record import TrainingError, TrainingRecord
 from pipeline.config import TrainConfig
@@ -13,7 +14,7 @@ from tests.training_data import write_plan, write_train_arguments
 
 
 def command(path, function=lambda args: None) -> int:
-    return training.command("components.train_x", training.TrainArgs, function, [str(path)])
+    return commands.command("components.train_x", training.TrainArgs, function, [str(path)])
 
 
 def test_arguments_are_read_from_json(tmp_path):
@@ -24,7 +25,7 @@ def test_arguments_are_read_from_json(tmp_path):
 
 
 def test_a_wrong_command_line_is_exit_code_2_and_one_sentence(tmp_path, capfd):
-    assert training.command("components.train_x", training.TrainArgs, print, []) == 2
+    assert commands.command("components.train_x", training.TrainArgs, print, []) == 2
     assert command(tmp_path / "absent.json") == 2
     path = write_train_arguments(tmp_path, "a", epochs=0)
     assert command(path) == 2
@@ -97,19 +98,19 @@ def test_too_large_a_batch_leads_to_the_next_smaller_power_of_two(size, smaller)
 def test_the_plan_is_read_and_checked(tmp_path):
     plan = write_plan(tmp_path / "plan", rows=4)
     (plan / "policy.json").write_text(json.dumps({"keras": [{"kind": "flip"}], "torch": "x"}))
-    assert training.read_policy(plan, "keras") == (Flip(),)
-    np.testing.assert_array_equal(training.read_index(plan, 4), [3, 2, 1, 0])
+    assert plans.read_policy(plan, "keras") == (Flip(),)
+    np.testing.assert_array_equal(plans.read_index(plan, 4), [3, 2, 1, 0])
     with pytest.raises(ValueError, match="no valid policy for torch"):
-        training.read_policy(plan, "torch")
+        plans.read_policy(plan, "torch")
     with pytest.raises(ValueError, match="expected at least one row number from 0 to 2"):
-        training.read_index(plan, 3)
+        plans.read_index(plan, 3)
     with pytest.raises(ValueError, match="run the augment step"):
-        training.read_index(tmp_path, 3)
-    np.testing.assert_array_equal(training.read_class_weights(plan, 10), np.ones(10))
+        plans.read_index(tmp_path, 3)
+    np.testing.assert_array_equal(plans.read_class_weights(plan, 10), np.ones(10))
     with pytest.raises(ValueError, match="expected a positive weight for each of 9 classes"):
-        training.read_class_weights(plan, 9)
+        plans.read_class_weights(plan, 9)
     with pytest.raises(ValueError, match="run the augment step"):
-        training.read_class_weights(tmp_path, 10)
+        plans.read_class_weights(tmp_path, 10)
 
 
 def test_an_unknown_architecture_is_refused_with_the_known_names(tmp_path):
