@@ -71,7 +71,7 @@ class Progress:
     def step_done(self, settle: Callable[[], None] = lambda: None) -> None:
         """Counts a step; `settle` makes sure that its loss is recorded, before a checkpoint."""
         self.step += 1
-        if time.monotonic() - self._saved_at >= self._seconds:
+        if self._due():
             settle()
             self._save()
 
@@ -79,7 +79,11 @@ class Progress:
         """Counts an epoch, after its validation."""
         self.stopped = not self._schedule.end_epoch(val_loss)
         self.epoch, self.step = self.epoch + 1, 0
-        self._save()
+        if self._due():
+            self._save()
+
+    def _due(self) -> bool:
+        return time.monotonic() - self._saved_at >= self._seconds
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()

@@ -101,10 +101,11 @@ class Learner:
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        """float64 (2,), on the device: summed loss and number of right answers over `batches` of
-        images uint8 (N, C, H, W) and labels int64 (N,), with the averaged weights if there are
-        any; neither smoothing nor class weights count."""
-        totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+        """float64 (2,), float32 on MPS, on the device: summed loss and number of right answers over
+        `batches` of images uint8 (N, C, H, W) and labels int64 (N,), with the averaged weights if
+        there are any; neither smoothing nor class weights count."""
+        precise = torch.float32 if self.device.type == "mps" else torch.float64
+        totals = torch.zeros(2, dtype=precise, device=self.device)
         with self._averaged_weights():
             self.model.eval()
             for images, labels in batches:
@@ -127,8 +128,12 @@ class Learner:
 
     def judged(self) -> dict[str, np.ndarray]:
         """The weights that validation judges: the average, or those just trained; a copy."""
-        state = self.model.state_dict() if self._average is None else self._average
+        state = self.judged_state()
         return {name: value.detach().cpu().numpy().copy() for name, value in state.items()}
+
+    def judged_state(self) -> dict[str, torch.Tensor]:
+        """The weights that validation judges, themselves."""
+        return self.model.state_dict() if self._average is None else self._average
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
         """Takes over what `judged` gave."""

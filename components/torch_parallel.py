@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,12 @@ class Part:
             dist.all_reduce(values)
         return values
 
+    def spread(self, values: Iterable[torch.Tensor]) -> None:
+        """Gives every process the first one's values, in place."""
+        if self.count > 1:
+            for value in values:
+                dist.broadcast(value, 0)
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.count > 1:
@@ -97,7 +103,7 @@ def together(count: int, function: Callable, *arguments) -> None:
             _run(function, arguments, Part(0, count), Path(folder))
         except RuntimeError as error:
             if _lost_another(error):
-                raise TrainingError(_reason(others, Path(folder))) from error
+                raise TrainingError(_reason(others, Path(folder), error)) from error
             raise
         for other in others:
             other.join()
@@ -139,12 +145,14 @@ def _lost_another(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
 
 
-def _reason(others: list, folder: Path) -> str:
+def _reason(others: list, folder: Path, error: Exception) -> str:
     """Why one of the other processes has ended, in a sentence."""
     for other in others:
         other.join(_ENDING)
     for left in sorted(folder.glob("*.error")):
         return left.read_text()
+    if not any(other.exitcode for other in others):
+        return f"the processes that train together lost each other: {str(error).splitlines()[0]}"
     ended = [f"{n} with exit status {o.exitcode}" for n, o in enumerate(others, 1) if o.exitcode]
     return (
         f"of the {len(others) + 1} processes that train together, number {', '.join(ended)} ended "

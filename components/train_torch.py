@@ -170,6 +170,7 @@ def train(
             readings.add(part.mean(reading), len(batch), rate)
             progress.step_done(readings.drain)
         readings.drain()
+        part.spread(learner.judged_state().values())  # batch norm's statistics are each part's own
         rows = part.share(np.arange(len(validation)))
         totals = part.sum(learner.evaluate(evaluation_batches(read_val, rows)))
         val_loss, val_accuracy = (totals / len(validation)).tolist()
