@@ -72,7 +72,7 @@ def run_module(
         left = path.with_suffix(".error")
         reason = left.read_text().strip() if left.is_file() else f"exit status {status}"
         if status < 0 and not left.is_file():
-            reason = f"killed by signal {-status} (9 is often the system running out of memory)"
+            reason = f"killed by signal {-status} (9, 6 and 11 are often for want of memory)"
         raise StepFailed(reason)
 
 

@@ -92,15 +92,16 @@ def shuffled(index: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 
 
 def step_count(rows: int, config: TrainConfig) -> int:
-    """Steps of an epoch. The last batch is as short as it is, unless it holds fewer images than
-    there are devices: then it is left out. Raises ValueError when no batch is left."""
+    """Steps of an epoch. The last batch is as short as it is, unless it holds fewer than two images
+    for each device: then it is left out, as batch norm cannot learn from one. Raises ValueError
+    when no batch is left."""
     whole, rest = divmod(rows, config.batch_size)
     if not whole and rest < config.devices:
         raise ValueError(
             f"{rows} images to train on with train.devices {config.devices}, expected at least one "
             "for each: use fewer devices."
         )
-    return whole + (rest >= config.devices)
+    return max(1, whole + (rest >= 2 * config.devices))
 
 
 def step_seed(seed: int, epoch: int, step: int, part: int) -> int:

@@ -157,7 +157,7 @@ class TrainConfig(Slice):
         "auto", description="auto: bfloat16 where the hardware has units for it"
     )
     checkpoint_seconds: float = Field(
-        30, ge=0, description="between checkpoints; each epoch ends with one too"
+        30, ge=0, description="between checkpoints"
     )
     seed: int = Field(0, ge=0)
     threads: int = Field(0, ge=0, description="CPU threads, 0 for all cores")
