@@ -20,26 +20,11 @@ from benchmarks import trainings, tutorial
 from benchmarks.data import write
 from benchmarks.prepared import OUTPUT, configure, machine, packed
 from benchmarks.ratios import ratio
-from components import policy
 from components.network import FRAMEWORKS
-from pipeline.config import AugmentConfig, RunConfig
+from pipeline.config import RunConfig
+from pipeline.presets import TUTORIAL_POLICIES
 
 TARGETS = {"torch": 3.5, "keras": 2.0}
-POLICIES = AugmentConfig(
-    keras=(
-        policy.Flip(),
-        policy.Rotate(fraction=0.1),
-        policy.Zoom(fraction=0.1),
-        policy.Translate(fraction=0.1),
-    ),
-    torch=(
-        policy.Flip(),
-        policy.PadCrop(padding=4),
-        policy.Brightness(fraction=0.2),
-        policy.Contrast(fraction=0.2),
-    ),
-)
-"""What the tutorial loops do to each image."""
 EPOCHS = 3  # of the line's trainings: the first one, which compiles, is not counted
 
 
@@ -80,7 +65,7 @@ def recipe(arguments: argparse.Namespace, overrides: dict[str, str]) -> RunConfi
         "train.early_stopping": "0",
     }
     config, _ = configure("cifar10", fixed | overrides)
-    return config.model_copy(update={"augment": POLICIES})
+    return config.model_copy(update={"augment": TUTORIAL_POLICIES})
 
 
 @dataclasses.dataclass

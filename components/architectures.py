@@ -22,8 +22,8 @@ from components.layers import (
     MaxPool,
     Residual,
 )
+from components.own_network import AnyArchitecture, own
 from components.own_network import Builders as Builders
-from components.own_network import OwnNetwork, own
 
 _RELU = Activation(function="relu")
 
@@ -192,7 +192,7 @@ ARCHITECTURES: dict[str, Callable[[int], Architecture]] = {
 }
 
 
-def architecture_of(name: str, classes: int) -> Architecture | OwnNetwork:
+def architecture_of(name: str, classes: int) -> AnyArchitecture:
     """The network called `name`, one of ARCHITECTURES or `module:function` of the user's own, for
     that many classes. Raises ValueError when there is none."""
     if ":" in name:

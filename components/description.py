@@ -90,10 +90,6 @@ class Architecture(BaseModel):
     name: str
     layers: tuple[AnyLayer, ...]
 
-    def named_layers(self) -> list[tuple[str, Layer]]:
-        """(name, layer) pairs; the names, like `00_conv`, are the same in both frameworks."""
-        return _named(self.layers)
-
     @property
     def output(self) -> Output:
         """What the network gives: logits, unless its last activation makes something of them."""
@@ -127,11 +123,6 @@ class Architecture(BaseModel):
         return [layer for placed in self.placed(shape) for layer in placed.all()]
 
 
-def layer_shapes(architecture: Architecture, shape: Shape) -> list[Shape]:
-    """The shape after each layer for an input of (H, W, C). Raises ValueError as `placed` does."""
-    return [placed.after for placed in architecture.placed(shape)]
-
-
 def parameter_count(architecture: Architecture, shape: Shape) -> int:
     """Number of weights for an input of (H, W, C), batch norm's moving statistics included."""
     return sum(p.weights + p.statistics for p in architecture.all_placed(shape))
@@ -157,16 +148,12 @@ def check_loss(architecture: Architecture, loss: str) -> None:
         )
 
 
-def _named(layers: tuple[Layer, ...]) -> list[tuple[str, Layer]]:
-    return [(f"{i:02d}_{layer.label()}", layer) for i, layer in enumerate(layers)]
-
-
 def _place(
     architecture: Architecture, layers: tuple[Layer, ...], shape: Shape, prefix: str
 ) -> tuple[Placed, ...]:
     found = []
-    for name, layer in _named(layers):
-        name, inner, projection = prefix + name, (), None
+    for number, layer in enumerate(layers):
+        name, inner, projection = f"{prefix}{number:02d}_{layer.label()}", (), None
         where = f"architecture {architecture.name!r}, layer {name}"
         if isinstance(layer, Residual):
             inner = _place(architecture, layer.layers, shape, f"{name}.")

@@ -16,7 +16,7 @@ from components import atomic
 from components.description import Architecture
 from components.frameworks import FRAMEWORKS
 from components.image_spec import ImageSpec
-from components.own_network import OwnNetwork
+from components.own_network import AnyArchitecture, OwnNetwork
 
 FILE = "network.json"
 
@@ -29,7 +29,7 @@ class Network:
     """
 
     framework: str
-    architecture: Architecture | OwnNetwork
+    architecture: AnyArchitecture
     spec: ImageSpec
     labels: tuple[str, ...]
 
@@ -75,6 +75,11 @@ class Network:
             raise ValueError(f"{path} is missing: expected a trained model's directory.") from error
         except (KeyError, TypeError, ValidationError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} does not describe a network: {error!r}.") from error
+
+
+def frameworks_of(architecture: AnyArchitecture) -> tuple[str, ...]:
+    """Those that it can be built in: both, but for the user's own that has one builder."""
+    return architecture.frameworks if isinstance(architecture, OwnNetwork) else FRAMEWORKS
 
 
 def _check_own(architecture: OwnNetwork, framework: str, classes: int) -> None:

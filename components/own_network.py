@@ -67,7 +67,11 @@ class OwnNetwork(BaseModel):
         return _guarded(f"{self.reference}'s {framework} builder", builder, shape, self.classes)
 
 
-def own(reference: str, classes: int) -> Architecture | OwnNetwork:
+AnyArchitecture = Architecture | OwnNetwork
+"""Layers that both frameworks build, or what the user's builders make."""
+
+
+def own(reference: str, classes: int) -> AnyArchitecture:
     """What the user's function makes for that many classes.
 
     Raises ValueError, naming what is wrong, when there is none or it returns something else.

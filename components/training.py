@@ -14,6 +14,7 @@ from components import atomic
 from components.architectures import architecture_of
 from components.arrays import ImageArrays
 from components.commands import Arguments
+from components.description import check_loss
 from components.network import Network
 from components.plan import COPIES
 from components.training_record import TrainingError
@@ -55,8 +56,10 @@ class PredictArgs(Arguments):
 
 
 def network_for(args: TrainArgs, arrays: ImageArrays, framework: str) -> Network:
-    """The network to train. Raises ValueError for an unknown architecture or too small images."""
+    """The network to train. Raises ValueError for an unknown architecture, too small images, or a
+    loss that does not fit the network's output."""
     architecture = architecture_of(args.architecture, len(arrays.labels))
+    check_loss(architecture, args.train.loss)
     return Network(framework, architecture, arrays.spec, tuple(arrays.labels))
 
 

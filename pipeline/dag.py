@@ -16,8 +16,7 @@ from components.export_tfx import Export
 from components.gates_tfx import Gates
 from components.image_spec import ImageSpec
 from components.ingest_tfx import ImageExampleGen
-from components.network import FRAMEWORKS
-from components.own_network import OwnNetwork
+from components.network import frameworks_of
 from components.pack_tfx import Pack
 from components.push_tfx import Push
 from components.train_tfx import Train
@@ -36,12 +35,6 @@ _NO_PACKAGING = "--sdk_container_image=unused"
 
 def pipeline_name(config: RunConfig) -> str:
     return f"darkroom-{config.name}"
-
-
-def frameworks(config: RunConfig) -> tuple[str, ...]:
-    """Those that are trained: both, but for a network of the user's own that is given for one."""
-    architecture = architecture_of(config.model.architecture, 2)
-    return architecture.frameworks if isinstance(architecture, OwnNetwork) else FRAMEWORKS
 
 
 def beam_args(config: RunConfig) -> list[str]:
@@ -132,7 +125,7 @@ def build(
     ).with_id("augment")
 
     train, evaluate = {}, {}
-    for framework in frameworks(config):
+    for framework in frameworks_of(architecture_of(config.model.architecture, len(labels))):
         train[framework] = Train(
             arrays=arrays,
             plan=augment.outputs["plan"],

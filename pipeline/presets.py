@@ -7,8 +7,6 @@ import difflib
 from collections.abc import Callable
 
 from components import policy
-from components.architectures import architecture_of
-from components.description import check_loss
 from components.sources import LISTED
 from pipeline import inferred
 from pipeline.config import (
@@ -21,11 +19,12 @@ from pipeline.config import (
     RunConfig,
     TrainConfig,
 )
+from pipeline.fitting import check_network
 from pipeline.overrides import override
 
 _SOURCES = "folder:PATH, tar:PATH, zip:PATH or tfds:NAME"
 
-_TUTORIAL_POLICIES = AugmentConfig(
+TUTORIAL_POLICIES = AugmentConfig(
     keras=(
         policy.Flip(),
         policy.Rotate(fraction=0.1),
@@ -39,6 +38,7 @@ _TUTORIAL_POLICIES = AugmentConfig(
         policy.Contrast(fraction=0.2),
     ),
 )
+"""What each framework's CIFAR-10 tutorial does to its images."""
 
 
 def digits() -> RunConfig:
@@ -104,7 +104,7 @@ def cifar10() -> RunConfig:
         data=DataConfig(source="tfds:cifar10"),
         image=ImageConfig(height=32, width=32, channels=3),
         model=ModelConfig(architecture="cifar10"),
-        augment=_TUTORIAL_POLICIES,
+        augment=TUTORIAL_POLICIES,
         train=TrainConfig(epochs=50, batch_size=64),
         gates=GatesConfig(min_accuracy=0.65),
     )
@@ -239,7 +239,8 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
     make.
 
     Raises ConfigError for an unknown name, key or value, a network that does not fit the images, or
-    a loss that does not fit the network; DataRefused for a folder or archive without usable images.
+    a loss that does not fit the network, as far as that can be told before the classes are known
+    (see pipeline/fitting.py); DataRefused for a folder or archive without usable images.
     """
     config = override(_load(name, overrides), overrides)
     for key in {"data.label", "data.dir"} & overrides.keys():
@@ -248,25 +249,8 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
                 f"{key} is for tfds: sources, not for {config.data.source!r}: leave it out "
                 "(the classes of a folder or an archive are its subfolders)."
             )
-    _check_network(config)
+    check_network(config)
     return config
-
-
-def _check_network(config: RunConfig) -> None:
-    image = config.image
-    try:
-        # How many classes there are is not known before the images are; two are always possible.
-        architecture = architecture_of(config.model.architecture, 2)
-    except ValueError as error:
-        raise ConfigError(f"Bad value for model.architecture: {error}") from error
-    try:
-        architecture.placed((image.height, image.width, image.channels))
-    except ValueError as error:
-        raise ConfigError(f"Bad value for image or model.architecture: {error}") from error
-    try:
-        check_loss(architecture, config.train.loss)
-    except ValueError as error:
-        raise ConfigError(f"Bad value for train.loss: {error}") from error
 
 
 def _load(name: str, overrides: dict[str, str]) -> RunConfig:

@@ -22,6 +22,7 @@ from pipeline import presets
 from pipeline.code import PACKAGES, ROOT, own_hashes
 from pipeline.collect import collect, collect_refusal
 from pipeline.config import ConfigError, RunConfig, root_path
+from pipeline.fitting import check_classes
 from pipeline.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.overrides import as_arguments, parse_overrides
 from pipeline.steps import Outputs
@@ -53,6 +54,7 @@ def run(preset: str, arguments: list[str]) -> int:
     try:
         config = presets.configure(preset, overrides)
         source = open_source(config.data)
+        check_classes(config, source.labels)
         root = root_path(config)
     except DataRefused as error:
         # The folder could not even be looked at: there is no configuration to open a run with.

@@ -17,7 +17,7 @@ from components.architectures import architecture_of
 from components.description import Architecture, Placed, operations
 from components.image_spec import ImageSpec
 from components.layers import AveragePool, ChannelDropout, Conv, Dropout, MaxPool
-from components.network import FRAMEWORKS, Network
+from components.network import FRAMEWORKS, Network, frameworks_of
 from components.own_network import OwnNetwork
 from components.process import run_module
 from components.sources import open_source
@@ -66,7 +66,7 @@ def network_of(config: RunConfig, classes: int) -> Network:
     labels = tuple(map(str, range(classes)))
     try:
         architecture = architecture_of(config.model.architecture, classes)
-        return Network(_frameworks(architecture)[0], architecture, image, labels)
+        return Network(frameworks_of(architecture)[0], architecture, image, labels)
     except ValueError as error:
         raise ConfigError(f"Bad value for --classes: {error}") from error
 
@@ -89,13 +89,9 @@ def build(network: Network, work: Path) -> Built:
         run_module(f"components.{framework}_summary", arguments, work)
         return {layer.name: layer for layer in summary.read(output)}
 
-    frameworks = _frameworks(network.architecture)
+    frameworks = frameworks_of(network.architecture)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         return dict(zip(frameworks, pool.map(layers, frameworks)))
-
-
-def _frameworks(architecture: Architecture | OwnNetwork) -> tuple[str, ...]:
-    return architecture.frameworks if isinstance(architecture, OwnNetwork) else FRAMEWORKS
 
 
 def heading(network: Network) -> Text:

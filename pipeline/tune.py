@@ -19,6 +19,7 @@ from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.code import fingerprint
 from pipeline.config import ConfigError, RunConfig, json_slice, root_path
+from pipeline.fitting import check_classes, check_searched
 from pipeline.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.overrides import parse_overrides
 from pipeline.run import classes, schema_text
@@ -43,6 +44,7 @@ def tune(preset: str, arguments: list[str]) -> int:
     config = presets.configure(preset, overrides)
     space = search_space(config)
     source, root = open_source(config.data), root_path(config)
+    check_searched(config, check_classes(config, source.labels))
     check_outside(root, config.data.source)
     schema = schema_text(config.data.schema_path)
     with locked(writable(root)):

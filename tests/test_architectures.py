@@ -35,14 +35,14 @@ def test_networks_have_exactly_their_parameters_and_operations(name):
 
 
 def test_the_tutorial_network_is_convolution_relu_batch_norm():
-    names = [name[3:] for name, _ in ARCHITECTURES["cifar10"](10).named_layers()]
+    names = [layer.label() for layer in ARCHITECTURES["cifar10"](10).layers]
     block, pool = ["conv", "relu", "batch_norm"], ["max_pool", "dropout"]
     head = ["global_average_pool", "dense", "relu", "dropout", "dense"]
     assert names == 2 * block + pool + 2 * block + pool + block + head
 
 
 def test_the_smaller_tutorial_network_is_convolution_batch_norm_relu():
-    names = [name[3:] for name, _ in ARCHITECTURES["cifar10_small"](10).named_layers()]
+    names = [layer.label() for layer in ARCHITECTURES["cifar10_small"](10).layers]
     block, pool = ["conv", "batch_norm", "relu"], ["max_pool", "channel_dropout"]
     head = ["global_average_pool", "dense", "relu", "dropout", "dense"]
     assert names == 2 * (2 * block + pool) + head

@@ -66,6 +66,10 @@ def test_what_show_prints_is_what_run_takes():
         (["digits", "gates.min_accuracy"], "expected key=value"),
         (["folder:/no/such/folder"], "does not exist"),
         (["tfds:no_such_set"], "TFDS has no set 'no_such_set'"),
+        (
+            ["digits", "model.architecture=smiles_v1", "train.loss=binary_cross_entropy"],
+            "gives one number, the second class's of two, and there are 10 classes",
+        ),
         (["digits", "@no/such.args"], "@no/such.args: the file of overrides cannot be read"),
     ],
 )

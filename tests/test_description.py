@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from components.description import Architecture, layer_shapes, operations, parameter_count
+from components.description import Architecture, operations, parameter_count
 from components.image_spec import ImageSpec
 from components.layers import (
     Activation,
@@ -25,9 +25,14 @@ def architecture(*layers) -> Architecture:
     return Architecture(name="a", layers=layers)
 
 
+def shapes(*layers) -> list[tuple[int, ...]]:
+    """After each layer, for an image of 9x8."""
+    return [placed.after for placed in architecture(*layers).placed((9, 8, 1))]
+
+
 def test_shapes_follow_padding_and_drop_the_remainder_of_a_pooling():
-    made = architecture(Conv(filters=4, padding="valid"), MaxPool(), Flatten(), Dense(units=2))
-    assert layer_shapes(made, (9, 8, 1)) == [(7, 6, 4), (3, 3, 4), (36,), (2,)]
+    layers = (Conv(filters=4, padding="valid"), MaxPool(), Flatten(), Dense(units=2))
+    assert shapes(*layers) == [(7, 6, 4), (3, 3, 4), (36,), (2,)]
 
 
 @pytest.mark.parametrize(
@@ -46,9 +51,9 @@ def test_shapes_follow_padding_and_drop_the_remainder_of_a_pooling():
 def test_strides_full_padding_and_overlapping_pools_have_the_shapes_they_should(layer, after):
     if after is None:
         with pytest.raises(ValueError, match=r"00_residual: its layers make \(4, 3, 3\)"):
-            layer_shapes(architecture(layer), (9, 8, 1))
+            shapes(layer)
     else:
-        assert layer_shapes(architecture(layer), (9, 8, 1)) == [after]
+        assert shapes(layer) == [after]
 
 
 def test_names_hold_place_and_kind_and_those_inside_of_a_block_the_blocks_name():
@@ -80,7 +85,7 @@ def test_weights_and_operations_count_projections_and_strides():
 )
 def test_a_layer_that_cannot_take_its_input_is_named(layers, message):
     with pytest.raises(ValueError, match=message):
-        layer_shapes(architecture(*layers), (8, 8, 1))
+        architecture(*layers).placed((8, 8, 1))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +146,7 @@ def test_descriptions_of_earlier_releases_still_load(tmp_path):
     loaded = Network.load(tmp_path)
     today = (Conv(filters=4), Activation(), MaxPool(kernel=2), Flatten(), Dense(units=2))
     assert loaded.architecture == architecture(*today)
-    assert [name for name, _ in loaded.architecture.named_layers()][1] == "01_relu"
+    assert loaded.architecture.placed((8, 8, 1))[1].name == "01_relu"
     loaded.save(tmp_path)
     assert Network.load(tmp_path) == loaded
 

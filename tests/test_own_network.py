@@ -11,16 +11,19 @@ from components import keras_model, torch_model
 from components.architectures import architecture_of
 from components.description import Architecture
 from components.image_spec import ImageSpec
-from components.network import Network
+from components.network import Network, frameworks_of
 from components.own_network import OwnNetwork
 from components.process import ROOT, python_path
 from export import contract as contracts
 from export import savedmodel, twin
 from pipeline.code import fingerprint, own_hashes
 from pipeline.config import ConfigError
+from pipeline.fitting import check_classes, check_searched
 from pipeline.presets import configure
+from pipeline.tune import tune
 from tests.export_data import digits_arrays, torch_probabilities, write_predictions
 
+LOSSES = ("cross_entropy", "binary_cross_entropy")
 SOURCE = """
 import widths_of_mine
 from components.architectures import Architecture, Builders
@@ -31,6 +34,13 @@ def described(classes):
 
 def built(classes):
     return Builders(keras=_keras, torch=_torch)
+
+def one_unit_for_two(classes):
+    units = 1 if classes == 2 else classes
+    return Architecture(name="mine", layers=(Flatten(), Dense(units=units)))
+
+def kerass(classes):
+    return Builders(keras=_keras)
 
 def pytorchs(classes):
     return Builders(torch=_torch)
@@ -97,6 +107,30 @@ def test_a_description_of_the_users_own_is_like_any_other(here):
 def test_what_is_wrong_with_the_users_function_is_said_at_once(here, reference, message):
     with pytest.raises(ConfigError, match=f"Bad value for model.architecture: .*{message}"):
         configure("digits", {"model.architecture": reference})
+
+
+def test_the_loss_is_judged_by_the_true_number_of_classes(here):
+    reference = {"model.architecture": "network_of_mine:one_unit_for_two"}
+    given = {loss: configure("digits", reference | {"train.loss": loss}) for loss in LOSSES}
+    digits = tuple("0123456789")
+    assert check_classes(given["cross_entropy"], digits).units == 10
+    assert check_classes(given["binary_cross_entropy"], ("no", "yes")).units == 1
+    for loss, labels in (("binary_cross_entropy", digits), ("cross_entropy", ("no", "yes"))):
+        with pytest.raises(ConfigError, match=f"train.loss: '{loss}' does not fit"):
+            check_classes(given[loss], labels)
+
+
+def test_builders_of_one_framework_are_not_searched_with_the_other(here):
+    reference = "model.architecture=network_of_mine:kerass"
+    message = "tune.framework: 'torch': .* has a builder for keras alone: expected keras"
+    with pytest.raises(ConfigError, match=message):
+        tune("digits", [reference, f"root={here / 'out'}"])
+    assert not (here / "out").exists()
+    config = configure("digits", {"model.architecture": "network_of_mine:kerass"})
+    architecture = check_classes(config, tuple("0123456789"))
+    assert frameworks_of(architecture) == ("keras",)
+    keras = config.tune.model_copy(update={"framework": "keras"})
+    check_searched(config.model_copy(update={"tune": keras}), architecture)
 
 
 def test_builders_leave_their_reference_in_network_json_and_are_called_again(here):

@@ -7,10 +7,11 @@ import pytest
 
 from components import commands, training
 from components import plan as plans
+from components.arrays import ImageArrays
 from components.policy import Flip
 from components.training_record import TrainingError, TrainingRecord
 from pipeline.config import TrainConfig
-from tests.training_data import write_plan, write_train_arguments
+from tests.training_data import write_arrays, write_plan, write_train_arguments
 
 
 def command(path, function=lambda args: None) -> int:
@@ -214,3 +215,11 @@ def test_weights_that_are_not_finite_stop_training_though_the_loss_is(tmp_path):
         with pytest.raises(TrainingError, match="the weight 00_conv/kernel at the end of epoch 1"):
             following.end_epoch(1.0, 0.5, learning_rate=0.1, not_finite=["00_conv/kernel"])
     assert not (tmp_path / "history.json").exists()
+
+
+def test_a_loss_that_does_not_fit_the_network_is_refused_before_training(tmp_path):
+    arrays = ImageArrays(write_arrays(tmp_path / "arrays", train=20, held_out=10))
+    values = json.loads(write_train_arguments(tmp_path, "a", loss="nll").read_text())
+    arguments = training.TrainArgs.model_validate(values)
+    with pytest.raises(ValueError, match="'nll' does not fit .* expected 'cross_entropy'"):
+        training.network_for(arguments, arrays, "torch")

@@ -1,0 +1,59 @@
+"""Whether the configured network fits the images, the classes, the loss and the search."""
+
+from components.architectures import architecture_of
+from components.description import Architecture, check_loss
+from components.image_spec import ImageSpec
+from components.network import Network, frameworks_of
+from components.own_network import AnyArchitecture
+from pipeline.config import ConfigError, RunConfig
+
+
+def check_network(config: RunConfig) -> None:
+    """Raises ConfigError for what is wrong whatever the number of classes, which is not known
+    before the images are looked at."""
+    image = config.image
+    architecture = _architecture(config, 2)  # two are always possible
+    try:
+        architecture.placed((image.height, image.width, image.channels))
+    except ValueError as error:
+        raise ConfigError(f"Bad value for image or model.architecture: {error}") from error
+    # A description of the user's own may end in another way for another number of classes.
+    described = ":" in config.model.architecture and isinstance(architecture, Architecture)
+    if not described:
+        _check_loss(config, architecture)
+
+
+def check_classes(config: RunConfig, labels: tuple[str, ...]) -> AnyArchitecture:
+    """The network for these classes. Raises ConfigError when it, or the loss, does not fit them."""
+    architecture = _architecture(config, len(labels))
+    image = ImageSpec(**config.image.model_dump())
+    try:
+        Network(frameworks_of(architecture)[0], architecture, image, labels)
+    except ValueError as error:
+        raise ConfigError(f"Bad value for model.architecture: {error}") from error
+    _check_loss(config, architecture)
+    return architecture
+
+
+def check_searched(config: RunConfig, architecture: AnyArchitecture) -> None:
+    """Raises ConfigError when the network is not one of the framework's that a search trains."""
+    asked, given = config.tune.framework, frameworks_of(architecture)
+    if asked not in given:
+        raise ConfigError(
+            f"Bad value for tune.framework: {asked!r}: {architecture.name} has a builder for "
+            f"{' and '.join(given)} alone: expected {' or '.join(given)}."
+        )
+
+
+def _architecture(config: RunConfig, classes: int) -> AnyArchitecture:
+    try:
+        return architecture_of(config.model.architecture, classes)
+    except ValueError as error:
+        raise ConfigError(f"Bad value for model.architecture: {error}") from error
+
+
+def _check_loss(config: RunConfig, architecture: AnyArchitecture) -> None:
+    try:
+        check_loss(architecture, config.train.loss)
+    except ValueError as error:
+        raise ConfigError(f"Bad value for train.loss: {error}") from error
