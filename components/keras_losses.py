@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from components.description import Architecture
+from components.own_network import AnyArchitecture
 from pipeline.config import TrainConfig
 
 SMALLEST = 1e-7
@@ -11,7 +11,7 @@ SMALLEST = 1e-7
 
 @tf.autograph.experimental.do_not_convert  # which does not know `match`, and has nothing to do
 def losses(
-    outputs: tf.Tensor, labels: tf.Tensor, architecture: Architecture, smoothing: float
+    outputs: tf.Tensor, labels: tf.Tensor, architecture: AnyArchitecture, smoothing: float
 ) -> tf.Tensor:
     """float32 (N,): the loss of each image, for outputs (N, units) and labels int64 (N,)."""
     outputs = tf.cast(outputs, tf.float32)
@@ -32,7 +32,7 @@ def losses(
     return -(1 - smoothing) * own - smoothing * tf.reduce_mean(logs, 1)
 
 
-def predicted(outputs: tf.Tensor, architecture: Architecture) -> tf.Tensor:
+def predicted(outputs: tf.Tensor, architecture: AnyArchitecture) -> tf.Tensor:
     """int64 (N,): the most probable class."""
     if architecture.units == 1:
         threshold = 0.0 if architecture.output == "logits" else 0.5

@@ -5,11 +5,11 @@ from pathlib import Path
 import keras
 
 from components import atomic
-from components.description import Architecture, Placed
+from components.description import Placed
 from components.keras_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 from components.layers import FINAL, AnyLayer
 from components.network import Network, weights_file
-from components.own_network import OwnNetwork
+from components.own_network import AnyArchitecture, OwnNetwork
 
 WEIGHTS = "model.weights.h5"
 
@@ -111,9 +111,7 @@ def _apply(placed: Placed, x: keras.KerasTensor) -> keras.KerasTensor:
     return layer(name, description)(x)
 
 
-def probabilities(
-    outputs: keras.KerasTensor, architecture: Architecture | OwnNetwork
-) -> keras.KerasTensor:
+def probabilities(outputs: keras.KerasTensor, architecture: AnyArchitecture) -> keras.KerasTensor:
     """What a network of that architecture gives, (N, units), as probabilities float32
     (N, classes); one unit is that of the second of two classes."""
     outputs = keras.ops.cast(outputs, "float32")

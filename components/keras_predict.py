@@ -9,9 +9,9 @@ import numpy as np
 from components import keras_model
 from components.arrays import ImageArrays, Split
 from components.commands import run
-from components.description import Architecture
 from components.keras_model import probabilities
 from components.network import Network
+from components.own_network import AnyArchitecture
 from components.plan import open_split
 from components.training import PredictArgs, save_predictions
 
@@ -27,7 +27,7 @@ def main(args: PredictArgs) -> None:
         save_predictions(output, predict(model, architecture, split), split.labels)
 
 
-def predict(model: keras.Model, architecture: Architecture, split: Split) -> np.ndarray:
+def predict(model: keras.Model, architecture: AnyArchitecture, split: Split) -> np.ndarray:
     """Probabilities float32 (N, classes) of a network of `architecture`, in the split's order."""
     found = []
     for images, _ in split.batches(BATCH):

@@ -13,7 +13,7 @@ l1 sum(abs(kernel)) + l2 sum(kernel ** 2).
 import torch
 from torch.nn import functional as F
 
-from components.description import Architecture
+from components.own_network import AnyArchitecture
 from pipeline.config import TrainConfig
 
 SMALLEST = 1e-7
@@ -21,7 +21,7 @@ SMALLEST = 1e-7
 
 
 def losses(
-    outputs: torch.Tensor, labels: torch.Tensor, architecture: Architecture, smoothing: float
+    outputs: torch.Tensor, labels: torch.Tensor, architecture: AnyArchitecture, smoothing: float
 ) -> torch.Tensor:
     """float32 (N,): the loss of each image, for outputs (N, units) and labels int64 (N,)."""
     outputs = outputs.float()
@@ -42,7 +42,7 @@ def losses(
     return -(1 - smoothing) * own - smoothing * logs.mean(1)
 
 
-def predicted(outputs: torch.Tensor, architecture: Architecture) -> torch.Tensor:
+def predicted(outputs: torch.Tensor, architecture: AnyArchitecture) -> torch.Tensor:
     """int64 (N,): the most probable class."""
     if architecture.units == 1:
         threshold = 0.0 if architecture.output == "logits" else 0.5

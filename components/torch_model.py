@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from components import atomic
-from components.description import Architecture, Placed, Shape
+from components.description import Placed, Shape
 from components.layers import FINAL, AnyLayer, Conv
 from components.network import Network, weights_file
-from components.own_network import OwnNetwork
+from components.own_network import AnyArchitecture, OwnNetwork
 from components.torch_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 
 WEIGHTS = "model.safetensors"
@@ -169,7 +169,7 @@ def _activation(description: AnyLayer, overwrite: bool) -> nn.Module:
     raise TypeError(f"PyTorch has no translation of {description!r} yet.")
 
 
-def probabilities(outputs: torch.Tensor, architecture: Architecture | OwnNetwork) -> torch.Tensor:
+def probabilities(outputs: torch.Tensor, architecture: AnyArchitecture) -> torch.Tensor:
     """What a network of that architecture gives, (N, units), as probabilities float32
     (N, classes); one unit is that of the second of two classes."""
     outputs = outputs.float()
@@ -232,9 +232,13 @@ def save(module: nn.Module, network: Network, directory: str | Path) -> None:
 
 def save_weights(module: nn.Module, path: Path) -> None:
     """Replaces the safetensors file `path` in one rename."""
-    state = {name: tensor.contiguous().cpu() for name, tensor in module.state_dict().items()}
+    # Copies, as safetensors refuses weights that share memory, such as two layers' common ones.
+    state = module.state_dict().items()
+    copies = {
+        name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state
+    }
     with atomic.replacing(path) as temporary:
-        safetensors.torch.save_file(state, temporary)
+        safetensors.torch.save_file(copies, temporary)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

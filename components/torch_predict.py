@@ -9,8 +9,8 @@ import torch
 from components import torch_model
 from components.arrays import ImageArrays, Split
 from components.commands import run
-from components.description import Architecture
 from components.network import Network
+from components.own_network import AnyArchitecture
 from components.plan import open_split
 from components.torch_model import probabilities
 from components.training import PredictArgs, save_predictions
@@ -28,7 +28,7 @@ def main(args: PredictArgs) -> None:
 
 
 @torch.inference_mode()
-def predict(model: torch.nn.Module, architecture: Architecture, split: Split) -> np.ndarray:
+def predict(model: torch.nn.Module, architecture: AnyArchitecture, split: Split) -> np.ndarray:
     """Probabilities float32 (N, classes) of a network of `architecture`, in the split's order."""
     found = []
     for images, _ in split.batches(BATCH):

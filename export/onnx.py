@@ -14,8 +14,8 @@ from pathlib import Path
 
 import onnx
 
-from components.description import Architecture
 from components.network import Network
+from components.own_network import AnyArchitecture
 from export import contract as contracts
 
 # The lowest that PyTorch's exporter writes, and the highest that tf2onnx does.
@@ -34,7 +34,7 @@ def export_keras(module, contract: dict, path: str | Path) -> Path:
     return _write(model, contract, path)
 
 
-def export_torch(network, architecture: Architecture, contract: dict, path: str | Path) -> Path:
+def export_torch(network, architecture: AnyArchitecture, contract: dict, path: str | Path) -> Path:
     """Writes the ONNX file of a PyTorch network of `architecture` (float32 NCHW in), in eval
     mode."""
     import torch
@@ -58,7 +58,7 @@ def export_torch(network, architecture: Architecture, contract: dict, path: str 
     return _write(program.model_proto, contract, path)
 
 
-def _torch_inference(network, architecture: Architecture):
+def _torch_inference(network, architecture: AnyArchitecture):
     """`network` with the contract around it: uint8 NHWC in, probabilities out."""
     import torch
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from components import keras_model
-from components.description import Architecture
+from components.own_network import AnyArchitecture
 from export import contract as contracts
 
 TRANSFORM_FN = "transform_fn"
@@ -34,7 +34,7 @@ class Inference(tf.Module):
     def __init__(
         self,
         model,
-        architecture: Architecture,
+        architecture: AnyArchitecture,
         transform: Callable | None = None,
         transform_root=None,
     ):
@@ -62,7 +62,7 @@ class Inference(tf.Module):
 
 
 def inference(
-    model, architecture: Architecture, transform_graph: str | Path | None = None
+    model, architecture: AnyArchitecture, transform_graph: str | Path | None = None
 ) -> Inference:
     """`Inference` of a Keras model, with the transform graph artifact at `transform_graph`."""
     if transform_graph is None:

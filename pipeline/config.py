@@ -156,12 +156,21 @@ class TrainConfig(Slice):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the hardware has units for it"
     )
-    checkpoint_seconds: float = Field(
-        30, ge=0, description="between checkpoints"
-    )
+    checkpoint_seconds: float = Field(30, ge=0, description="between checkpoints")
     seed: int = Field(0, ge=0)
     threads: int = Field(0, ge=0, description="CPU threads, 0 for all cores")
     devices: int = Field(1, ge=1, description="GPUs, or parts of the CPU, that share each batch")
+
+    @field_validator("min_learning_rate")
+    @classmethod
+    def _schedules_fall(cls, value: float, info: ValidationInfo) -> float:
+        highest = info.data.get("learning_rate", value)
+        if value > highest:
+            raise ValueError(
+                f"min_learning_rate {value:g} is above learning_rate {highest:g}, from which "
+                "schedules fall: expected at most that"
+            )
+        return value
 
     @field_validator("weight_decay")
     @classmethod

@@ -163,6 +163,11 @@ def _refusal(name: str, space: Space, base: TrainConfig) -> str:
     others = {}
     if name == "weight_decay" and "optimizer" in space:
         others = {"optimizer": max(space["optimizer"].ends(), key=lambda o: o != "adam")}
+    # Every lowest rate must go with every highest one; whether they do is said of the lowest.
+    if name == "learning_rate" and "min_learning_rate" in space:
+        others = {"min_learning_rate": min(space["min_learning_rate"].ends())}
+    if name == "min_learning_rate" and "learning_rate" in space:
+        others = {"learning_rate": min(space["learning_rate"].ends())}
     for value in space[name].ends():
         try:
             recipe(base, others | {name: value})

@@ -37,6 +37,10 @@ def test_a_configuration_cannot_be_changed_in_place():
         ({"train.epochs": "0"}, "greater than or equal to 1"),
         ({"gates.min_accuracy": "97"}, "less than or equal to 1"),
         ({"image.channels": "2"}, "expected 1 (grey) or 3 (RGB)"),
+        (
+            {"train.learning_rate": "0.001", "train.min_learning_rate": "0.01"},
+            "min_learning_rate 0.01 is above learning_rate 0.001",
+        ),
         ({"train.learning_rate": "inf"}, "finite number"),
         ({"name": "x" * 101}, "at most 100"),
         ({"root": ""}, "at least 1"),

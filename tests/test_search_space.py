@@ -100,6 +100,12 @@ def test_the_presets_own_values_are_a_trial_as_far_as_the_space_reaches():
         ({"learning_rat": [1, 2]}, "did you mean 'learning_rate'"),
         ({"learning_rate": [0, 0.1]}, "logarithmic scale"),
         ({"learning_rate": [0.1, 0.01]}, "0.1 is not below 0.01"),
+        ({"learning_rate": [1e-8, 0.1]}, "min_learning_rate 1e-06 is above learning_rate 1e-08"),
+        ({"min_learning_rate": [1e-5, 1e-3]}, "0.001 is above learning_rate 0.0001"),
+        (
+            {"learning_rate": [1e-3, 0.1], "min_learning_rate": [1e-5, 0.01]},
+            "min_learning_rate 0.01 is above learning_rate 0.001",
+        ),
         ({"label_smoothing": [0, 1]}, "label_smoothing: 1.0: Input should be less than 1"),
         ({"optimizer": ["sgd", "lion"]}, "'lion'"),
         ({"batch_size": [65, 100]}, "no power of two"),

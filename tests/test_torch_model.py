@@ -125,3 +125,17 @@ def test_weights_of_another_network_are_refused(tmp_path):
     )
     with pytest.raises(ValueError, match="does not hold this network's weights"):
         torch_model.load(tmp_path)
+
+
+def test_weights_that_two_layers_share_are_saved_and_come_back(tmp_path):
+    def tied() -> torch.nn.Module:
+        module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.ReLU(), torch.nn.Linear(3, 3))
+        module[2].weight = module[0].weight
+        return module
+
+    first, second = tied(), tied()
+    torch_model.save_weights(first, tmp_path / "weights")
+    torch_model.load_weights(second, tmp_path / "weights")
+    x = torch.ones(2, 3)
+    assert torch.equal(first(x), second(x))
+    assert second[2].weight is second[0].weight
