@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from components import keras_augment, keras_losses, keras_optimizers
-from components.description import Architecture
 from components.image_spec import ImageSpec
+from components.own_network import AnyArchitecture
 from components.policy import Policy
 from components.training import averaging_at
 from pipeline.config import TrainConfig
@@ -28,7 +28,7 @@ class Learner:
     def __init__(
         self,
         model: keras.Model,
-        architecture: Architecture,
+        architecture: AnyArchitecture,
         spec: ImageSpec,
         policy: Policy,
         weights: np.ndarray,
@@ -93,6 +93,8 @@ class Learner:
             kernels = [tf.convert_to_tensor(kernel.value) for kernel in self._kernels]
             parts = self._strategy.num_replicas_in_sync  # whose gradients are added up
             loss += keras_losses.penalty(kernels, config) / parts
+            if self.model.losses:  # regularisers and add_loss, of networks of the user's own
+                loss += tf.add_n([tf.cast(own, tf.float32) for own in self.model.losses]) / parts
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         right = keras_losses.predicted(outputs, self._architecture) == labels
         return tf.stack([loss, tf.reduce_sum(tf.cast(right, tf.float32)) / count])

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from components import torch_augment, torch_losses
-from components.description import Architecture
 from components.image_spec import ImageSpec
+from components.own_network import AnyArchitecture
 from components.policy import Policy
 from components.training import averaging_at
 from pipeline.config import TrainConfig
@@ -27,7 +27,7 @@ class Learner:
     def __init__(
         self,
         model: nn.Module,
-        architecture: Architecture,
+        architecture: AnyArchitecture,
         spec: ImageSpec,
         policy: Policy,
         weights: np.ndarray,

@@ -75,3 +75,22 @@ def test_what_validation_judges_is_a_copy_that_can_be_taken_over():
     fresh = learner("adam", 1)
     fresh.load(judged)
     assert validate(fresh) == before
+
+
+def test_what_the_users_own_network_adds_to_its_loss_is_learned():
+    """Keras's `L2(x)` is what `train.l2=x` is."""
+    recipe = recipes.RECIPES["sgd without momentum"]
+    network = recipes.network("keras", random=False)
+    found = []
+    for config, own in ((recipe, None), (recipe.model_copy(update={"l2": 0.0}), recipe.l2)):
+        keras.utils.set_random_seed(0)
+        regularizer = own and keras.regularizers.L2(own)
+        dense = keras.layers.Dense(10, kernel_regularizer=regularizer)
+        scaled = keras.layers.Rescaling(1 / 255)
+        model = keras.Sequential([keras.Input((8, 8, 1)), scaled, keras.layers.Flatten(), dense])
+        weights = np.ones(10, np.float32)
+        learner = Learner(model, network.architecture, network.spec, (), weights, config)
+        found.append((learn(learner, "sgd without momentum", range(3)), dense.kernel.numpy()))
+    (readings, kernel), (own_readings, own_kernel) = found
+    np.testing.assert_allclose(own_readings, readings, rtol=1e-5)
+    np.testing.assert_allclose(own_kernel, kernel, rtol=1e-4, atol=1e-6)

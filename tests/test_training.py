@@ -67,10 +67,11 @@ def test_an_epochs_order_follows_from_seed_and_epoch_alone():
     assert not np.array_equal(first, other)
 
 
-def test_the_last_batch_is_left_out_only_when_a_device_would_get_nothing_of_it():
+def test_the_last_batch_is_left_out_where_a_device_would_get_fewer_than_two_images_of_it():
     two = TrainConfig(epochs=1, batch_size=4, devices=2)
-    assert [training.step_count(rows, two) for rows in (2, 4, 5, 6, 8)] == [1, 1, 1, 2, 2]
-    assert training.step_count(5, TrainConfig(epochs=1, batch_size=4)) == 2
+    assert [training.step_count(rows, two) for rows in (2, 4, 5, 6, 7, 8)] == [1, 1, 1, 1, 1, 2]
+    one = TrainConfig(epochs=1, batch_size=4)
+    assert [training.step_count(rows, one) for rows in (1, 3, 4, 5, 6)] == [1, 1, 1, 1, 2]
     with pytest.raises(ValueError, match="1 images to train on with train.devices 2"):
         training.step_count(1, two)
 
