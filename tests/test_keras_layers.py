@@ -1,5 +1,10 @@
 """The fast Keras layers mean what Keras's own do, and PyTorch's where the two differ."""
 
+import json
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +12,7 @@ import tensorflow as tf
 import torch
 
 from components import keras_layers
+from tests.training_data import ROOT
 
 POLICIES = pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 # Of outputs around one: bfloat16 has eight bits.
@@ -110,3 +116,18 @@ def test_dropout_does_nothing_in_validation_or_at_rate_zero_but_something_at_a_t
     np.testing.assert_array_equal(keras_layers.Dropout(0.0)(x, training=True), x)
     dropped = keras_layers.Dropout(1e-4, seed=0)(x, training=True).numpy() == 0
     assert 0 < dropped.mean() < 0.01
+
+
+def test_replicas_draw_apart_and_share_batch_norms_statistics():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.keras_replicas"],
+        cwd=ROOT,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    assert answers["alike"] == []
+    assert answers["means"] == pytest.approx([0, 0], abs=1e-5)
