@@ -77,11 +77,6 @@ class Network:
             raise ValueError(f"{path} does not describe a network: {error!r}.") from error
 
 
-def frameworks_of(architecture: AnyArchitecture) -> tuple[str, ...]:
-    """Those that it can be built in: both, but for the user's own that has one builder."""
-    return architecture.frameworks if isinstance(architecture, OwnNetwork) else FRAMEWORKS
-
-
 def _check_own(architecture: OwnNetwork, framework: str, classes: int) -> None:
     if framework not in architecture.frameworks:
         raise ValueError(

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from components.description import Architecture, Output, Placed, Shape
+from components.frameworks import FRAMEWORKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +70,11 @@ class OwnNetwork(BaseModel):
 
 AnyArchitecture = Architecture | OwnNetwork
 """Layers that both frameworks build, or what the user's builders make."""
+
+
+def frameworks_of(architecture: AnyArchitecture) -> tuple[str, ...]:
+    """Those that it can be built in: both, but for the user's own that has one builder."""
+    return architecture.frameworks if isinstance(architecture, OwnNetwork) else FRAMEWORKS
 
 
 def own(reference: str, classes: int) -> AnyArchitecture:

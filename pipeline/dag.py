@@ -16,7 +16,7 @@ from components.export_tfx import Export
 from components.gates_tfx import Gates
 from components.image_spec import ImageSpec
 from components.ingest_tfx import ImageExampleGen
-from components.network import frameworks_of
+from components.own_network import frameworks_of
 from components.pack_tfx import Pack
 from components.push_tfx import Push
 from components.train_tfx import Train

@@ -2,9 +2,7 @@
 
 from components.architectures import architecture_of
 from components.description import Architecture, check_loss
-from components.image_spec import ImageSpec
-from components.network import Network, frameworks_of
-from components.own_network import AnyArchitecture
+from components.own_network import AnyArchitecture, frameworks_of
 from pipeline.config import ConfigError, RunConfig
 
 
@@ -25,6 +23,10 @@ def check_network(config: RunConfig) -> None:
 
 def check_classes(config: RunConfig, labels: tuple[str, ...]) -> AnyArchitecture:
     """The network for these classes. Raises ConfigError when it, or the loss, does not fit them."""
+    # With NumPy, which `list` and `show` have no use for.
+    from components.image_spec import ImageSpec
+    from components.network import Network
+
     architecture = _architecture(config, len(labels))
     image = ImageSpec(**config.image.model_dump())
     try:

@@ -17,8 +17,8 @@ from components.architectures import architecture_of
 from components.description import Architecture, Placed, operations
 from components.image_spec import ImageSpec
 from components.layers import AveragePool, ChannelDropout, Conv, Dropout, MaxPool
-from components.network import FRAMEWORKS, Network, frameworks_of
-from components.own_network import OwnNetwork
+from components.network import FRAMEWORKS, Network
+from components.own_network import OwnNetwork, frameworks_of
 from components.process import run_module
 from components.sources import open_source
 from components.summary import BuiltLayer

@@ -11,8 +11,8 @@ from components import keras_model, torch_model
 from components.architectures import architecture_of
 from components.description import Architecture
 from components.image_spec import ImageSpec
-from components.network import Network, frameworks_of
-from components.own_network import OwnNetwork
+from components.network import Network
+from components.own_network import OwnNetwork, frameworks_of
 from components.process import ROOT, python_path
 from export import contract as contracts
 from export import savedmodel, twin
