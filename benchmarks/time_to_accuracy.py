@@ -40,13 +40,16 @@ RECIPE = {
     "train.optimizer": "sgd",
     "train.schedule": "one_cycle",
     "train.batch_size": "256",
-    "train.learning_rate": "0.1",
-    "train.label_smoothing": "0.1",
+    "train.learning_rate": "0.4",
+    "train.min_learning_rate": "0",
+    "train.weight_decay": "0.0005",
+    "train.averaging": "0.99",
+    "train.label_smoothing": "0",
     "train.early_stopping": "0",
     "augment.keras": '[{"kind": "flip"}, {"kind": "pad_crop", "padding": 2}]',
     "augment.torch": '[{"kind": "flip"}, {"kind": "pad_crop", "padding": 2}]',
 }
-EPOCHS = {"keras": "5", "torch": "6"}
+EPOCHS = {"keras": "5", "torch": "12"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -99,14 +99,24 @@ def cifar10() -> RunConfig:
 
     python -m pipeline run cifar10 [data.dir=PATH]
     """
+    augmented = (policy.Flip(), policy.PadCrop(padding=2))
     return RunConfig(
         name="cifar10",
         data=DataConfig(source="tfds:cifar10"),
         image=ImageConfig(height=32, width=32, channels=3),
         model=ModelConfig(architecture="cifar10"),
-        augment=TUTORIAL_POLICIES,
-        train=TrainConfig(epochs=50, batch_size=64),
-        gates=GatesConfig(min_accuracy=0.65),
+        augment=AugmentConfig(keras=augmented, torch=augmented),
+        train=TrainConfig(
+            epochs=50,
+            batch_size=256,
+            optimizer="sgd",
+            learning_rate=0.4,
+            schedule="one_cycle",
+            min_learning_rate=0,
+            weight_decay=5e-4,
+            averaging=0.99,
+        ),
+        gates=GatesConfig(min_accuracy=0.75),
     )
 
 
