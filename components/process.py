@@ -1,9 +1,7 @@
 """Running a step in a process of its own: its memory, its GPU and its crashes stay there."""
 
-import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +9,6 @@ from pathlib import Path
 
 from components.console import console, inherited
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 ROOT = Path(__file__).resolve().parent.parent
 _WATCHED = 0.5  # seconds between two looks at a process
 
@@ -60,12 +57,13 @@ def run_module(
     }
     if "keras" in module:
         environment |= _tensorflow_cuda()
+    # Nothing of ours runs between fork and exec (`preexec_fn`): TFX's process has threads, and a
+    # lock that one of them holds at that moment stays locked in the child.
     with subprocess.Popen(
-        [sys.executable, "-m", module, str(path)],
+        [sys.executable, "-m", "components.child", str(os.getpid()), module, str(path)],
         env=environment,
         pass_fds=inherited(),
         stdin=subprocess.DEVNULL,
-        preexec_fn=die_with_parent,
     ) as process:
         status = _wait(process, watch)
     if status:
@@ -95,12 +93,6 @@ def _wait(process: subprocess.Popen, watch: Callable[[], None] | None) -> int:
     except BaseException:
         process.kill()
         raise
-
-
-def die_with_parent() -> None:
-    """In the child, before it starts: Linux kills it when the run dies, even by SIGKILL; a trainer
-    left behind would compete with the next run's."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _tensorflow_cuda() -> dict[str, str]:

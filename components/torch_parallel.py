@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from components.process import die_with_parent
+from components.child import die_with_parent
 from components.training_record import TrainingError
 
 _PATIENCE = datetime.timedelta(minutes=5)
@@ -127,9 +127,7 @@ def _run(function: Callable, arguments: tuple, part: Part, folder: Path) -> None
 
 def _other(function: Callable, arguments: tuple, part: Part, folder: Path) -> None:
     """A process that is not the first; it leaves a sentence for that one when it fails."""
-    die_with_parent()
-    if os.getppid() != multiprocessing.parent_process().pid:
-        return  # which has died before
+    die_with_parent(multiprocessing.parent_process().pid)
     try:
         _run(function, arguments, part, folder)
     except Exception as error:  # noqa: BLE001 - the last resort of a process

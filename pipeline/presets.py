@@ -253,8 +253,11 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
     (see pipeline/fitting.py); DataRefused for a folder or archive without usable images.
     """
     config = override(_load(name, overrides), overrides)
+    fields = DataConfig.model_fields
     for key in {"data.label", "data.dir"} & overrides.keys():
-        if not config.data.source.startswith("tfds:"):
+        name = key.removeprefix("data.")
+        given = getattr(config.data, name) != fields[name].default  # a run's config.args names all
+        if given and not config.data.source.startswith("tfds:"):
             raise ConfigError(
                 f"{key} is for tfds: sources, not for {config.data.source!r}: leave it out "
                 "(the classes of a folder or an archive are its subfolders)."
