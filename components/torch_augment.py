@@ -45,10 +45,9 @@ def augmenter(policy: Policy, spec: ImageSpec) -> Callable[[torch.Tensor], torch
     def augment(images: torch.Tensor) -> torch.Tensor:
         if spec.packed_shape != spec.shape:
             images = _random_crop(images, spec.height, spec.width)
-        images = images.float()
         for step in steps:
             images = step(images)
-        return images.contiguous(memory_format=torch.channels_last)
+        return images.float().contiguous(memory_format=torch.channels_last)
 
     return augment
 
@@ -84,13 +83,14 @@ def _flip(images: torch.Tensor) -> torch.Tensor:
 
 
 def _brightness(fraction: float, images: torch.Tensor) -> torch.Tensor:
-    return (images * (1 + _uniform(images, fraction, 1, 1, 1))).clamp(0, 255)
+    return (images * (1 + _uniform(images, fraction, 1, 1, 1))).clamp_(0, 255)
 
 
 def _contrast(fraction: float, images: torch.Tensor) -> torch.Tensor:
+    images = images.float()
     mean = images.mean((2, 3), keepdim=True)
     factor = 1 + _uniform(images, fraction, 1, 1, 1)
-    return (mean + (images - mean) * factor).clamp(0, 255)
+    return torch.lerp(mean, images, factor).clamp_(0, 255)
 
 
 def _pad_crop(padding: int, images: torch.Tensor) -> torch.Tensor:
@@ -100,10 +100,11 @@ def _pad_crop(padding: int, images: torch.Tensor) -> torch.Tensor:
 def _random_crop(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """(N, C, height, width), cut from each image at a place of its own."""
     packed_height, packed_width = images.shape[2:]
-    rows = _whole(images, packed_height - height + 1) + _range(images, height)
-    columns = _whole(images, packed_width - width + 1) + _range(images, width)
-    number = _range(images, len(images))[:, None, None]
-    return images[number, :, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
+    # A view of all places: an index for each image copies whole pictures, not single pixels.
+    places = images.unfold(2, height, 1).unfold(3, width, 1)
+    y = _whole(images, packed_height - height + 1)[:, 0]
+    x = _whole(images, packed_width - width + 1)[:, 0]
+    return places[_range(images, len(images)), :, y, x]
 
 
 def _cutout(fraction: float, images: torch.Tensor) -> torch.Tensor:
@@ -126,7 +127,7 @@ def _resample(operations: list[AnyOperation], images: torch.Tensor) -> torch.Ten
     """All the operations in one bilinear resampling; the border is zero."""
     matrix = functools.reduce(torch.matmul, [_source(o, images) for o in operations])
     grid = F.affine_grid(matrix[:, :2], list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    return F.grid_sample(images.float(), grid, align_corners=False)
 
 
 def _source(operation: AnyOperation, images: torch.Tensor) -> torch.Tensor:
