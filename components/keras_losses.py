@@ -3,10 +3,8 @@
 import tensorflow as tf
 
 from components.own_network import AnyArchitecture
+from components.training import SMALLEST_PROBABILITY
 from pipeline.config import TrainConfig
-
-SMALLEST = 1e-7
-"""Probabilities are raised to this before their logarithm is taken."""
 
 
 @tf.autograph.experimental.do_not_convert  # which does not know `match`, and has nothing to do
@@ -19,13 +17,13 @@ def losses(
         target = tf.cast(labels, tf.float32) * (1 - smoothing) + smoothing / 2
         if architecture.output == "logits":
             return tf.nn.sigmoid_cross_entropy_with_logits(target, outputs[:, 0])
-        p = tf.clip_by_value(outputs[:, 0], SMALLEST, 1 - SMALLEST)
+        p = tf.clip_by_value(outputs[:, 0], SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
         return -(target * tf.math.log(p) + (1 - target) * tf.math.log(1 - p))
     match architecture.output:
         case "logits":
             logs = tf.nn.log_softmax(outputs)
         case "probabilities":
-            logs = tf.math.log(tf.maximum(outputs, SMALLEST))
+            logs = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
         case _:
             logs = outputs
     own = tf.gather(logs, labels, axis=1, batch_dims=1)

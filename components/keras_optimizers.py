@@ -12,8 +12,7 @@ Decoupled weight decay is Keras's own: it takes rate x weight_decay x variable b
 import keras
 import tensorflow as tf
 
-EPSILON = 1e-7
-"""Adam's, in both frameworks."""
+from components.training import ADAM_EPSILON
 
 
 class Adam(keras.optimizers.Adam):
@@ -32,7 +31,7 @@ class Adam(keras.optimizers.Adam):
             lr=tf.cast(learning_rate, tf.float32),
             beta1=self.beta_1,
             beta2=self.beta_2,
-            epsilon=EPSILON * tf.sqrt(1 - second),
+            epsilon=ADAM_EPSILON * tf.sqrt(1 - second),
             grad=tf.convert_to_tensor(gradient),
         )
 

@@ -13,7 +13,7 @@ from components import torch_augment, torch_losses
 from components.image_spec import ImageSpec
 from components.own_network import AnyArchitecture
 from components.policy import Policy
-from components.training import averaging_at
+from components.training import ADAM_EPSILON, averaging_at
 from pipeline.config import TrainConfig
 
 
@@ -184,7 +184,7 @@ def _optimizer(
     if config.optimizer == "sgd":
         options |= {"momentum": config.momentum, "nesterov": config.momentum > 0}
     else:
-        options |= {"eps": 1e-7}  # Keras's
+        options |= {"eps": ADAM_EPSILON}
     return kinds[config.optimizer]([g for g in groups if g["params"]], **options)
 
 

@@ -14,10 +14,8 @@ import torch
 from torch.nn import functional as F
 
 from components.own_network import AnyArchitecture
+from components.training import SMALLEST_PROBABILITY
 from pipeline.config import TrainConfig
-
-SMALLEST = 1e-7
-"""Probabilities are raised to this before their logarithm is taken."""
 
 
 def losses(
@@ -29,13 +27,13 @@ def losses(
         target = labels * (1 - smoothing) + smoothing / 2
         if architecture.output == "logits":
             return F.binary_cross_entropy_with_logits(outputs[:, 0], target, reduction="none")
-        p = outputs[:, 0].clamp(SMALLEST, 1 - SMALLEST)
+        p = outputs[:, 0].clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
         return -(target * p.log() + (1 - target) * (1 - p).log())
     match architecture.output:
         case "logits":
             logs = outputs.log_softmax(1)
         case "probabilities":
-            logs = outputs.clamp_min(SMALLEST).log()
+            logs = outputs.clamp_min(SMALLEST_PROBABILITY).log()
         case _:
             logs = outputs
     own = logs.gather(1, labels[:, None])[:, 0]

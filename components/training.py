@@ -20,6 +20,11 @@ from components.plan import COPIES
 from components.training_record import TrainingError
 from pipeline.config import TrainConfig
 
+ADAM_EPSILON = 1e-7
+"""Added to the root of the second moment by both frameworks' Adam."""
+SMALLEST_PROBABILITY = 1e-7
+"""Probabilities are raised to this before a loss takes their logarithm."""
+
 
 class TrainArgs(Arguments):
     """Arguments of `train_keras` and `train_torch`."""

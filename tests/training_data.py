@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import safetensors.numpy
 from sklearn.datasets import load_digits
 
@@ -128,6 +129,17 @@ def check_margin_run(directory: Path) -> None:
     assert 0.002 < last["loss"] / last["val_loss"] < 0.05
     spec = json.loads((directory / "model/network.json").read_text())["image_spec"]
     assert (spec["height"], spec["margin_height"], spec["margin_width"]) == (8, 1, 2)
+
+
+def check_reduced_run(root: Path, framework: str, screen: str) -> None:
+    """What a run `reduced`, in bfloat16, has in common with the run `first`, in float32."""
+    assert f"{framework} on cpu, 1 threads, bfloat16, 85,450 parameters" in screen
+    history, whole = (
+        json.loads((root / name / "run/history.json").read_text()) for name in ("reduced", "first")
+    )
+    assert history[-1]["val_accuracy"] > 0.5
+    assert history[0]["loss"] != whole[0]["loss"]
+    assert history[0]["loss"] == pytest.approx(whole[0]["loss"], rel=0.05)
 
 
 def check_last_good_checkpoint(directory: Path, sentence: str) -> None:
