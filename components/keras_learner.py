@@ -184,6 +184,8 @@ def _optimizer(model: keras.Model, config: TrainConfig) -> keras.optimizers.Opti
     if config.optimizer == "sgd":
         momentum = config.momentum
         optimizer = keras_optimizers.SGD(rate, momentum, momentum > 0, weight_decay=decay)
+    elif config.optimizer == "muon":
+        optimizer = keras_optimizers.Muon(rate, config.momentum, weight_decay=decay)
     else:
         optimizer = keras_optimizers.Adam(rate, weight_decay=decay)
     if decay:

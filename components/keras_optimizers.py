@@ -6,13 +6,18 @@ Adam   Keras adds epsilon to the root of the second moment before its bias is co
 SGD    Keras's velocity holds gradients times the rate of their own step, PyTorch's the gradients:
        they part when a schedule changes the rate.
 
+Muon   Keras's own leaves the kernels of convolutions to Adam, and its momentum is an average. Twin
+       of `torch_optimizers.py`.
+
 Decoupled weight decay is Keras's own: it takes rate x weight_decay x variable before the update.
 """
+
+import math
 
 import keras
 import tensorflow as tf
 
-from components.training import ADAM_EPSILON
+from components.training import ADAM_EPSILON, MUON_RMS, ORTHOGONALIZED
 
 
 class Adam(keras.optimizers.Adam):
@@ -52,3 +57,35 @@ class SGD(keras.optimizers.SGD):
             momentum=self.momentum,
             use_nesterov=self.nesterov,
         )
+
+
+class Muon(Adam):
+    """Steps kernels along the nearest orthogonal matrix to their momentum, a row for each output;
+    all else by Adam at the same rate."""
+
+    def __init__(self, learning_rate: float, momentum: float, **options):
+        super().__init__(learning_rate, **options)
+        self._momentum = momentum
+
+    def update_step(self, gradient, variable, learning_rate):
+        if len(variable.shape) < 2:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        momentum = self._momentums[self._get_variable_index(variable)]
+        self.assign(momentum, self._momentum * momentum + gradient)
+        ahead = gradient + self._momentum * momentum
+        update = _orthogonal(tf.reshape(ahead, (-1, variable.shape[-1])))
+        scale = MUON_RMS * math.sqrt(max(update.shape))
+        rate = tf.cast(learning_rate, tf.float32)
+        self.assign_sub(variable, rate * scale * tf.reshape(update, variable.shape))
+
+
+def _orthogonal(matrix: tf.Tensor) -> tf.Tensor:
+    """float32 (A, B), with singular values near one."""
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = tf.transpose(matrix) if tall else matrix
+    x = x / (tf.norm(x) + ADAM_EPSILON)
+    for first, third, fifth in ORTHOGONALIZED:
+        square = tf.matmul(x, x, transpose_b=True)
+        x = first * x + tf.matmul(third * square + fifth * tf.matmul(square, square), x)
+    return tf.transpose(x) if tall else x

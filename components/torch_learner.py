@@ -13,6 +13,7 @@ from components import torch_augment, torch_losses
 from components.image_spec import ImageSpec
 from components.own_network import AnyArchitecture
 from components.policy import Policy
+from components.torch_optimizers import Muon
 from components.training import ADAM_EPSILON, averaging_at
 from pipeline.config import TrainConfig
 
@@ -84,8 +85,8 @@ class Learner:
         config = self._config
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        if config.optimizer == "sgd" and config.weight_decay:
-            # PyTorch's own for SGD is an L2 penalty, which momentum would amplify.
+        if config.optimizer in ("sgd", "muon") and config.weight_decay:
+            # PyTorch's own for SGD and Adam is an L2 penalty, which momentum would amplify.
             torch._foreach_mul_(self._kernels, 1 - rate * config.weight_decay)
         self._optimizer.step()
         if self._average is not None:
@@ -179,12 +180,15 @@ def _optimizer(
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
         "sgd": torch.optim.SGD,
+        "muon": Muon,
     }
     options = {"lr": config.learning_rate, "fused": device.type in ("cpu", "cuda")}
     if config.optimizer == "sgd":
         options |= {"momentum": config.momentum, "nesterov": config.momentum > 0}
     else:
         options |= {"eps": ADAM_EPSILON}
+    if config.optimizer == "muon":
+        options |= {"momentum": config.momentum}
     return kinds[config.optimizer]([g for g in groups if g["params"]], **options)
 
 

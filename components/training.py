@@ -22,6 +22,13 @@ from pipeline.config import TrainConfig
 
 ADAM_EPSILON = 1e-7
 """Added to the root of the second moment by both frameworks' Adam."""
+MUON_RMS = 0.2
+"""Root mean square of a step's change of a kernel at a learning rate of one: about that of Adam's
+steps, so that both take the same rates (Liu et al. 2025, arXiv:2502.16982, section 2.2)."""
+ORTHOGONALIZED = 5 * ((3.4445, -4.7750, 2.0315),)
+"""For each Newton-Schulz iteration the factors of X, XX'X and XX'XX'X that bring the singular
+values of a matrix of norm one near to one (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+"""
 SMALLEST_PROBABILITY = 1e-7
 """Probabilities are raised to this before a loss takes their logarithm."""
 

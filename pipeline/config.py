@@ -129,10 +129,10 @@ class TrainConfig(Slice):
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(64, ge=1, description="images per step, over all devices together")
-    optimizer: Literal["adam", "adamw", "sgd"] = Field(
-        "adam", description="sgd is with Nesterov momentum"
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = Field(
+        "adam", description="sgd and muon are with Nesterov momentum"
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="sgd's")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and muon")
     learning_rate: float = Field(1e-3, gt=0, description="the highest of the schedule")
     schedule: Literal["constant", "plateau", "cosine", "one_cycle"] = "cosine"
     warmup: float = Field(0.2, ge=0, lt=1, description="one_cycle: share of the steps that rise")

@@ -107,13 +107,13 @@ def cifar10() -> RunConfig:
         model=ModelConfig(architecture="cifar10"),
         augment=AugmentConfig(keras=augmented, torch=augmented),
         train=TrainConfig(
-            epochs=50,
-            batch_size=256,
-            optimizer="sgd",
-            learning_rate=0.4,
+            epochs=25,
+            batch_size=128,
+            optimizer="muon",
+            learning_rate=0.02,
             schedule="one_cycle",
             min_learning_rate=0,
-            weight_decay=5e-4,
+            weight_decay=0.01,
             averaging=0.99,
         ),
         gates=GatesConfig(min_accuracy=0.75),
@@ -126,10 +126,13 @@ def cifar10_small() -> RunConfig:
     python -m pipeline run cifar10_small [data.dir=PATH]
     """
     config = cifar10()
+    augmented = (policy.Flip(), policy.PadCrop(padding=1))  # it underfits rather than overfits
     return config.model_copy(
         update={
             "name": "cifar10_small",
             "model": ModelConfig(architecture="cifar10_small"),
+            "augment": AugmentConfig(keras=augmented, torch=augmented),
+            "train": config.train.model_copy(update={"epochs": 50}),
             "gates": GatesConfig(min_accuracy=0.65),
         }
     )

@@ -87,7 +87,7 @@ class Choices:
 Space = dict[str, Range | Powers | Choices]
 
 DEFAULT: Space = {
-    "optimizer": Choices(("adam", "adamw", "sgd")),  # first: weight_decay depends on it
+    "optimizer": Choices(("adam", "adamw", "sgd", "muon")),  # first: weight_decay depends on it
     "learning_rate": Range(1e-4, 0.1, log=True),
     "batch_size": Powers(16, 512),
     "schedule": Choices(("constant", "plateau", "cosine", "one_cycle")),

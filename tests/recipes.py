@@ -33,6 +33,7 @@ RECIPES = {
         "sgd without momentum": {
             "optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.2, "l2": 1e-2,
         },
+        "muon": {"optimizer": "muon", "learning_rate": 0.02, "weight_decay": 0.1},
     }.items()
 }  # fmt: skip
 

@@ -45,9 +45,17 @@ def run(framework: str, *arguments) -> None:
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("framework", ["torch", "keras"])
-def test_two_devices_have_the_loss_curve_of_one_with_the_same_batches(tmp_path, framework):
-    paths = [write_plain_arguments(tmp_path, f"of{n}", devices=n) for n in (1, 2)]
+@pytest.mark.parametrize(
+    "framework, optimizer",
+    # Muon in Keras is the one step written without an operation of TensorFlow's for replicas.
+    [("torch", "sgd"), ("keras", "sgd"), ("keras", "muon")],
+)
+def test_two_devices_have_the_loss_curve_of_one_with_the_same_batches(
+    tmp_path, framework, optimizer
+):
+    paths = [
+        write_plain_arguments(tmp_path, f"of{n}", devices=n, optimizer=optimizer) for n in (1, 2)
+    ]
     run(framework, *paths)
     one, two = (json.loads((tmp_path / f"of{n}/run/history.json").read_text()) for n in (1, 2))
     assert len(one) == len(two) == 2

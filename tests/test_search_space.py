@@ -35,7 +35,7 @@ def recipes(count: int, asked: RunConfig) -> list[TrainConfig]:
 
 def test_whatever_is_drawn_is_a_recipe_of_its_own_with_values_of_the_space():
     drawn = recipes(200, config())
-    assert {r.optimizer for r in drawn} == {"adam", "adamw", "sgd"}
+    assert {r.optimizer for r in drawn} == {"adam", "adamw", "sgd", "muon"}
     assert {r.schedule for r in drawn} == {"constant", "plateau", "cosine", "one_cycle"}
     assert {r.batch_size for r in drawn} == {16, 32, 64, 128, 256, 512}
     assert all(1e-4 <= r.learning_rate <= 0.1 for r in drawn)
