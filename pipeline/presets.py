@@ -74,8 +74,15 @@ def mnist() -> RunConfig:
         image=ImageConfig(height=28, width=28, channels=1),
         model=ModelConfig(architecture="mnist"),
         augment=AugmentConfig(keras=gentle, torch=gentle),
-        train=TrainConfig(epochs=10, batch_size=128),
-        gates=GatesConfig(min_accuracy=0.98),
+        train=TrainConfig(
+            epochs=10,
+            batch_size=128,
+            schedule="one_cycle",
+            learning_rate=2e-3,
+            min_learning_rate=0,
+            averaging=0.99,
+        ),
+        gates=GatesConfig(min_accuracy=0.985),
     )
 
 
@@ -89,8 +96,16 @@ def mnist_tiny() -> RunConfig:
         data=DataConfig(source="tfds:mnist"),
         image=ImageConfig(height=28, width=28, channels=1),
         model=ModelConfig(architecture="mnist_tiny"),
-        train=TrainConfig(epochs=10, batch_size=128, learning_rate=4e-3),
-        gates=GatesConfig(min_accuracy=0.95),
+        train=TrainConfig(
+            epochs=10,
+            batch_size=128,
+            optimizer="muon",
+            schedule="one_cycle",
+            learning_rate=0.01,
+            min_learning_rate=0,
+            averaging=0.99,
+        ),
+        gates=GatesConfig(min_accuracy=0.96),
     )
 
 
@@ -99,7 +114,7 @@ def cifar10() -> RunConfig:
 
     python -m pipeline run cifar10 [data.dir=PATH]
     """
-    augmented = (policy.Flip(), policy.PadCrop(padding=2))
+    augmented = (policy.Flip(), policy.PadCrop(padding=4))
     return RunConfig(
         name="cifar10",
         data=DataConfig(source="tfds:cifar10"),
@@ -107,14 +122,14 @@ def cifar10() -> RunConfig:
         model=ModelConfig(architecture="cifar10"),
         augment=AugmentConfig(keras=augmented, torch=augmented),
         train=TrainConfig(
-            epochs=25,
+            epochs=50,
             batch_size=128,
             optimizer="muon",
             learning_rate=0.02,
             schedule="one_cycle",
             min_learning_rate=0,
             weight_decay=0.01,
-            averaging=0.99,
+            averaging=0.995,
         ),
         gates=GatesConfig(min_accuracy=0.75),
     )
@@ -132,7 +147,6 @@ def cifar10_small() -> RunConfig:
             "name": "cifar10_small",
             "model": ModelConfig(architecture="cifar10_small"),
             "augment": AugmentConfig(keras=augmented, torch=augmented),
-            "train": config.train.model_copy(update={"epochs": 50}),
             "gates": GatesConfig(min_accuracy=0.65),
         }
     )
