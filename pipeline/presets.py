@@ -117,7 +117,7 @@ def cifar10() -> RunConfig:
     augmented = (policy.Flip(), policy.PadCrop(padding=4))
     return RunConfig(
         name="cifar10",
-        data=DataConfig(source="tfds:cifar10"),
+        data=DataConfig(source="tfds:cifar10", val_fraction=0.04),
         image=ImageConfig(height=32, width=32, channels=3),
         model=ModelConfig(architecture="cifar10"),
         augment=AugmentConfig(keras=augmented, torch=augmented),
@@ -128,7 +128,7 @@ def cifar10() -> RunConfig:
             learning_rate=0.02,
             schedule="one_cycle",
             min_learning_rate=0,
-            weight_decay=0.01,
+            weight_decay=0.05,
             averaging=0.995,
         ),
         gates=GatesConfig(min_accuracy=0.75),
@@ -192,7 +192,16 @@ def smiles_v1() -> RunConfig:
         image=ImageConfig(height=64, width=64, channels=3),
         model=ModelConfig(architecture="smiles_v1"),
         augment=AugmentConfig(keras=flipped, torch=flipped),
-        train=TrainConfig(epochs=30, batch_size=64, loss="binary_cross_entropy"),
+        train=TrainConfig(
+            epochs=12,
+            batch_size=64,
+            loss="binary_cross_entropy",
+            optimizer="muon",
+            schedule="one_cycle",
+            learning_rate=0.01,
+            min_learning_rate=0,
+            averaging=0.99,
+        ),
         gates=GatesConfig(min_accuracy=0.85),
     )
 
