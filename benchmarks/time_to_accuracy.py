@@ -98,7 +98,7 @@ def _measure(framework: str, arguments: argparse.Namespace, overrides: dict[str,
     goal = TUTORIALS[framework]
     recipe = {"train.threads": str(arguments.threads)} | FEWER[framework]
     config, _ = configure(goal.network, recipe | overrides)
-    arrays = packed("cifar10", overrides)
+    arrays = packed(goal.network, overrides)
 
     def tutorial_speed() -> float:
         threads = config.train.threads or machine()["cores"]

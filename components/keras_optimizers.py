@@ -60,8 +60,8 @@ class SGD(keras.optimizers.SGD):
 
 
 class Muon(Adam):
-    """Steps kernels along the nearest orthogonal matrix to their momentum, a row for each output;
-    all else by Adam at the same rate."""
+    """Steps kernels along the nearest orthogonal matrix to their momentum, a column for each
+    output; all else by Adam at the same rate."""
 
     def __init__(self, learning_rate: float, momentum: float, **options):
         super().__init__(learning_rate, **options)

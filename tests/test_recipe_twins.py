@@ -7,7 +7,13 @@ import pytest
 import torch
 from scipy import special
 
-from components import keras_learner, keras_model, torch_learner
+from components import (
+    keras_learner,
+    keras_model,
+    keras_optimizers,
+    torch_learner,
+    torch_optimizers,
+)
 from export import twin
 from tests import recipes
 
@@ -71,3 +77,12 @@ def test_both_frameworks_learn_the_same(name):
     for key, array in weights.items():
         moved = np.abs(array - start[key]).max()
         assert np.abs(array - theirs[key]).max() < 1e-4 * moved, key
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12)])
+def test_muons_steps_are_nearly_orthogonal_whatever_the_kernels_shape(shape):
+    matrix = np.random.default_rng(0).normal(0, 1e-3, shape).astype(np.float32)
+    found = torch_optimizers._orthogonal(torch.from_numpy(matrix)).numpy()
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+    assert np.abs(left.T @ found @ right.T - np.eye(12)).max() < 0.35
+    assert keras_optimizers._orthogonal(matrix).numpy() == pytest.approx(found, abs=1e-5)
