@@ -26,6 +26,7 @@ from components.policy import (
     Translate,
     Zoom,
 )
+from components.schedule import sides
 
 
 def augmenter(policy: Policy, spec: ImageSpec, seed: int) -> keras.Sequential:
@@ -45,6 +46,12 @@ def augmenter(policy: Policy, spec: ImageSpec, seed: int) -> keras.Sequential:
             for part in [operations] if affine else [[o] for o in operations]:
                 layers.append(_layer(part, seed + len(layers)))
         return keras.Sequential(layers)
+
+
+def shrink(images: tf.Tensor, scale: float) -> tf.Tensor:
+    """Images (N, H, W, C) as float32 with sides of `scale` times as many pixels: bilinear, with
+    smoothing against aliases."""
+    return tf.image.resize(images, sides(images.shape[1:3], scale), "bilinear", antialias=True)
 
 
 def _to_float(images):

@@ -3,16 +3,18 @@
 """
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from components import keras_augment, keras_losses, keras_optimizers
+from components import keras_augment, keras_losses, keras_model, keras_optimizers
 from components.image_spec import ImageSpec
 from components.own_network import AnyArchitecture
 from components.policy import Policy
+from components.schedule import sides
 from components.training import averaging_at
 from pipeline.config import TrainConfig
 
@@ -46,20 +48,34 @@ class Learner:
         if config.averaging:
             self._average = [tf.Variable(w, trainable=False) for w in model.get_weights()]
         self._averaged = 0
-        self._steps = self._compiled(spec)
+        self._spec, self._learns = spec, {}
+        self._follow, self._judge = self._compiled()
 
-    def _compiled(self, spec: ImageSpec):
-        """The graphs of one step, of the average's step, and of one batch of validation."""
-        parts = self._strategy.num_replicas_in_sync
-        packed, fed = ((None, *shape) for shape in (spec.packed_shape, spec.shape))
+    def _learn_at(self, scale: float):
+        """The graph of one step on images of that scale, made when it is first asked for."""
+        if scale in self._learns:
+            return self._learns[scale]
+        parts, network = self._strategy.num_replicas_in_sync, self.model
+        if scale < 1:
+            height, width, channels = self._spec.shape
+            network = keras_model.at_size(network, (*sides((height, width), scale), channels))
+        packed = tf.TensorSpec((None, *self._spec.packed_shape), tf.uint8)
         numbers, flags = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None,), tf.bool)
-        signature = [tf.TensorSpec(packed, tf.uint8), numbers, flags, tf.TensorSpec((), tf.float32)]
+        signature = [packed, numbers, flags, tf.TensorSpec((), tf.float32)]
 
         # Values of several replicas fit no signature.
         @tf.function(input_signature=signature if parts == 1 else None, reduce_retracing=True)
         def learn(images, labels, copied, count):
-            own = self._strategy.run(self._learn, (images, labels, copied, count))
+            part = functools.partial(self._learn, network, scale)
+            own = self._strategy.run(part, (images, labels, copied, count))
             return self._strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None)
+
+        self._learns[scale] = learn
+        return learn
+
+    def _compiled(self):
+        """The graphs of the average's step and of one batch of validation."""
+        fed, numbers = (None, *self._spec.shape), tf.TensorSpec((None,), tf.int64)
 
         @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])
         def follow(share):
@@ -73,10 +89,10 @@ class Learner:
             right = keras_losses.predicted(outputs, self._architecture) == labels
             return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))])
 
-        return learn, follow, judge
+        return follow, judge
 
-    def _learn(self, images, labels, copied, count):
-        """One replica's part of a step."""
+    def _learn(self, network, scale, images, labels, copied, count):
+        """One replica's part of a step, by the network for images of that scale."""
         config, variables = self._config, self.model.trainable_variables
         augmented = self._augment(images, training=True)
         augmented = tf.cond(
@@ -86,8 +102,10 @@ class Learner:
             ),
             lambda: augmented,
         )
+        if scale < 1:
+            augmented = keras_augment.shrink(augmented, scale)
         with tf.GradientTape() as tape:
-            outputs = self.model(augmented, training=True)
+            outputs = network(augmented, training=True)
             each = keras_losses.losses(outputs, labels, self._architecture, config.label_smoothing)
             loss = tf.reduce_sum(tf.gather(self._weights, labels) * each) / count
             kernels = [tf.convert_to_tensor(kernel.value) for kernel in self._kernels]
@@ -100,10 +118,16 @@ class Learner:
         return tf.stack([loss, tf.reduce_sum(tf.cast(right, tf.float32)) / count])
 
     def step(
-        self, images: np.ndarray, labels: np.ndarray, copied: np.ndarray, rate: float
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        copied: np.ndarray,
+        rate: float,
+        scale: float = 1,
     ) -> tuple[float, float]:
         """Learns from packed images uint8 (N, H, W, C) and labels int64 (N,) at the learning rate
-        `rate`; bool (N,) `copied` tells which are augmented already. Returns loss and accuracy."""
+        `rate`; bool (N,) `copied` tells which are augmented already, and the network sees them with
+        sides of `scale` times as many pixels. Returns loss and accuracy."""
         parts = self._strategy.num_replicas_in_sync
 
         def share(values: np.ndarray):
@@ -114,22 +138,20 @@ class Learner:
             )
 
         self._optimizer.learning_rate = rate
-        learn, follow, _ = self._steps
-        count = tf.constant(len(labels), tf.float32)
+        learn, count = self._learn_at(scale), tf.constant(len(labels), tf.float32)
         loss, accuracy = learn(share(images), share(labels), share(copied), count).numpy()
         if self._average is not None:
             self._averaged += 1
             kept = averaging_at(self._config.averaging, self._averaged)
-            follow(tf.constant(1 - kept, tf.float32))
+            self._follow(tf.constant(1 - kept, tf.float32))
         return float(loss), float(accuracy)
 
     def evaluate(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         """float64 (2,): summed loss and number of right answers over `batches` of images uint8
         (N, H, W, C) and labels int64 (N,), with the averaged weights if there are any; neither
         smoothing nor class weights count."""
-        *_, judge = self._steps
         with self._averaged_weights():
-            found = [judge(tf.constant(i), tf.constant(n)).numpy() for i, n in batches]
+            found = [self._judge(tf.constant(i), tf.constant(n)).numpy() for i, n in batches]
         return np.sum(found, axis=0, dtype=np.float64)
 
     @contextlib.contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from components import atomic
-from components.description import Placed
+from components.description import Placed, Shape
 from components.keras_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 from components.layers import FINAL, AnyLayer
 from components.network import Network, weights_file
@@ -97,6 +97,12 @@ def _own(network: Network) -> keras.Model:
             f"{expected[1]}: build it on keras.Input(shape), without softmax."
         )
     return model
+
+
+def at_size(model: keras.Model, shape: Shape) -> keras.Model:
+    """The same layers, with the same weights, for images of another (H, W, C)."""
+    image = keras.Input(shape, name="image", dtype="float32")
+    return keras.models.clone_model(model, image, clone_function=lambda layer: layer)
 
 
 def _apply(placed: Placed, x: keras.KerasTensor) -> keras.KerasTensor:

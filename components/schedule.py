@@ -1,4 +1,5 @@
-"""The learning rate over a training, and when it ends: the same numbers in both frameworks.
+"""Learning rate and size of the images over a training, and when it ends: the same numbers in both
+frameworks.
 
 constant    `learning_rate` throughout.
 plateau     halved when val_loss has not fallen for `plateau` epochs.
@@ -7,6 +8,11 @@ cosine      from `learning_rate` to `min_learning_rate` along half a cosine (Los
 one_cycle   rises in a straight line from a 25th of `learning_rate` during the share `warmup` of the
             steps, then falls to `min_learning_rate` along half a cosine (Smith and Topin 2018,
             arXiv:1708.07120; the momentum stays as it is).
+
+With `progressive_resizing` images are small at first (Howard 2018, fast.ai's DAWNBench entry): a
+network that ends in a global average learns coarse features of them in a fraction of the time.
+Sides grow in stages of a quarter of the whole, equally long, over the first 70% of the steps.
+Validation is on whole images throughout.
 """
 
 import math
@@ -14,6 +20,8 @@ import math
 from pipeline.config import TrainConfig
 
 _ONE_CYCLE_START = 1 / 25
+_STAGE = 1 / 4
+_WHOLE_FROM = 0.7
 
 
 class Schedule:
@@ -39,6 +47,12 @@ class Schedule:
                 return _cosine(top, low, (step - rise) / (self._steps - rise))
         return top
 
+    def scale(self, step: int) -> float:
+        """Sides of a step's images, as a share of the network's input; steps as for `rate`."""
+        *smaller, whole = scales(self._config)
+        stage = int(len(smaller) * step / (_WHOLE_FROM * self._steps))
+        return smaller[stage] if stage < len(smaller) else whole
+
     def end_epoch(self, val_loss: float) -> bool:
         """Takes note of an epoch's validation loss; False when training is to stop early."""
         state, config = self.state, self._config
@@ -50,6 +64,17 @@ class Schedule:
             state["since_halved"] = 0
             state["halvings"] += 1
         return not config.early_stopping or state["since_best"] < config.early_stopping
+
+
+def scales(config: TrainConfig) -> list[float]:
+    """Those that `Schedule.scale` goes through, in order; the last is 1."""
+    first = config.progressive_resizing
+    return [*(first + n * _STAGE for n in range(math.ceil((1 - first) / _STAGE))), 1.0]
+
+
+def sides(shape: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Height and width of images of `shape` at a scale, at least 1."""
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def _cosine(top: float, low: float, progress: float) -> float:

@@ -24,6 +24,7 @@ from components.policy import (
     Translate,
     Zoom,
 )
+from components.schedule import sides
 
 
 def augmenter(policy: Policy, spec: ImageSpec) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -50,6 +51,15 @@ def augmenter(policy: Policy, spec: ImageSpec) -> Callable[[torch.Tensor], torch
         return images.float().contiguous(memory_format=torch.channels_last)
 
     return augment
+
+
+@torch.no_grad()
+def shrink(images: torch.Tensor, scale: float) -> torch.Tensor:
+    """Float images (N, C, H, W) with sides of `scale` times as many pixels, in channels-last memory
+    order: bilinear, with smoothing against aliases."""
+    size = sides(images.shape[2:], scale)
+    smaller = F.interpolate(images, size, mode="bilinear", antialias=True)
+    return smaller.contiguous(memory_format=torch.channels_last)
 
 
 def _single(operation: AnyOperation) -> Callable[[torch.Tensor], torch.Tensor]:

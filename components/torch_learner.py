@@ -56,9 +56,11 @@ class Learner:
         copied: torch.Tensor | None,
         rate: float,
         count: int,
+        scale: float = 1,
     ) -> torch.Tensor:
         """Learns from packed images uint8 (N, C, H, W) and labels int64 (N,) at the learning rate
-        `rate`; bool (N,) `copied` tells which are augmented already.
+        `rate`; bool (N,) `copied` tells which are augmented already, and the network sees them with
+        sides of `scale` times as many pixels.
 
         `count` is the size of the whole batch, of which these images are a part. Returns float32
         (2,), on the device: the loss and the accuracy of the part, times the number of parts.
@@ -68,6 +70,8 @@ class Learner:
         if copied is not None:
             copied = copied.to(self.device)[:, None, None, None]
             augmented = torch.where(copied, self._crop(images), augmented)
+        if scale < 1:
+            augmented = torch_augment.shrink(augmented, scale)
         with torch.autocast(self.device.type, self._precision, self._reduced()):
             outputs = self._forward(augmented)
         config = self._config

@@ -161,7 +161,8 @@ def train(
             rows = order[step * config.batch_size :][: config.batch_size]
             rate = schedule.rate(progress.total)
             images, labels = training.packed(rows), training.labels[rows]
-            loss, accuracy = learner.step(images, labels, rows >= originals, rate)
+            scale = schedule.scale(progress.total)
+            loss, accuracy = learner.step(images, labels, rows >= originals, rate, scale)
             record.step(len(rows), loss, accuracy, rate)
             progress.step_done()
         totals = learner.evaluate(evaluation_batches(validation))

@@ -166,7 +166,8 @@ def train(
             torch.manual_seed(step_seed(config.seed, progress.epoch, step, part.number))
             rows, rate = part.share(batch), schedule.rate(progress.total)
             copied = torch.from_numpy(rows >= originals) if originals < len(training) else None
-            reading = learner.step(*read(rows), copied, rate, len(batch))
+            scale = schedule.scale(progress.total)
+            reading = learner.step(*read(rows), copied, rate, len(batch), scale)
             readings.add(part.mean(reading), len(batch), rate)
             progress.step_done(readings.drain)
         readings.drain()

@@ -153,6 +153,9 @@ class TrainConfig(Slice):
     averaging: float = Field(
         0, ge=0, lt=1, description="share of the average of weights kept at each step, 0: none"
     )
+    progressive_resizing: float = Field(
+        1, ge=0.25, le=1, description="share of the images' sides at first, 1: whole throughout"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the hardware has units for it"
     )

@@ -1,8 +1,9 @@
 """Whether the configured network fits the images, the classes, the loss and the search."""
 
 from components.architectures import architecture_of
-from components.description import Architecture, check_loss
+from components.description import Architecture, check_loss, parameter_count
 from components.own_network import AnyArchitecture, frameworks_of
+from components.schedule import scales, sides
 from pipeline.config import ConfigError, RunConfig
 
 
@@ -15,6 +16,7 @@ def check_network(config: RunConfig) -> None:
         architecture.placed((image.height, image.width, image.channels))
     except ValueError as error:
         raise ConfigError(f"Bad value for image or model.architecture: {error}") from error
+    _check_resizing(config, architecture)
     # A description of the user's own may end in another way for another number of classes.
     described = ":" in config.model.architecture and isinstance(architecture, Architecture)
     if not described:
@@ -52,6 +54,34 @@ def _architecture(config: RunConfig, classes: int) -> AnyArchitecture:
         return architecture_of(config.model.architecture, classes)
     except ValueError as error:
         raise ConfigError(f"Bad value for model.architecture: {error}") from error
+
+
+def _check_resizing(config: RunConfig, architecture: AnyArchitecture) -> None:
+    problem, size = None, (config.image.height, config.image.width)
+    for scale in scales(config.train)[:-1]:
+        problem = problem or _problem_with(architecture, config.image.channels, size, scale)
+    if problem:
+        raise ConfigError(
+            f"Bad value for train.progressive_resizing: {config.train.progressive_resizing:g}: "
+            f"architecture {architecture.name!r} {problem}: expected 1, or a list of layers that "
+            "ends in global_average_pool and dense layers."
+        )
+
+
+def _problem_with(
+    architecture: AnyArchitecture, channels: int, size: tuple[int, int], scale: float
+) -> str | None:
+    """Why the same network does not take images of that scale too, or None."""
+    if not isinstance(architecture, Architecture):
+        return "has a builder, whose sizes are its own"
+    height, width = sides(size, scale)
+    try:
+        smaller = parameter_count(architecture, (height, width, channels))
+    except ValueError as error:
+        return f"does not take images of {height}x{width} ({error})"
+    if smaller != parameter_count(architecture, (*size, channels)):
+        return f"has other weights for images of {height}x{width}, as networks with flatten do"
+    return None
 
 
 def _check_loss(config: RunConfig, architecture: AnyArchitecture) -> None:

@@ -219,8 +219,7 @@ def _smiles(name: str) -> RunConfig:
 
 
 def celeba_smile() -> RunConfig:
-    """CelebA's attribute Smiling, 202,599 portraits, through TFDS, with the network of
-    `smiles_v1`.
+    """CelebA's attribute Smiling, 202,599 portraits, through TFDS, with `smiles_v1`'s network.
 
     python -m pipeline run celeba_smile [data.dir=PATH]
 

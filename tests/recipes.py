@@ -10,7 +10,6 @@ from components.layers import (
     Conv,
     Dense,
     Dropout,
-    Flatten,
     GlobalAveragePool,
     MaxPool,
 )
@@ -33,7 +32,10 @@ RECIPES = {
         "sgd without momentum": {
             "optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.2, "l2": 1e-2,
         },
-        "muon": {"optimizer": "muon", "learning_rate": 0.02, "weight_decay": 0.1},
+        "muon": {
+            "optimizer": "muon", "learning_rate": 0.02, "weight_decay": 0.1,
+            "progressive_resizing": 0.5,
+        },
     }.items()
 }  # fmt: skip
 
@@ -47,7 +49,7 @@ def network(framework: str, random: bool) -> Network:
     drop = (ChannelDropout(rate=0.1), Dropout(rate=0.3)) if random else ()
     layers = (
         Conv(filters=6, bias=False), BatchNorm(), Activation(), *drop[:1], MaxPool(kernel=2),
-        Conv(filters=8, stride=2), Activation(), Flatten(), *drop[1:], Dense(units=10),
+        Conv(filters=8, stride=2), Activation(), GlobalAveragePool(), *drop[1:], Dense(units=10),
     )  # fmt: skip
     return Network(framework, Architecture(name="tiny", layers=layers), SPECS["digits"], LABELS)
 
@@ -64,11 +66,16 @@ def rate(config: TrainConfig, step: int) -> float:
     return config.learning_rate / (1 + 0.3 * step)
 
 
+def scale(config: TrainConfig, step: int) -> float:
+    """Small images in the first steps of recipes that ask for them, then whole ones."""
+    return config.progressive_resizing if step < 4 else 1.0
+
+
 def plain(classes: int) -> Architecture:
     """Without batch norm and dropout: several devices learn exactly what one does."""
     layers = (
         Conv(filters=6), Activation(), MaxPool(kernel=2), Conv(filters=8, stride=2), Activation(),
-        Flatten(), Dense(units=classes),
+        GlobalAveragePool(), Dense(units=classes),
     )  # fmt: skip
     return Architecture(name="plain", layers=layers)
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
+from components import keras_augment, torch_augment
 from tests import test_keras_augment, test_torch_augment
 from tests.augmentation import CASES, colours
 
@@ -38,3 +40,13 @@ def test_photographs_come_out_equally_bright_and_equally_detailed():
         keras, torch = (augmented(case.operation, images=images) for augmented in TWINS)
         for measure in (np.mean, np.std, lambda i: np.abs(np.diff(i, axis=2)).mean()):
             assert measure(keras) == pytest.approx(measure(torch), rel=0.03), case
+
+
+@pytest.mark.parametrize("scale, size", [(0.5, (12, 16)), (0.75, (18, 24)), (0.28, (7, 9))])
+def test_smaller_images_are_the_same_images(scale, size):
+    images = np.float32(colours(5)[:, :24])  # 24 high, 32 wide
+    keras = keras_augment.shrink(images, scale).numpy()
+    torched = torch_augment.shrink(torch.from_numpy(images).permute(0, 3, 1, 2), scale)
+    assert keras.shape == (5, *size, 3)
+    assert keras == pytest.approx(torched.permute(0, 2, 3, 1).numpy(), abs=1e-2)
+    assert keras.mean() == pytest.approx(images.mean(), rel=0.01)

@@ -19,6 +19,7 @@ from tests.survival import check_same_record, newest, start
 from tests.training_data import ROOT, write_train_arguments
 
 RECIPE = {"optimizer": "sgd", "learning_rate": 0.02, "batch_size": 32, "l2": 1e-3, "epochs": 2}
+SMALL_AT_FIRST = {"progressive_resizing": 0.5}
 
 
 def write_plain_arguments(root, name: str, **train):
@@ -54,7 +55,8 @@ def test_two_devices_have_the_loss_curve_of_one_with_the_same_batches(
     tmp_path, framework, optimizer
 ):
     paths = [
-        write_plain_arguments(tmp_path, f"of{n}", devices=n, optimizer=optimizer) for n in (1, 2)
+        write_plain_arguments(tmp_path, f"of{n}", devices=n, optimizer=optimizer, **SMALL_AT_FIRST)
+        for n in (1, 2)
     ]
     run(framework, *paths)
     one, two = (json.loads((tmp_path / f"of{n}/run/history.json").read_text()) for n in (1, 2))

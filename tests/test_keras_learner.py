@@ -29,8 +29,9 @@ def learn(found: Learner, name: str, steps: range) -> list[tuple[float, float]]:
     readings = []
     for step in steps:
         images, labels = recipes.batch(step)
-        rate = recipes.rate(recipes.RECIPES[name], step)
-        readings.append(found.step(images, labels, np.zeros(len(labels), bool), rate))
+        config = recipes.RECIPES[name]
+        rate, scale = recipes.rate(config, step), recipes.scale(config, step)
+        readings.append(found.step(images, labels, np.zeros(len(labels), bool), rate, scale))
     return readings
 
 
@@ -45,7 +46,13 @@ def check_equal(one: dict, other: dict) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, precision", [("adam", "mixed_bfloat16"), ("adamw", "float32"), ("sgd", "float32")]
+    "name, precision",
+    [
+        ("adam", "mixed_bfloat16"),
+        ("adamw", "float32"),
+        ("sgd", "float32"),
+        ("muon", "mixed_bfloat16"),
+    ],
 )
 def test_steps_after_a_checkpoint_are_those_of_an_undisturbed_run_bit_for_bit(
     tmp_path, name, precision, float32_again

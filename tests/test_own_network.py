@@ -120,6 +120,15 @@ def test_the_loss_is_judged_by_the_true_number_of_classes(here):
             check_classes(given[loss], labels)
 
 
+def test_builders_networks_are_not_trained_on_images_of_other_sizes(here):
+    message = "train.progressive_resizing: 0.5: .* has a builder, whose sizes are its own"
+    with pytest.raises(ConfigError, match=message):
+        configure(
+            "cifar10",
+            {"model.architecture": "network_of_mine:built", "train.progressive_resizing": "0.5"},
+        )
+
+
 def test_builders_of_one_framework_are_not_searched_with_the_other(here):
     reference = "model.architecture=network_of_mine:kerass"
     message = "tune.framework: 'torch': .* has a builder for keras alone: expected keras"

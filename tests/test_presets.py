@@ -53,6 +53,11 @@ def test_a_folder_of_large_grey_images_is_scaled_down_and_stays_grey(tmp_path):
         ({"train.loss": "nll"}, "train.loss: 'nll' does not fit .* expected 'cross_entropy'"),
         ({"train.loss": "binary_cross_entropy"}, "logits, one for each class"),
         ({"model.architecture": "smiles_v1"}, "expected 'binary_cross_entropy'"),
+        ({"train.progressive_resizing": "0.5"}, "'digits' has other weights for images of 4x4"),
+        (
+            {"model.architecture": "cifar10", "train.progressive_resizing": "0.3"},
+            "'cifar10' does not take images of 2x2 .* expected 1, or a list of layers",
+        ),
     ],
 )
 def test_a_network_that_does_not_exist_or_fit_is_refused_at_once(pairs, words):

@@ -62,9 +62,10 @@ def test_both_frameworks_learn_the_same(name):
     for step in range(STEPS):
         images, labels = recipes.batch(step)
         rate = recipes.rate(recipes.RECIPES[name], step)
-        reading = of_keras.step(images, labels, np.zeros(len(labels), bool), rate)
+        scale = recipes.scale(recipes.RECIPES[name], step)
+        reading = of_keras.step(images, labels, np.zeros(len(labels), bool), rate, scale)
         tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
-        other = of_torch.step(tensor, torch.from_numpy(labels), None, rate, len(labels))
+        other = of_torch.step(tensor, torch.from_numpy(labels), None, rate, len(labels), scale)
         assert reading == pytest.approx(other.tolist(), rel=1e-4), step
     images, labels = recipes.batch(-1)
     judged = of_torch.evaluate(

@@ -83,3 +83,24 @@ def test_early_stopping_counts_epochs_since_the_best(name):
 def test_without_early_stopping_nothing_ends_training():
     found = schedule("cosine")
     assert all(found.end_epoch(1.0) for _ in range(100))
+
+
+def scales(**fields) -> list[float]:
+    found = schedule("constant", **fields)
+    return [found.scale(step) for step in range(STEPS)]
+
+
+def test_images_are_whole_unless_resizing_is_asked_for():
+    assert set(scales()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    "first, stages", [(0.5, [0.5, 0.75]), (0.25, [0.25, 0.5, 0.75]), (0.9, [0.9])]
+)
+def test_images_grow_in_equal_stages_and_are_whole_in_the_last_three_tenths(first, stages):
+    found = scales(progressive_resizing=first)
+    assert found == sorted(found)
+    assert [found.count(scale) for scale in stages] == pytest.approx(
+        [0.7 * STEPS / len(stages)] * len(stages), abs=1
+    )
+    assert found.count(1.0) == pytest.approx(0.3 * STEPS, abs=1)

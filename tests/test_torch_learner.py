@@ -36,8 +36,9 @@ def learn(found: Learner, name: str, steps: range) -> list[list[float]]:
     for step in steps:
         images, labels = map(torch.from_numpy, recipes.batch(step))
         torch.manual_seed(step_seed(0, 1, step, 0))
-        rate = recipes.rate(recipes.RECIPES[name], step)
-        reading = found.step(images.permute(0, 3, 1, 2), labels, None, rate, len(labels))
+        config = recipes.RECIPES[name]
+        rate, scale = recipes.rate(config, step), recipes.scale(config, step)
+        reading = found.step(images.permute(0, 3, 1, 2), labels, None, rate, len(labels), scale)
         readings.append(reading.tolist())
     return readings
 
