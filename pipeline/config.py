@@ -182,6 +182,18 @@ class TrainConfig(Slice):
             raise ValueError("adam has no decoupled weight decay: expected 0, or optimizer adamw")
         return value
 
+    @field_validator("progressive_resizing")
+    @classmethod
+    def _val_loss_is_of_whole_images(cls, value: float, info: ValidationInfo) -> float:
+        waits = info.data.get("early_stopping") or info.data.get("schedule") == "plateau"
+        if value < 1 and waits:
+            raise ValueError(
+                "val_loss is that of whole images and stands still while training sees small ones, "
+                "which early_stopping and schedule plateau would take for the end: expected 1, or "
+                "neither of them"
+            )
+        return value
+
     @field_validator("devices")
     @classmethod
     def _devices_share_batches(cls, value: int, info: ValidationInfo) -> int:

@@ -94,8 +94,12 @@ DEFAULT: Space = {
     "label_smoothing": Range(0.0, 0.2),
     "weight_decay": Range(1e-5, 0.1, log=True),
 }
-FIXED = ("epochs", "loss", "seed", "threads", "devices", "precision", "checkpoint_seconds")
-"""Fields that are no recipe: a search holds them, so that its trials can be compared."""
+FIXED = (
+    "epochs", "loss", "seed", "threads", "devices", "precision", "checkpoint_seconds",
+    "progressive_resizing",
+)  # fmt: skip
+"""Fields that a search holds, so that its trials can be compared: those that are no recipe, and
+resizing, with which val_loss stands still at first."""
 
 
 def search_space(config: RunConfig) -> Space:

@@ -58,6 +58,14 @@ def test_a_folder_of_large_grey_images_is_scaled_down_and_stays_grey(tmp_path):
             {"model.architecture": "cifar10", "train.progressive_resizing": "0.3"},
             "'cifar10' does not take images of 2x2 .* expected 1, or a list of layers",
         ),
+        (
+            {"train.progressive_resizing": "0.5", "train.early_stopping": "3"},
+            "train.progressive_resizing.* val_loss is that of whole images",
+        ),
+        (
+            {"train.progressive_resizing": "0.5", "train.schedule": "plateau"},
+            "train.progressive_resizing.* val_loss is that of whole images",
+        ),
     ],
 )
 def test_a_network_that_does_not_exist_or_fit_is_refused_at_once(pairs, words):
