@@ -65,8 +65,8 @@ def _layer(operations: list[AnyOperation], seed: int) -> keras.layers.Layer:
             return _Resample(operations, seed)
         case Flip():
             return _Flip(seed)
-        case PadCrop(padding=padding):
-            return _PadCrop(padding, seed)
+        case PadCrop():
+            return _PadCrop(operations[0], seed)
         case Brightness(fraction=fraction):
             return _Brightness(fraction, seed)
         case Contrast(fraction=fraction):
@@ -158,16 +158,17 @@ class _RandomCrop(_Drawing):
 class _PadCrop(_RandomCrop):
     """Shifts each image by whole pixels."""
 
-    def __init__(self, padding: int, seed: int):
+    def __init__(self, operation: PadCrop, seed: int):
         super().__init__(0, 0, seed)
-        self.padding = padding
+        self.padding = operation.padding
+        self.mode = {"zero": "CONSTANT", "reflect": "REFLECT"}[operation.border]
 
     def build(self, shape):
         self.height, self.width = shape[1:3]
 
     def call(self, images):
         sides = (self.padding, self.padding)
-        return super().call(tf.pad(images, ((0, 0), sides, sides, (0, 0))))
+        return super().call(tf.pad(images, ((0, 0), sides, sides, (0, 0)), self.mode))
 
 
 class _Flip(_Drawing):

@@ -41,10 +41,16 @@ class Zoom(Operation):
 
 
 class PadCrop(Operation):
-    """Pad by `padding` pixels of zero, then crop back to size at a random place."""
+    """Pad by `padding` pixels, then crop back to size at a random place.
+
+    The `border` is black, or reflects the image about its outermost pixels (NumPy's `reflect`).
+    Edges of black, which no image has that the trained network will see, take a share of what a
+    network can learn and shift the moving statistics of batch norm.
+    """
 
     kind: Literal["pad_crop"] = "pad_crop"
     padding: int = Field(gt=0)
+    border: Literal["zero", "reflect"] = "zero"
 
 
 class Brightness(Operation):

@@ -56,8 +56,11 @@ def write_preview(arrays: ImageArrays, config: AugmentConfig, work: Path, output
 
 
 def describe(policy: Policy) -> str:
-    """A policy in words: `flip, pad_crop 4, brightness 0.2`."""
-    operations = [" ".join(map(str, operation.model_dump().values())) for operation in policy]
+    """A policy in words: `flip, pad_crop 4, brightness 0.2`; what is as by default goes unsaid."""
+    operations = []
+    for operation in policy:
+        given = operation.model_dump(exclude_defaults=True).values()
+        operations.append(" ".join([operation.kind, *map(str, given)]))
     return ", ".join(operations) or "no augmentation"
 
 

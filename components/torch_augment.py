@@ -67,7 +67,7 @@ def _single(operation: AnyOperation) -> Callable[[torch.Tensor], torch.Tensor]:
         case Flip():
             return _flip
         case PadCrop():
-            return functools.partial(_pad_crop, operation.padding)
+            return functools.partial(_pad_crop, operation)
         case Brightness():
             return functools.partial(_brightness, operation.fraction)
         case Contrast():
@@ -103,8 +103,13 @@ def _contrast(fraction: float, images: torch.Tensor) -> torch.Tensor:
     return torch.lerp(mean, images, factor).clamp_(0, 255)
 
 
-def _pad_crop(padding: int, images: torch.Tensor) -> torch.Tensor:
-    return _random_crop(F.pad(images, (padding,) * 4), *images.shape[2:])
+def _pad_crop(operation: PadCrop, images: torch.Tensor) -> torch.Tensor:
+    sides = (operation.padding,) * 4
+    if operation.border == "reflect":
+        padded = F.pad(images.float(), sides, "reflect")  # on GPUs for floats alone
+    else:
+        padded = F.pad(images, sides)
+    return _random_crop(padded, *images.shape[2:])
 
 
 def _random_crop(images: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from components.architectures import architecture_of
 from components.description import Architecture, check_loss, parameter_count
+from components.frameworks import FRAMEWORKS
 from components.own_network import AnyArchitecture, frameworks_of
 from components.schedule import scales, sides
 from pipeline.config import ConfigError, RunConfig
@@ -17,6 +18,7 @@ def check_network(config: RunConfig) -> None:
     except ValueError as error:
         raise ConfigError(f"Bad value for image or model.architecture: {error}") from error
     _check_resizing(config, architecture)
+    _check_reflection(config)
     # A description of the user's own may end in another way for another number of classes.
     described = ":" in config.model.architecture and isinstance(architecture, Architecture)
     if not described:
@@ -66,6 +68,18 @@ def _check_resizing(config: RunConfig, architecture: AnyArchitecture) -> None:
             f"architecture {architecture.name!r} {problem}: expected 1, or a list of layers that "
             "ends in global_average_pool and dense layers."
         )
+
+
+def _check_reflection(config: RunConfig) -> None:
+    side = min(config.image.height, config.image.width)
+    for framework in FRAMEWORKS:
+        for operation in getattr(config.augment, framework):
+            if getattr(operation, "border", None) == "reflect" and operation.padding >= side:
+                raise ConfigError(
+                    f"Bad value for augment.{framework}: a border of {operation.padding} pixels "
+                    f"cannot reflect images of {config.image.height}x{config.image.width}: "
+                    f"expected a padding below {side}."
+                )
 
 
 def _problem_with(

@@ -8,6 +8,7 @@ import numpy as np
 from components import policy
 from components.image_spec import ImageSpec
 from components.policy import Operation
+from components.preview import describe
 from tests.images import photographs
 
 HEIGHT, WIDTH = 33, 41  # not square, so that an operation that confused the two would show
@@ -40,6 +41,10 @@ def _steps() -> np.ndarray:
     image = np.full((HEIGHT, WIDTH - 1, 1), 80, np.uint8)
     image[:, ::2] = 120
     return image
+
+
+def _noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 1), np.uint8)
 
 
 def _white() -> np.ndarray:
@@ -91,6 +96,14 @@ def _hole(images: np.ndarray) -> np.ndarray:
     return np.stack(centres, 1)
 
 
+def _reflected(images: np.ndarray) -> np.ndarray:
+    """(N, 2): the place in `_noise` with four pixels of its reflection around it."""
+    around = np.pad(_noise()[..., 0], 4, mode="reflect")
+    crops = np.lib.stride_tricks.sliding_window_view(around, (HEIGHT, WIDTH))
+    places = {crops[y, x].tobytes(): (y, x) for y, x in np.ndindex(crops.shape[:2])}
+    return np.array([places[image.tobytes()] for image in images[..., 0].astype(np.uint8)])
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """`recover` gives the parameters, (N, k), that made images (N, H, W, 1) from copies of `image`;
@@ -104,7 +117,7 @@ class Case:
     whole: bool = False
 
     def __str__(self) -> str:
-        return self.operation.kind
+        return describe((self.operation,))
 
     def copies(self, count: int) -> np.ndarray:
         """uint8 (count, H, W, 1)."""
@@ -123,6 +136,14 @@ CASES = [
     Case(policy.Rotate(fraction=0.1), _blob(), _angle, (-0.1,), (0.1,)),
     Case(policy.Zoom(fraction=0.3), _blob(), _scale, (0.7,), (1.3,)),
     Case(policy.PadCrop(padding=4), _dot(), _centroid, (-4, -4), (4, 4), whole=True),
+    Case(
+        policy.PadCrop(padding=4, border="reflect"),
+        _noise(),
+        _reflected,
+        (0, 0),
+        (8, 8),
+        whole=True,
+    ),
     Case(
         policy.Brightness(fraction=0.2),
         _flat(),

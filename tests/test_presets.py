@@ -59,6 +59,10 @@ def test_a_folder_of_large_grey_images_is_scaled_down_and_stays_grey(tmp_path):
             "'cifar10' does not take images of 2x2 .* expected 1, or a list of layers",
         ),
         (
+            {"augment.torch": '[{"kind": "pad_crop", "padding": 8, "border": "reflect"}]'},
+            "augment.torch: .* cannot reflect images of 8x8: expected a padding below 8",
+        ),
+        (
             {"train.progressive_resizing": "0.5", "train.early_stopping": "3"},
             "train.progressive_resizing.* val_loss is that of whole images",
         ),

@@ -78,6 +78,7 @@ def test_different_policies_are_drawn_by_their_own_frameworks_under_headings(arr
 def test_a_heading_says_what_the_policy_is():
     operations = (policy.Flip(), policy.PadCrop(padding=4), policy.Brightness(fraction=0.2))
     assert describe(operations) == "flip, pad_crop 4, brightness 0.2"
+    assert describe((policy.PadCrop(padding=2, border="reflect"),)) == "pad_crop 2 reflect"
     assert describe(()) == "no augmentation"
 
 
