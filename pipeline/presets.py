@@ -112,7 +112,7 @@ def cifar10() -> RunConfig:
 
     python -m pipeline run cifar10 [data.dir=PATH]
     """
-    augmented = (policy.Flip(), policy.PadCrop(padding=4))
+    augmented = (policy.Flip(), policy.PadCrop(padding=4, border="reflect"))
     return RunConfig(
         name="cifar10",
         data=DataConfig(source="tfds:cifar10", val_fraction=0.04),
