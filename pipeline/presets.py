@@ -1,6 +1,7 @@
 """Presets: each a function that returns the whole configuration of one run.
 
 A variant copies one and changes two or three fields; the command line overrides with `key=value`.
+Gates lie a point or two below what a recipe was measured to reach (README, Development).
 """
 
 import difflib
@@ -103,7 +104,7 @@ def mnist_tiny() -> RunConfig:
         image=ImageConfig(height=28, width=28, channels=1),
         model=ModelConfig(architecture="mnist_tiny"),
         train=TrainConfig(epochs=10, batch_size=128, **_MUON),
-        gates=GatesConfig(min_accuracy=0.96),
+        gates=GatesConfig(min_accuracy=0.965),
     )
 
 
@@ -124,7 +125,7 @@ def cifar10() -> RunConfig:
             batch_size=128,
             **_MUON | {"learning_rate": 0.02, "weight_decay": 0.01, "averaging": 0.995},
         ),
-        gates=GatesConfig(min_accuracy=0.75),
+        gates=GatesConfig(min_accuracy=0.84),
     )
 
 
@@ -143,7 +144,7 @@ def cifar10_small() -> RunConfig:
             "model": ModelConfig(architecture="cifar10_small"),
             "augment": AugmentConfig(keras=augmented, torch=augmented),
             "train": train,
-            "gates": GatesConfig(min_accuracy=0.65),
+            "gates": GatesConfig(min_accuracy=0.76),
         }
     )
 
@@ -189,7 +190,7 @@ def smiles_v1() -> RunConfig:
         model=ModelConfig(architecture="smiles_v1"),
         augment=AugmentConfig(keras=flipped, torch=flipped),
         train=TrainConfig(epochs=12, batch_size=64, loss="binary_cross_entropy", **_MUON),
-        gates=GatesConfig(min_accuracy=0.85),
+        gates=GatesConfig(min_accuracy=0.915),
     )
 
 
