@@ -123,7 +123,7 @@ def cifar10() -> RunConfig:
         train=TrainConfig(
             epochs=50,
             batch_size=128,
-            **_MUON | {"learning_rate": 0.02, "weight_decay": 0.01, "averaging": 0.995},
+            **_MUON | {"learning_rate": 0.008, "weight_decay": 0.01, "averaging": 0.995},
         ),
         gates=GatesConfig(min_accuracy=0.84),
     )
@@ -137,7 +137,7 @@ def cifar10_small() -> RunConfig:
     config = cifar10()
     # It underfits rather than overfits. Small images first cost `cifar10` two points.
     augmented = (policy.Flip(), policy.PadCrop(padding=1))
-    train = config.train.model_copy(update={"progressive_resizing": 0.5})
+    train = config.train.model_copy(update={"learning_rate": 0.02, "progressive_resizing": 0.5})
     return config.model_copy(
         update={
             "name": "cifar10_small",
