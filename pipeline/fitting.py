@@ -4,6 +4,7 @@ from components.architectures import architecture_of
 from components.description import Architecture, check_loss, parameter_count
 from components.frameworks import FRAMEWORKS
 from components.own_network import AnyArchitecture, frameworks_of
+from components.policy import PadCrop
 from components.schedule import scales, sides
 from pipeline.config import ConfigError, RunConfig
 
@@ -74,7 +75,8 @@ def _check_reflection(config: RunConfig) -> None:
     side = min(config.image.height, config.image.width)
     for framework in FRAMEWORKS:
         for operation in getattr(config.augment, framework):
-            if getattr(operation, "border", None) == "reflect" and operation.padding >= side:
+            reflects = isinstance(operation, PadCrop) and operation.border == "reflect"
+            if reflects and operation.padding >= side:
                 raise ConfigError(
                     f"Bad value for augment.{framework}: a border of {operation.padding} pixels "
                     f"cannot reflect images of {config.image.height}x{config.image.width}: "
