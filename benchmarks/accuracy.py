@@ -21,11 +21,13 @@ from rich.console import Console
 
 from benchmarks import trainings
 from benchmarks.accuracy_table import markdown
-from benchmarks.prepared import OUTPUT, configure, digest, machine, packed
+from benchmarks.prepared import OUTPUT, configure, digest, packed
+from benchmarks.records import machine
 from benchmarks.train import chosen
 from components.network import FRAMEWORKS
 from components.policy import Flip
 from pipeline.config import RunConfig
+from pipeline.presets import PRESETS
 
 RECORDS = OUTPUT / "accuracy.jsonl"
 
@@ -36,14 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N")
     parser.add_argument("--table", action="store_true", help="print the table, as Markdown")
     parser.add_argument(
-        "--all", action="store_true", help="with every recipe, not each preset's latest alone"
+        "--all", action="store_true", help="with every recipe, not each preset's own alone"
     )
 
 
 def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
     """Trains what is missing, or prints the table; 2 without either."""
     if arguments.table:
-        print(markdown(read(RECORDS), every=arguments.all))
+        records = read(RECORDS)
+        print(markdown(records, recipes(records), every=arguments.all))
         return 0
     if arguments.preset is None:
         print("Name a preset, e.g. `accuracy cifar10`, or ask for --table.", file=sys.stderr)
@@ -94,6 +97,18 @@ def measure(key: Key, config: RunConfig, arrays: Path, directory: Path) -> dict:
         "result": trained.result,
         "machine": machine(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def recipes(records: list[dict]) -> dict[tuple[str, str], str]:
+    """The digest of the recipe as it stands today of each preset in `records` and framework, in the
+    order of the presets; without those that are no more."""
+    found = {record["preset"] for record in records}
+    return {
+        (preset, framework): digest(configure(preset, {})[0], framework)
+        for preset in PRESETS
+        if preset in found
+        for framework in FRAMEWORKS
     }
 
 

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Measured, measure
+from benchmarks.records import write
 from components.process import ROOT
 
 RATIO = 3.0
@@ -118,15 +118,3 @@ def step_table(title: str, runs: list[dict]) -> Table:
         seen = any(step["peak_bytes"] for step in steps)
         table.add_row(steps[0]["name"], f"{seconds:.1f}", f"{over / 1e9:.2f}" if seen else "")
     return table
-
-
-def write(root: Path, name: str, found: dict, console: Console) -> None:
-    """`<root>/benchmarks/<name>.json`, with the machine and the commit beside the numbers."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    machine = {"cores": os.cpu_count(), "commit": commit.stdout.strip()}
-    path = root / "benchmarks" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(machine | found, indent=1))
-    console.print(f"written to {path}")

@@ -17,7 +17,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.data import run_line, step_table, write
+from benchmarks.data import run_line, step_table
+from benchmarks.records import write
 from components.sources import CHUNK
 
 CLASSES, SIDE = 10, 32

@@ -14,6 +14,7 @@ import numpy as np
 
 from components.arrays import ImageArrays
 from components.augment import make_plan
+from components.network import FRAMEWORKS
 from components.pack import write_shard
 from components.process import ROOT, StepFailed
 from components.sources import LISTED
@@ -68,7 +69,7 @@ def packed(preset: str, overrides: dict[str, str]) -> Path:
         if done.returncode:
             raise StepFailed(f"The line could not pack {preset}:\n{errors.read_text()[-3000:]}")
         (arrays,) = root.glob("artifacts/pack/arrays/*")
-        os.replace(arrays, directory)
+        _publish(arrays, directory)
     return directory
 
 
@@ -93,32 +94,39 @@ def with_mirrored(arrays: Path) -> Path:
         for name in ("image_spec.json", "labels.json"):
             shutil.copy(arrays / name, made / name)
         (made / "test").symlink_to(arrays.resolve() / "test")
-        os.replace(made, directory)
+        _publish(made, directory)
     return directory
 
 
-def machine() -> dict:
-    """Cores of this process, and whether the processor has units for bfloat16."""
+def _publish(made: Path, directory: Path) -> None:
+    """Moves `made` to `directory`, unless another process did so meanwhile."""
     try:
-        flags = Path("/proc/cpuinfo").read_text()
+        os.replace(made, directory)
     except OSError:
-        flags = ""
-    bfloat16 = [name for name in ("avx512_bf16", "amx_bf16") if name in flags]
-    return {"cores": len(os.sched_getaffinity(0)), "bfloat16": bfloat16}
+        if not directory.is_dir():
+            raise
 
 
 def digest(config: RunConfig, framework: str) -> str:
     """Of all that decides about a model but its seed: data, image size, network, policy, recipe.
 
-    Where the data lies, threads and the interval of checkpoints are left out.
+    Where the data lies, threads and the interval of checkpoints are left out, and what is at its
+    default: a field that is added leaves the digests of older recipes as they were.
     """
-    other = "keras" if framework == "torch" else "torch"
-    parts = [
-        config.data.model_dump(mode="json", exclude={"dir", "schema_path", "accept_classes"}),
-        config.image.model_dump(mode="json"),
-        config.model.model_dump(mode="json"),
-        config.augment.model_dump(mode="json", exclude={other}),
-        config.train.model_dump(mode="json", exclude={"seed", "threads", "checkpoint_seconds"}),
+    excluded = {
+        "data": {"dir", "schema_path", "accept_classes"},
+        "image": set(),
+        "model": set(),
+        "augment": set(FRAMEWORKS),
+        "train": {"seed", "threads", "checkpoint_seconds"},
+    }
+    parts = {
+        name: getattr(config, name).model_dump(mode="json", exclude=exclude, exclude_defaults=True)
+        for name, exclude in excluded.items()
+    }
+    parts["data"]["source"] = config.data.source.rpartition("/")[2]
+    parts["policy"] = [
+        {"kind": operation.kind} | operation.model_dump(mode="json", exclude_defaults=True)
+        for operation in getattr(config.augment, framework)
     ]
-    parts[0]["source"] = parts[0]["source"].rpartition("/")[2]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

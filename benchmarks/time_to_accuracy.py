@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import trainings
-from benchmarks.data import write
-from benchmarks.prepared import OUTPUT, configure, machine, packed
+from benchmarks.prepared import OUTPUT, configure, packed
+from benchmarks.records import machine, write
 from benchmarks.train import chosen
 from components.network import FRAMEWORKS
 
@@ -76,7 +76,7 @@ class Found:
 
 def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
     """Prints times and ratios; 1 when an accuracy or the ratio is missed."""
-    console, missed, found = Console(width=100), False, {}
+    console, missed = Console(width=100), False
     table = Table("", "tutorial", "ours", "epochs", "accuracy", "ratio", "at least")
     for framework in chosen(arguments.framework):
         goal, one = TUTORIALS[framework], _measure(framework, arguments, overrides)
@@ -92,10 +92,9 @@ def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
             f"{TARGET:.0f}{'' if fast else ' missed'}",
         )
         missed |= not (reached and fast)
-        found[framework] = dataclasses.asdict(one) | {"ratio": one.ratio}
+        found = dataclasses.asdict(one) | {"ratio": one.ratio, "overrides": overrides}
+        write(OUTPUT.parent, f"time_to_accuracy-{framework}", found, console)
     console.print(table)
-    found |= {"overrides": overrides, "machine": machine()}
-    write(OUTPUT.parent, "time_to_accuracy", found, console)
     return int(missed)
 
 

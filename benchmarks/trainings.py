@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.prepared import with_mirrored, write_plan
+from components import atomic
 from components.process import ROOT, StepFailed, run_module
 from pipeline.code import fingerprint
 from pipeline.config import RunConfig
@@ -29,8 +30,9 @@ class Trained:
 def train(
     framework: str, config: RunConfig, arrays: Path, directory: Path, resume: bool = False
 ) -> Trained:
-    """Trains by the recipe of `config` on `arrays`; `resume` goes on from the checkpoint that the
-    same training left in `directory` when it was interrupted, otherwise that is emptied first.
+    """Trains by the recipe of `config` on `arrays`; with `resume` goes on from the checkpoint that
+    the same training left in `directory` when it was interrupted, and does nothing where it had
+    ended; otherwise the directory is emptied first.
 
     Raises StepFailed with the trainer's sentence.
     """
@@ -46,8 +48,12 @@ def train(
         "checkpoints": str(directory / "checkpoints"),
         "code": fingerprint(f"components.train_{framework}"),
     }
-    _run(f"components.train_{framework}", arguments, directory)
-    shutil.rmtree(directory / "checkpoints", ignore_errors=True)
+    ended = directory / "arguments.json"
+    if not ended.is_file() or json.loads(ended.read_text()) != arguments:
+        ended.unlink(missing_ok=True)
+        _run(f"components.train_{framework}", arguments, directory)
+        shutil.rmtree(directory / "checkpoints", ignore_errors=True)
+        atomic.write(ended, json.dumps(arguments))
     return Trained(
         json.loads((directory / "run/result.json").read_text()),
         json.loads((directory / "run/history.json").read_text()),

@@ -15,7 +15,6 @@ channels-last in both (see `torch_model.ChannelsLastFlatten`), so that a transpo
 kernel needs. PyTorch's `num_batches_tracked` is a step counter, no weight, and stays.
 """
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -91,9 +90,9 @@ def to_keras(weights: Mapping[str, np.ndarray], network: Network):
 
     Raises ValueError when a weight is missing or has another shape.
     """
-    from components import keras_model
+    from components import keras_layers, keras_model
 
-    with float32_policy():
+    with keras_layers.float32_policy():  # reduced precision does not convert
         model = keras_model.build(network)
     for layer, name, _, _ in _entries(network):
         variable = getattr(model.get_layer(layer), name)
@@ -122,23 +121,10 @@ def to_torch(weights: Mapping[str, np.ndarray], network: Network):
 
 def load_keras(directory: str | Path):
     """The Keras model of a model directory in float32, whatever precision it was trained in."""
-    from components import keras_model
+    from components import keras_layers, keras_model
 
-    with float32_policy():
+    with keras_layers.float32_policy():
         return keras_model.load(directory)
-
-
-@contextlib.contextmanager
-def float32_policy():
-    """Keras layers made inside compute in float32: reduced precision does not convert."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _fitting(weights: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:

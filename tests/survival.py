@@ -15,6 +15,7 @@ from tests.training_data import ROOT
 
 PATIENCE = 300  # seconds that a trainer may take to get to the next kill
 SEEN = re.compile(r"(\d{10})-[0-9a-f]{16}\.safetensors")
+STARTED = re.compile(r"on cpu, \d+ threads")
 RESUMED = re.compile(r"resumed after (\d+) epochs and (\d+) of (\d+) steps")
 CLOCK = ("seconds", "images_per_second", "train_seconds")
 
@@ -57,7 +58,8 @@ def train_under_fire(module: str, arguments: Path, targets: list[int], seed: int
     """Kills the trainer when it has come to each of the checkpoints `targets`, a few random
     milliseconds later, or, every other time, in the midst of writing one; then lets it end.
 
-    Checks that each process goes on from the newest checkpoint that the one before left.
+    Checks that each process goes on from the newest checkpoint that the one before left, and that
+    none ended by itself.
     """
     rng, kills = random.Random(seed), []
     checkpoints = Path(json.loads(arguments.read_text())["run_dir"]) / "checkpoints"
@@ -70,6 +72,8 @@ def train_under_fire(module: str, arguments: Path, targets: list[int], seed: int
                 assert process.wait(PATIENCE) == 0, errors.read_text()
             else:
                 _await(process, lambda goal=target: newest(checkpoints) >= goal)
+                if not target:
+                    _await(process, lambda: STARTED.search(errors.read_text()))
                 time.sleep(rng.uniform(0, 0.03))
                 if number % 2:
                     _await(process, lambda: being_written(checkpoints))
@@ -77,7 +81,8 @@ def train_under_fire(module: str, arguments: Path, targets: list[int], seed: int
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            ended = process.wait()
+        assert ended == (0 if target is None else -signal.SIGKILL), errors.read_text()
         found = RESUMED.search(errors.read_text())
         done = int(found[1]) * (int(found[3]) + 1) + int(found[2]) if found else 0
         assert done == left or (not found and target == 0), errors.read_text()

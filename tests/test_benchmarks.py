@@ -59,6 +59,8 @@ def test_a_recipe_is_told_by_what_decides_about_the_model():
         recipe(train__epochs="7"),
         recipe(train__label_smoothing="0.1"),
         recipe(augment__torch='[{"kind": "flip"}]'),
+        recipe(augment__torch='[{"kind": "translate", "fraction": 0.1}]'),
+        recipe(augment__torch='[{"kind": "rotate", "fraction": 0.1}]'),
         recipe(image__height="9"),
         recipe(model__architecture="mnist", image__height="28", image__width="28"),
     ]
@@ -79,7 +81,7 @@ def record(framework: str = "torch", seed: int = 0, recipe: str = "a", **changed
         "val_accuracy": 0.86,
         "seconds": 1200.0,
         "images_per_second": 1875.4,
-        "result": {"device": "cpu, 2 threads"},
+        "result": {"device": "cpu, 2 threads", "best_epoch": 48},
         "machine": {"cores": 2, "bfloat16": ["amx_bf16"]},
     }
     return values | changed
@@ -110,7 +112,7 @@ def test_a_damaged_record_is_named(tmp_path):
         accuracy.read(path)
 
 
-def test_the_table_has_the_latest_recipe_of_each_preset_and_framework():
+def test_the_table_has_each_preset_s_own_recipe_or_says_that_it_is_another():
     records = [
         record(recipe="old", accuracy=0.5),
         record(recipe="new", seed=0, accuracy=0.5),
@@ -118,15 +120,19 @@ def test_the_table_has_the_latest_recipe_of_each_preset_and_framework():
         record(recipe="new", seed=1, accuracy=0.88),
         record(recipe="new", seed=0, accuracy=0.86),  # again: replaces the first
         record(preset="mnist_tiny", mirrored=None, mirrored_seconds=None, seconds=30.0),
+        record(recipe="tried", accuracy=0.9),  # the last one, but not the preset's
     ]
-    groups = accuracy_table.grouped(records)
+    recipes = {("cifar10", "torch"): "new", ("cifar10", "keras"): "b", ("mnist_tiny", "torch"): "a"}
+    groups = accuracy_table.grouped(records, recipes)
     assert [(g[0]["preset"], g[0]["framework"], g[0]["recipe"], len(g)) for g in groups] == [
         ("cifar10", "keras", "a", 1),
         ("cifar10", "torch", "new", 2),
         ("mnist_tiny", "torch", "a", 1),
     ]
-    assert len(accuracy_table.grouped(records, every=True)) == 4
-    *_, keras, torch, tiny, _, machine = accuracy_table.markdown(records).splitlines()
+    assert len(accuracy_table.grouped(records)) == 5
+    *_, keras, torch, tiny, _, machine = accuracy_table.markdown(records, recipes).splitlines()
+    assert keras.startswith("| `cifar10` (another recipe) | keras | 50 (48) |")
+    assert torch.startswith("| `cifar10` | torch |") and tiny.startswith("| `mnist_tiny` | torch |")
     assert "| 86.00% | 88.00% (+1.2 s) |" in keras
     assert "| 87.00% ± 1.41 |" in torch and "| 20 min | 1,875 |" in torch
     assert "73.30% (the tutorial's recipe in Keras on this data, 36 epochs): +13.70" in torch
@@ -137,8 +143,32 @@ def test_the_table_has_the_latest_recipe_of_each_preset_and_framework():
 
 
 def test_a_reference_on_validation_is_compared_with_validation():
-    row = accuracy_table.markdown([record(preset="mnist", val_accuracy=0.9919)])
+    row = accuracy_table.markdown([record(preset="mnist", val_accuracy=0.9919)], {})
     assert "99.09% validation (the tutorial's recipe, 20 epochs): +0.10" in row
+
+
+def test_a_variant_is_compared_with_what_it_varies_in_the_same_framework():
+    records = [
+        record(preset="smiles_v2", accuracy=0.94),
+        record(preset="smiles_v1", accuracy=0.93),
+        record("keras", preset="smiles_v1", accuracy=0.5),
+    ]
+    recipes = {
+        ("smiles_v1", "torch"): "a",
+        ("smiles_v1", "keras"): "a",
+        ("smiles_v2", "torch"): "a",
+    }
+    *_, first, variant, _, _ = accuracy_table.markdown(records, recipes).splitlines()
+    assert first.startswith("| `smiles_v1` | torch |")
+    assert variant.endswith("93.00% (`smiles_v1`, same framework): +1.00 |")
+
+
+def test_the_table_s_recipes_are_the_presets_as_they_stand():
+    found = accuracy.recipes([record(preset="mnist"), record(), record(preset="gone")])
+    assert list(found) == [
+        ("mnist", "keras"), ("mnist", "torch"), ("cifar10", "keras"), ("cifar10", "torch")
+    ]  # fmt: skip
+    assert found["mnist", "keras"] == prepared.digest(configure("mnist", {}), "keras")
 
 
 def test_a_plan_holds_as_many_images_as_the_limit_says(tmp_path):

@@ -77,8 +77,20 @@ def test_a_training_s_record_holds_what_the_table_needs(tmp_path):
     assert record["accuracy"] == pytest.approx(record["val_accuracy"], abs=0.02) and (
         record["accuracy"] > 0.5
     )
-    assert 0.3 < record["mirrored"] and 0 < record["mirrored_seconds"] < record["seconds"] + 60
+    assert 0 < record["mirrored_seconds"] < record["seconds"] + 60
+    straight, mirrored = (np.load(tmp_path / f"run/{name}.npz") for name in ("test", "mirrored"))
+    mean = (straight["probabilities"] + mirrored["probabilities"]) / 2
+    assert record["mirrored"] == (mean.argmax(1) == straight["labels"]).mean()
+    assert record["mirrored"] != (mirrored["probabilities"].argmax(1) == straight["labels"]).mean()
     arguments = json.loads((tmp_path / "run/components.train_torch.args.json").read_text())
     assert arguments["train"]["seed"] == 3
     accuracy.append(tmp_path / "accuracy.jsonl", record)
     assert accuracy.finished(accuracy.read(tmp_path / "accuracy.jsonl"), key)
+
+    # Where a training has ended it is not repeated, with another recipe it is.
+    before = (tmp_path / "run/model/model.safetensors").stat().st_mtime_ns
+    again = accuracy.measure(key, config, arrays, tmp_path / "run")
+    assert again["accuracy"] == record["accuracy"] and again["result"] == record["result"]
+    assert (tmp_path / "run/model/model.safetensors").stat().st_mtime_ns == before
+    shorter = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})})
+    assert accuracy.measure(key, shorter, arrays, tmp_path / "run")["epochs"] == 1

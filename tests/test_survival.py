@@ -9,7 +9,14 @@ from tests.survival import check_same_record, train_under_fire
 from tests.training_data import run_module, write_train_arguments
 
 EPOCHS, STEPS = 8, 25
-RECIPE = {"epochs": EPOCHS, "optimizer": "adamw", "weight_decay": 0.05, "averaging": 0.95}
+RECIPE = {
+    "epochs": EPOCHS,
+    "optimizer": "muon",
+    "schedule": "one_cycle",
+    "learning_rate": 0.01,
+    "weight_decay": 0.05,
+    "averaging": 0.95,
+}
 
 
 def weights(framework: str, model) -> list[np.ndarray]:
@@ -41,6 +48,6 @@ def test_killed_25_times_a_training_ends_with_the_weights_of_an_undisturbed_one(
     assert any(kill.writing for kill in kills)
     check_same_record(tmp_path / "whole/run", tmp_path / "killed/run")
     found = (weights(framework, tmp_path / name / "model") for name in ("whole", "killed"))
-    differences = [np.abs(a - b).max() for a, b in zip(*found)]
+    differences = [np.abs(a - b).max() for a, b in zip(*found, strict=True)]
     print(f"{framework}: largest difference of weights {max(differences)}")
     assert max(differences) <= tolerance

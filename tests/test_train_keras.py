@@ -45,7 +45,7 @@ def read(path):
 
 def check_same_weights(root, *names):
     first, second = (keras_model.load(root / name / "model").weights for name in names)
-    for one, other in zip(first, second):
+    for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 

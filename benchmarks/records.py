@@ -1,0 +1,32 @@
+"""What benchmarks leave behind: numbers, with the machine and the commit they were found on."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from rich.console import Console
+
+from components import atomic
+from components.process import ROOT
+
+
+def machine() -> dict:
+    """Cores of this process, the units for bfloat16 that the processor has, and the commit (with
+    `-dirty` where files differ from it; empty outside of a repository)."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        flags = ""
+    bfloat16 = [name for name in ("avx512_bf16", "amx_bf16") if name in flags]
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    described = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    cores = len(os.sched_getaffinity(0))
+    return {"cores": cores, "bfloat16": bfloat16, "commit": described.stdout.strip()}
+
+
+def write(root: Path, name: str, found: dict, console: Console) -> None:
+    """Replaces `<root>/benchmarks/<name>.json` by `found` and the machine."""
+    path = root / "benchmarks" / f"{name}.json"
+    atomic.write(path, json.dumps({"machine": machine()} | found, indent=1))
+    console.print(f"written to {path}", highlight=False)
