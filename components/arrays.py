@@ -22,6 +22,7 @@ class Split:
     """
 
     def __init__(self, spec: ImageSpec, *directories: Path):
+        self._pixels = spec.height * spec.width
         paths = [path for folder in directories for path in sorted(folder.glob("images-*.npy"))]
         self._packed = [np.load(path, mmap_mode="r") for path in paths]
         self._cropped = [crop_center(shard, spec) for shard in self._packed]
@@ -51,8 +52,14 @@ class Split:
             result[rows] = shards[shard][indices[rows] - self._starts[shard]]
         return result
 
-    def batches(self, batch_size: int):
-        """Yields (`images`, labels) in order, the last batch as short as it is."""
+    def at_a_time(self, most: int) -> int:
+        """How many images to predict at once: `most`, or fewer of large ones, no more pixels than
+        `most` of 96x96 have. A network needs megabytes for each."""
+        return max(1, min(most, most * 96 * 96 // self._pixels))
+
+    def batches(self, most: int):
+        """Yields (`images`, labels) in order, `at_a_time`, the last batch as short as it is."""
+        batch_size = self.at_a_time(most)
         for start in range(0, len(self), batch_size):
             rows = np.arange(start, min(start + batch_size, len(self)))
             yield self.images(rows), self.labels[rows]

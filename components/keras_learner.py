@@ -80,7 +80,11 @@ class Learner:
         @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])
         def follow(share):
             for average, weight in zip(self._average, self.model.weights):
-                average.assign_add(share * (tf.convert_to_tensor(weight.value) - average))
+                value = tf.convert_to_tensor(weight.value)
+                if average.dtype.is_floating:
+                    average.assign_add(share * (value - average))
+                else:  # a counter
+                    average.assign(value)
 
         @tf.function(input_signature=[tf.TensorSpec(fed, tf.uint8), numbers])
         def judge(images, labels):
@@ -163,6 +167,10 @@ class Learner:
         self.model.set_weights([average.numpy() for average in self._average])
         yield
         self.model.set_weights(trained)
+
+    def not_finite(self) -> list[str]:
+        """Names of the weights that hold a NaN or an infinity."""
+        return keras_model.not_finite(self.model)
 
     def judged(self) -> dict[str, np.ndarray]:
         """The weights that validation judges: the average, or those just trained; a copy."""

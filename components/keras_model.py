@@ -96,6 +96,9 @@ def _own(network: Network) -> keras.Model:
             f"{received[0]} to {received[1]}, expected a keras.Model from {expected[0]} to "
             f"{expected[1]}: build it on keras.Input(shape), without softmax."
         )
+    if not model.trainable_variables:
+        name = network.architecture.name
+        raise ValueError(f"{name}'s Keras network has no weight to train, expected one.")
     return model
 
 

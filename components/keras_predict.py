@@ -15,7 +15,7 @@ from components.own_network import AnyArchitecture
 from components.plan import open_split
 from components.training import PredictArgs, save_predictions
 
-BATCH = 250
+AT_A_TIME = 250
 
 
 def main(args: PredictArgs) -> None:
@@ -30,7 +30,7 @@ def main(args: PredictArgs) -> None:
 def predict(model: keras.Model, architecture: AnyArchitecture, split: Split) -> np.ndarray:
     """Probabilities float32 (N, classes) of a network of `architecture`, in the split's order."""
     found = []
-    for images, _ in split.batches(BATCH):
+    for images, _ in split.batches(AT_A_TIME):
         outputs = model(images.astype(np.float32), training=False)
         found.append(keras.ops.convert_to_numpy(probabilities(outputs, architecture)))
     return np.concatenate(found)

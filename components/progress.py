@@ -20,6 +20,8 @@ class Learner(Protocol):
 
     def restore(self, arrays: dict[str, np.ndarray], steps: int) -> None: ...
 
+    def not_finite(self) -> list[str]: ...
+
 
 class Progress:
     """The place in a training of `epochs` epochs of `steps` steps: `epoch` counts from 1, `step`
@@ -87,12 +89,10 @@ class Progress:
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()
-        if not self._saves:
+        # The next step will say that training diverged; the checkpoint before stays the last.
+        if not self._saves or self._learner.not_finite():
             return
         arrays = self._learner.arrays()
-        # The next step will say that training diverged; the checkpoint before stays the last.
-        if not all(np.isfinite(array).all() for array in arrays.values()):
-            return
         arrays |= {_BEST + name: array for name, array in self.best.items()}
         state = {
             "epoch": self.epoch,
@@ -103,4 +103,10 @@ class Progress:
         }
         # Validations count too: one from before and one from after it are not the same.
         number = self.total + self.epoch - 1
-        self._checkpoints.save(number, arrays, state)
+        try:
+            self._checkpoints.save(number, arrays, state)
+        except OSError as error:  # no reason to give up what was learned
+            self._record.say(
+                f"no checkpoint could be written to {self._checkpoints.directory} "
+                f"({error.strerror or error}): make room there; training goes on, and tries again"
+            )

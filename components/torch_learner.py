@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from components import torch_augment, torch_losses
+from components import torch_augment, torch_losses, torch_model
 from components.image_spec import ImageSpec
 from components.own_network import AnyArchitecture
 from components.policy import Policy
@@ -41,7 +41,7 @@ class Learner:
         self._architecture, self._config, self._precision = architecture, config, precision
         self._augment = torch_augment.augmenter(policy, spec)
         self._crop = torch_augment.augmenter((), spec)
-        parameters = list(model.parameters())
+        parameters = [p for p in model.parameters() if p.requires_grad]
         self.device = parameters[0].device
         self._weights = torch.from_numpy(weights).to(self.device)
         self._kernels = [p for p in parameters if p.ndim > 1]
@@ -130,6 +130,10 @@ class Learner:
         self.model.load_state_dict(self._average)
         yield
         self.model.load_state_dict(trained)
+
+    def not_finite(self) -> list[str]:
+        """Names of the weights that hold a NaN or an infinity."""
+        return torch_model.not_finite(self.model)
 
     def judged(self) -> dict[str, np.ndarray]:
         """The weights that validation judges: the average, or those just trained; a copy."""

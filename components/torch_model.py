@@ -1,5 +1,6 @@
 """The architecture description as a PyTorch network. Twin of `keras_model.py`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import safetensors
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from components import atomic
-from components.description import Placed, Shape
+from components.description import Placed
 from components.layers import FINAL, AnyLayer, Conv
 from components.network import Network, weights_file
 from components.own_network import AnyArchitecture, OwnNetwork
@@ -16,6 +17,7 @@ from components.torch_layers import BatchNorm, ChannelDropout, Dropout, GlobalAv
 
 WEIGHTS = "model.safetensors"
 
+_STATISTICS = ("running_mean", "running_var")
 # Their gradients do not need what they give, so that a ReLU may write over it.
 _OVERWRITABLE = ("conv", "batch_norm", "dense", "residual")
 
@@ -27,16 +29,18 @@ class ChannelsLastFlatten(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
-class UnevenConv2d(nn.Conv2d):
-    """A convolution with `edges` zeros (left, right, top, bottom): PyTorch itself pads both sides
-    alike, TensorFlow's `same` the end of an axis by one more where the number is odd."""
+class PaddedConv2d(nn.Conv2d):
+    """A convolution with as many zeros as `edges` says for the sides of what comes in: PyTorch
+    itself pads both ends of an axis alike, whatever its size. TensorFlow's `same` pads the end by
+    one more where the number is odd, and with a stride the number depends on the size."""
 
-    def __init__(self, *arguments, edges: tuple[int, int, int, int], **options):
+    def __init__(self, *arguments, edges: Callable[[int], tuple[int, int]], **options):
         super().__init__(*arguments, **options)
         self.edges = edges
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(nn.functional.pad(x, self.edges))
+        rows, columns = self.edges(x.shape[2]), self.edges(x.shape[3])
+        return super().forward(nn.functional.pad(x, (*columns, *rows)))
 
 
 class Final(nn.Module):
@@ -110,7 +114,7 @@ def layer(placed: Placed, overwrite: bool = False) -> nn.Module:
     description, channels = placed.layer, placed.before[-1]
     match description.kind:
         case "conv":
-            module = _conv(description, placed.before)
+            module = _conv(description, channels)
         case "batch_norm":
             kind = BatchNorm if len(placed.before) == 3 else nn.BatchNorm1d
             module = kind(channels, eps=description.epsilon, momentum=1 - description.momentum)
@@ -141,13 +145,13 @@ def layer(placed: Placed, overwrite: bool = False) -> nn.Module:
     return module
 
 
-def _conv(description: Conv, before: Shape) -> nn.Conv2d:
-    rows, columns = description.edges(before[0]), description.edges(before[1])
+def _conv(description: Conv, channels: int) -> nn.Conv2d:
     options = {"stride": description.stride, "bias": description.bias}
-    arguments = (before[-1], description.filters, description.kernel)
-    if rows[0] == rows[1] and columns[0] == columns[1]:
-        return nn.Conv2d(*arguments, padding=(rows[0], columns[0]), **options)
-    return UnevenConv2d(*arguments, edges=(*columns, *rows), **options)
+    arguments = (channels, description.filters, description.kernel)
+    same = description.padding == "same" and description.kernel > 1
+    if same and (description.stride > 1 or description.kernel % 2 == 0):
+        return PaddedConv2d(*arguments, edges=description.edges, **options)
+    return nn.Conv2d(*arguments, padding=description.edges(1)[0], **options)
 
 
 def _activation(description: AnyLayer, overwrite: bool) -> nn.Module:
@@ -200,7 +204,7 @@ def _own(network: Network) -> nn.Module:
         raise ValueError(
             f"{name}'s PyTorch builder gives {type(module).__name__}, expected a torch.nn.Module."
         )
-    with torch.inference_mode():
+    with torch.no_grad():  # lazy layers make their parameters here, which are to be trained
         try:
             given = tuple(module.eval()(torch.zeros((2, channels, height, width))).shape)
         except Exception as error:
@@ -209,6 +213,8 @@ def _own(network: Network) -> nn.Module:
         raise ValueError(
             f"{name}'s PyTorch network gives {given} for two images, expected logits {expected}."
         )
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError(f"{name}'s PyTorch network has no parameter to train, expected one.")
     return module.train()
 
 
@@ -219,9 +225,11 @@ def parameter_count(module: nn.Module) -> int:
 
 
 def not_finite(module: nn.Module) -> list[str]:
-    """Names of the weights that hold a NaN or an infinity."""
-    state = module.state_dict().items()
-    return [name for name, tensor in state if not tensor.isfinite().all()]
+    """Names of the parameters, and of batch norm's statistics, that hold a NaN or an infinity; a
+    network's other constants may be infinite, as masks are."""
+    found = dict(module.named_parameters())
+    found |= {n: b for n, b in module.named_buffers() if n.rpartition(".")[2] in _STATISTICS}
+    return [name for name, tensor in found.items() if not tensor.isfinite().all()]
 
 
 def save(module: nn.Module, network: Network, directory: str | Path) -> None:

@@ -15,7 +15,7 @@ from components.plan import open_split
 from components.torch_model import probabilities
 from components.training import PredictArgs, save_predictions
 
-BATCH = 250
+AT_A_TIME = 250
 
 
 def main(args: PredictArgs) -> None:
@@ -31,7 +31,7 @@ def main(args: PredictArgs) -> None:
 def predict(model: torch.nn.Module, architecture: AnyArchitecture, split: Split) -> np.ndarray:
     """Probabilities float32 (N, classes) of a network of `architecture`, in the split's order."""
     found = []
-    for images, _ in split.batches(BATCH):
+    for images, _ in split.batches(AT_A_TIME):
         outputs = model(torch.from_numpy(images).permute(0, 3, 1, 2).float())
         found.append(probabilities(outputs, architecture).numpy())
     return np.concatenate(found)

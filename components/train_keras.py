@@ -3,15 +3,13 @@
 Twin of `train_torch.py`: the same functions in the same order.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from components import keras_model
-from components.arrays import ImageArrays, Split
+from components.arrays import ImageArrays
 from components.checkpoint import Checkpoints
 from components.commands import run
 from components.keras_learner import Learner
@@ -32,7 +30,7 @@ from components.training import (
 from components.training_record import ScalarWriter, TrainingRecord
 from pipeline.config import TrainConfig
 
-EVALUATION_BATCH = 500
+EVALUATED_AT_A_TIME = 500
 
 
 def main(args: TrainArgs) -> None:
@@ -165,18 +163,13 @@ def train(
             loss, accuracy = learner.step(images, labels, rows >= originals, rate, scale)
             record.step(len(rows), loss, accuracy, rate)
             progress.step_done()
-        totals = learner.evaluate(evaluation_batches(validation))
+        totals = learner.evaluate(validation.batches(EVALUATED_AT_A_TIME))
         val_loss, val_accuracy = (totals / len(validation)).tolist()
         rate = schedule.rate(progress.total - 1)
-        if record.end_epoch(val_loss, val_accuracy, rate, keras_model.not_finite(model)):
+        if record.end_epoch(val_loss, val_accuracy, rate, learner.not_finite()):
             progress.best = learner.judged()
         progress.epoch_done(val_loss)
     learner.load(progress.best)
-
-
-def evaluation_batches(split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Images uint8 (N, H, W, C) and labels int64 (N,), a few hundred at a time."""
-    yield from split.batches(EVALUATION_BATCH)
 
 
 if __name__ == "__main__":

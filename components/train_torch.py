@@ -37,7 +37,8 @@ from components.training import (
 from components.training_record import ScalarWriter, TrainingRecord
 from pipeline.config import TrainConfig
 
-EVALUATION_BATCH = 500
+EVALUATED_AT_A_TIME = 500
+
 RESIDENT_SHARE = 0.6
 """Images live on the GPU where they take at most this share of its free memory."""
 
@@ -173,10 +174,11 @@ def train(
         readings.drain()
         part.spread(learner.judged_state().values())  # batch norm's statistics are each part's own
         rows = part.share(np.arange(len(validation)))
-        totals = part.sum(learner.evaluate(evaluation_batches(read_val, rows)))
+        batches = evaluation_batches(read_val, rows, validation.at_a_time(EVALUATED_AT_A_TIME))
+        totals = part.sum(learner.evaluate(batches))
         val_loss, val_accuracy = (totals / len(validation)).tolist()
         rate = schedule.rate(progress.total - 1)
-        if record.end_epoch(val_loss, val_accuracy, rate, torch_model.not_finite(model)):
+        if record.end_epoch(val_loss, val_accuracy, rate, learner.not_finite()):
             progress.best = learner.judged()
         progress.epoch_done(val_loss)
     learner.load(progress.best)
@@ -216,11 +218,11 @@ def reader(
 
 
 def evaluation_batches(
-    read: Callable, rows: np.ndarray
+    read: Callable, rows: np.ndarray, size: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """`read`, a few hundred rows at a time."""
-    for start in range(0, len(rows), EVALUATION_BATCH):
-        yield read(rows[start : start + EVALUATION_BATCH])
+    """`read`, `size` rows at a time."""
+    for start in range(0, len(rows), size):
+        yield read(rows[start : start + size])
 
 
 class Readings:

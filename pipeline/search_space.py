@@ -115,12 +115,30 @@ def search_space(config: RunConfig) -> Space:
     for name in list(space):
         refusal = _refusal(name, space, base)
         if refusal and name in asked:
-            raise ConfigError(f"Bad value for tune.space: {name}: {refusal}.")
+            end = "" if refusal.endswith("?") else "."
+            raise ConfigError(f"Bad value for tune.space: {name}: {refusal}{end}")
         if refusal:
-            del space[name]
+            fitting = _fitting(name, space, base)
+            if len(fitting) > 1:
+                space[name] = Choices(fitting)
+            else:
+                del space[name]
     if not space:
         raise ConfigError("tune.space leaves nothing to search: expected at least one field.")
     return space
+
+
+def left_out(config: RunConfig, space: Space) -> list[str]:
+    """Lines that say what of the default space the recipe has no room for, and why."""
+    lines = []
+    for name, dimension in DEFAULT.items():
+        if name in config.tune.space or space.get(name) == dimension:
+            continue
+        reason = _refusal(name, space | {name: dimension}, config.train)
+        kept = space[name].ends() if name in space else ()
+        values = [str(v) for v in dimension.ends() if v not in kept] if kept else []
+        lines.append(f"not tried: {' '.join([name, *values])} ({reason})")
+    return lines
 
 
 def draw(trial: Trial, space: Space, base: TrainConfig) -> TrainConfig:
@@ -154,7 +172,9 @@ def recipe(base: TrainConfig, chosen: Mapping[str, Any]) -> TrainConfig:
     except ValidationError as error:
         first = error.errors()[0]
         rule = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{first['input']!r}: {rule}") from error
+        name = first["loc"][0]
+        where = "" if name in chosen else f"train.{name} "
+        raise ConfigError(f"{where}{first['input']!r}: {rule}") from error
 
 
 def _decays(values: Mapping[str, Any]) -> bool:
@@ -178,6 +198,12 @@ def _refusal(name: str, space: Space, base: TrainConfig) -> str:
         except ConfigError as error:
             return str(error)
     return ""
+
+
+def _fitting(name: str, space: Space, base: TrainConfig) -> tuple:
+    """Those of a dimension's choices that `train` takes; none of a range."""
+    values = space[name].ends() if isinstance(space[name], Choices) else ()
+    return tuple(v for v in values if not _refusal(name, space | {name: Choices((v,))}, base))
 
 
 def _dimension(name: str, values: tuple) -> Range | Powers | Choices:

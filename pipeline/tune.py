@@ -24,7 +24,7 @@ from pipeline.output_root import check_outside, locked, sigterm_as_ctrl_c, writa
 from pipeline.overrides import parse_overrides
 from pipeline.run import classes, schema_text
 from pipeline.search import Outcome, Search
-from pipeline.search_space import Space, search_space
+from pipeline.search_space import Space, left_out, search_space
 from pipeline.steps import Outputs
 from pipeline.terminal import Terminal, short
 from pipeline.verdict import EXIT_INTERNAL, EXIT_OK
@@ -53,6 +53,8 @@ def tune(preset: str, arguments: list[str]) -> int:
         with Terminal(directory / "log.txt") as terminal, sigterm_as_ctrl_c():
             try:
                 terminal.show(_heading(config, directory))
+                for line in left_out(config, space):
+                    terminal.say(line)
                 terminal.waiting("looking at the images")
                 arrays, plan, data = prepare(config, source, schema, root, directory, terminal)
                 search = Search(directory, config, space, arrays, plan, data)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.arrays import ImageArrays
+from components.arrays import ImageArrays, Split
 from components.image_spec import ImageSpec, decode, fit_packed
 from components.pack import write_description, write_shard
 from tests.images import encode, photographs
@@ -36,6 +36,13 @@ def test_what_is_evaluated_is_what_the_server_decodes(packed):
     np.testing.assert_array_equal(split.images(np.arange(12)), expected)
     batches = [images for images, _ in split.batches(7)]
     np.testing.assert_array_equal(np.concatenate(batches), expected)
+
+
+@pytest.mark.parametrize(
+    "height, width, expected", [(96, 96, 250), (224, 224, 45), (3000, 2000, 1)]
+)
+def test_of_large_images_fewer_are_predicted_at_a_time(height, width, expected):
+    assert Split(ImageSpec(height, width, 3)).at_a_time(250) == expected
 
 
 def test_training_can_read_the_packed_images_in_any_order(packed):

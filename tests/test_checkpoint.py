@@ -1,5 +1,8 @@
 """Checkpoints are whole or passed over, and belong to one training."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -115,6 +118,9 @@ class Weights:
     def restore(self, arrays, steps):
         self.value = arrays["value"]
 
+    def not_finite(self):
+        return [] if np.isfinite(self.value).all() else ["value"]
+
 
 def progress(tmp_path, config: TrainConfig, seconds: float, lines: list | None = None):
     """The beginning of a training of four steps an epoch, its learner and its checkpoints."""
@@ -173,6 +179,27 @@ def test_weights_that_are_not_finite_do_not_replace_the_last_good_ones(tmp_path)
     found = checkpoints.latest()
     assert found.state["step"] == 1
     assert found.arrays["value"].tolist() == [0, 0]
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_and_training_goes_on(tmp_path, monkeypatch):
+    lines = []
+    begun, _, checkpoints = progress(tmp_path, TrainConfig(epochs=3), 0, lines)
+    begun.step_done()
+    (kept,) = checkpoints.directory.iterdir()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("components.atomic.os.fsync", full)
+        begun.step_done()
+    assert lines == [
+        f"no checkpoint could be written to {checkpoints.directory} (No space left on device): "
+        "make room there; training goes on, and tries again"
+    ]
+    assert list(checkpoints.directory.iterdir()) == [kept]
+    begun.step_done()
+    assert checkpoints.latest().state["step"] == 3
 
 
 def test_damage_is_told_in_one_line(tmp_path):

@@ -112,3 +112,33 @@ def test_two_processes_resume_after_either_was_killed_and_leave_no_orphans(tmp_p
             assert "number 1 with exit status -9 ended too early" in errors.read_text()
     run("torch", path)
     check_same_record(tmp_path / "whole/run", tmp_path / "killed/run")
+
+
+@pytest.mark.parametrize("framework", ["torch", "keras"])
+def test_without_units_for_bfloat16_precision_falls_back_to_float32_and_says_so(framework):
+    program = f"""
+from components import train_{framework} as trainer
+from pipeline.config import TrainConfig
+
+for units in (False, True):
+    trainer.cpu_has_bfloat16 = lambda: units
+    for precision in ("auto", "bfloat16", "float32"):
+        *_, words = trainer.choose_device(TrainConfig(epochs=1, threads=1, precision=precision))
+        print(words)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "cpu, 1 threads, float32 (no units for bfloat16)",
+        "cpu, 1 threads, bfloat16",
+        "cpu, 1 threads, float32",
+        "cpu, 1 threads, bfloat16",
+        "cpu, 1 threads, bfloat16",
+        "cpu, 1 threads, float32",
+    ], done.stderr

@@ -84,6 +84,20 @@ def test_what_validation_judges_is_a_copy_that_can_be_taken_over():
     assert validate(fresh) == before
 
 
+def test_a_counter_among_the_weights_of_the_users_own_network_is_kept_beside_the_average():
+    normalise = keras.layers.Normalization(axis=-1)
+    normalise.adapt(np.array([[[[0.0]], [[255.0]]]]))
+    head = [keras.layers.Flatten(), keras.layers.Dense(10)]
+    model = keras.Sequential([keras.Input((8, 8, 1)), normalise, *head])
+    assert any("int" in weight.dtype for weight in model.weights)
+    network, config = recipes.network("keras", random=False), recipes.RECIPES["adamw"]
+    weights = np.ones(10, np.float32)
+    found = Learner(model, network.architecture, network.spec, (), weights, config)
+    learn(found, "adamw", range(3))
+    for weight, judged in zip(model.weights, found.judged().values(), strict=True):
+        assert np.array_equal(weight.numpy(), judged) != weight.trainable
+
+
 def test_what_the_users_own_network_adds_to_its_loss_is_learned():
     """Keras's `L2(x)` is what `train.l2=x` is."""
     recipe = recipes.RECIPES["sgd without momentum"]

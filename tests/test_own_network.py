@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from components import keras_model, torch_model
 from components.architectures import architecture_of
@@ -49,6 +50,12 @@ def narrow(classes):
     of_three = lambda build: lambda shape, classes: build(shape, 3)
     return Builders(keras=of_three(_keras), torch=of_three(_torch))
 
+def lazy(classes):
+    return Builders(torch=_lazy)
+
+def frozen(classes):
+    return Builders(keras=lambda *_: _still(_keras(*_)), torch=lambda *_: _still(_torch(*_)))
+
 def fails(classes):
     raise RuntimeError(f"not for {classes} classes")
 
@@ -63,6 +70,20 @@ def _torch(shape, classes):
         nn.Conv2d(channels, widths_of_mine.WIDTH, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
         nn.Flatten(), nn.Linear(count, classes),
     )
+
+def _lazy(shape, classes):
+    import torch
+    module = torch.nn.Sequential(
+        torch.nn.LazyConv2d(4, 3), torch.nn.Flatten(), torch.nn.LazyLinear(classes)
+    )
+    module.register_buffer("mask", torch.tensor([0.0, float("-inf")]))
+    return module
+
+def _still(network):
+    if hasattr(network, "requires_grad_"):
+        return network.requires_grad_(False)
+    network.trainable = False
+    return network
 
 def _keras(shape, classes):
     import keras
@@ -176,6 +197,20 @@ def test_networks_that_do_not_fit_are_refused(here):
         keras_model.build(network("keras", "narrow"))
     with pytest.raises(ValueError, match=r"gives \(2, 3\) for two images, expected logits \(2, 10"):
         torch_model.build(network("torch", "narrow"))
+    with pytest.raises(ValueError, match="has no parameter to train"):
+        torch_model.build(network("torch", "frozen"))
+    with pytest.raises(ValueError, match="has no weight to train"):
+        keras_model.build(network("keras", "frozen"))
+
+
+def test_lazy_layers_and_infinite_constants_of_a_pytorch_builder_are_trained(here):
+    module = torch_model.build(network("torch", "lazy"))
+    assert [tuple(p.shape) for p in module.parameters()][0] == (4, 1, 3, 3)
+    module(torch.ones(2, 1, 8, 8)).sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+    assert torch_model.not_finite(module) == []
+    module[0].bias.data[0] = float("nan")
+    assert torch_model.not_finite(module) == ["0.bias"]
 
 
 def test_an_edit_of_the_users_files_changes_the_fingerprint_and_nothing_elses(here):

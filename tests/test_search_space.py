@@ -15,6 +15,7 @@ from pipeline.search_space import (
     Powers,
     Range,
     draw,
+    left_out,
     own_parameters,
     recipe,
     search_space,
@@ -92,6 +93,25 @@ def test_the_presets_own_values_are_a_trial_as_far_as_the_space_reaches():
     far = config({"learning_rate": [0.01, 0.1]}, batch_size=48)
     own = own_parameters(search_space(far), far.train)
     assert own.keys() == {"optimizer", "schedule", "label_smoothing"}
+
+
+def test_what_the_recipe_has_no_room_for_is_not_tried_and_said():
+    asked = override(presets.cifar10_small(), {})
+    space = search_space(asked)
+    assert space == DEFAULT | {"schedule": Choices(("constant", "cosine", "one_cycle"))}
+    (line,) = left_out(asked, space)
+    assert line.startswith("not tried: schedule plateau (")
+    assert "progressive_resizing" in line
+    assert {r.schedule for r in recipes(50, asked)} == {"constant", "cosine", "one_cycle"}
+
+    asked = config({"optimizer": None}, min_learning_rate=5e-4)
+    space = search_space(asked)
+    assert space.keys() == DEFAULT.keys() - {"optimizer", "learning_rate", "weight_decay"}
+    rate, decay = left_out(asked, space)
+    assert rate.startswith("not tried: learning_rate (train.min_learning_rate 0.0005")
+    assert "is above learning_rate 0.0001" in rate
+    assert decay.startswith("not tried: weight_decay (")
+    assert left_out(config(), search_space(config())) == []
 
 
 @pytest.mark.parametrize(

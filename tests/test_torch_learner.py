@@ -86,6 +86,25 @@ def test_what_validation_judges_is_a_copy_that_can_be_taken_over():
     assert validate(fresh) == before
 
 
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+def test_frozen_parameters_stay_as_they_are(name):
+    """As the backbone of a user's own network does that was trained before."""
+    torch.manual_seed(0)
+    network = recipes.network("torch", random=False)
+    model = torch_model.build(network)
+    frozen, *_ = kernels = [p for p in model.parameters() if p.ndim > 1]
+    frozen.requires_grad_(False)
+    before = [kernel.detach().clone() for kernel in kernels]
+    config = recipes.RECIPES[name]
+    found = Learner(
+        model, network.architecture, network.spec, (), np.ones(10, np.float32), config,
+        torch.float32,
+    )  # fmt: skip
+    learn(found, name, range(3))
+    assert torch.equal(frozen, before[0])
+    assert not any(torch.equal(now, then) for now, then in zip(kernels[1:], before[1:]))
+
+
 def test_only_kernels_decay():
     config = recipes.RECIPES["sgd"]
     found = learner("sgd", 0, torch.float32)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from components import keras_model, torch_model
 from export import twin
@@ -46,6 +47,21 @@ def test_weights_go_from_pytorch_to_keras_and_back_with_the_same_probabilities(n
         np.testing.assert_array_equal(tensor, module.state_dict()[key], err_msg=key)
     assert not back.training
     np.testing.assert_array_equal(torch_probabilities(back, images, description), expected)
+
+
+@pytest.mark.parametrize("name", ["one logit", "smiles_v4"])
+@pytest.mark.parametrize("height, width", [(8, 11), (19, 10), (13, 12)])
+def test_networks_that_end_in_an_average_are_twins_at_any_size_of_image(name, height, width):
+    """Progressive resizing trains them so; what `same` pads with a stride depends on the size."""
+    description = zoo.network("torch", name)
+    module = random_module(description)
+    model = twin.to_keras(twin.torch_weights(torch_state(module), description), description)
+    shape = (height, width, description.spec.channels)
+    images = np.random.default_rng(0).integers(0, 256, (5, *shape)).astype(np.float32)
+    expected = module(torch.from_numpy(images).permute(0, 3, 1, 2)).detach().numpy()
+    received = keras_model.at_size(model, shape)(images).numpy()
+    assert expected.std(0).min() > 1e-3
+    np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["cifar10_small", "mnist_tiny", "smiles_v4", "no bias", "sigmoid"])

@@ -175,7 +175,7 @@ sys.exit(code)
 
 
 def run_module(
-    module: str, *arguments: Path, without: tuple[str, ...] = ()
+    module: str, *arguments: Path, without: tuple[str, ...] = (), gpu: bool = False
 ) -> subprocess.CompletedProcess:
     """`python -m module` once for each of `arguments`, all in one process, in which importing any
     of the packages `without` fails as if it were not installed. Its exit code is the last one's;
@@ -186,7 +186,9 @@ def run_module(
     return subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        env=os.environ
+        | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        | ({} if gpu else {"CUDA_VISIBLE_DEVICES": "-1"}),
         capture_output=True,
         text=True,
         check=False,
