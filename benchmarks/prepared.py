@@ -124,7 +124,8 @@ def digest(config: RunConfig, framework: str) -> str:
         name: getattr(config, name).model_dump(mode="json", exclude=exclude, exclude_defaults=True)
         for name, exclude in excluded.items()
     }
-    parts["data"]["source"] = config.data.source.rpartition("/")[2]
+    kind, _, name = config.data.source.partition(":")
+    parts["data"]["source"] = f"{kind}:{Path(name).name if kind in LISTED else name}"
     parts["policy"] = [
         {"kind": operation.kind} | operation.model_dump(mode="json", exclude_defaults=True)
         for operation in getattr(config.augment, framework)

@@ -65,6 +65,11 @@ def test_a_recipe_is_told_by_what_decides_about_the_model():
         recipe(model__architecture="mnist", image__height="28", image__width="28"),
     ]
     assert set(same) == {recipe()}
+    here, there = (
+        configure("smiles_v1", {"data.source": f"tar:{folder}smiles.tar"})
+        for folder in ("", "/elsewhere/")
+    )
+    assert prepared.digest(here, "torch") == prepared.digest(there, "torch")
     assert len({recipe(), *other}) == 1 + len(other)
 
 
