@@ -17,17 +17,17 @@ class Reference:
 
 REFERENCES = {
     "cifar10": {
-        "": Reference(0.733, "test", "the tutorial's recipe in Keras on this data, 36 epochs"),
+        "": Reference(0.733, "test", "tutorial in Keras, 36 epochs"),
     },
     "cifar10_small": {
-        "": Reference(0.688, "test", "the tutorial's recipe in PyTorch on this data, 50 epochs"),
+        "": Reference(0.688, "test", "tutorial in PyTorch, 50 epochs"),
     },
-    "mnist": {"": Reference(0.9909, "val", "the tutorial's recipe, 20 epochs")},
+    "mnist": {"": Reference(0.9909, "val", "tutorial, 20 epochs")},
     "mnist_tiny": {
-        "keras": Reference(0.9748, "val", "the tutorial's recipe, 10 epochs"),
-        "torch": Reference(0.96, "test", "the tutorial's recipe, about"),
+        "keras": Reference(0.9748, "val", "tutorial, 10 epochs"),
+        "torch": Reference(0.96, "test", "tutorial, about"),
     },
-    "smiles_v1": {"": Reference(0.9030, "val", "on CelebA's 16,000 images, 30 epochs")},
+    "smiles_v1": {"": Reference(0.9030, "val", "16,000 of CelebA, 30 epochs")},
 }
 """By preset, then framework ("" for both)."""
 VARIANTS = {name: "smiles_v1" for name in ("smiles_v2", "smiles_v3", "smiles_v4")}

@@ -140,16 +140,16 @@ def test_the_table_has_each_preset_s_own_recipe_or_says_that_it_is_another():
     assert torch.startswith("| `cifar10` | torch |") and tiny.startswith("| `mnist_tiny` | torch |")
     assert "| 86.00% | 88.00% (+1.2 s) |" in keras
     assert "| 87.00% ± 1.41 |" in torch and "| 20 min | 1,875 |" in torch
-    assert "73.30% (the tutorial's recipe in Keras on this data, 36 epochs): +13.70" in torch
+    assert "73.30% (tutorial in Keras, 36 epochs): +13.70" in torch
     assert "goal 86%: +1.00" in torch
     assert "| 87.00% |  | 86.00% | 1 | 30 s |" in tiny
-    assert "96.00% (the tutorial's recipe, about): -9.00" in tiny
+    assert "96.00% (tutorial, about): -9.00" in tiny
     assert machine == "Measured on: cpu, 2 threads (amx_bf16)."
 
 
 def test_a_reference_on_validation_is_compared_with_validation():
     row = accuracy_table.markdown([record(preset="mnist", val_accuracy=0.9919)], {})
-    assert "99.09% validation (the tutorial's recipe, 20 epochs): +0.10" in row
+    assert "99.09% validation (tutorial, 20 epochs): +0.10" in row
 
 
 def test_a_variant_is_compared_with_what_it_varies_in_the_same_framework():
