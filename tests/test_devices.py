@@ -142,3 +142,24 @@ for units in (False, True):
         "cpu, 1 threads, bfloat16",
         "cpu, 1 threads, float32",
     ], done.stderr
+
+
+def test_on_a_cpu_no_thread_of_pytorch_spends_time_on_denormal_numbers():
+    program = """
+import torch
+from components import train_torch
+from pipeline.config import TrainConfig
+
+train_torch.choose_device(TrainConfig(epochs=1, threads=2))
+tiny = torch.full((1 << 22,), 1e-37) * 1e-3
+print(torch.get_num_threads(), tiny.view(torch.int32).count_nonzero().item())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["2", "0"], done.stderr
