@@ -2,7 +2,7 @@
 
 A variant copies one and changes two or three fields; the command line overrides with `key=value`.
 Gates lie a point or two below what a recipe was measured to reach (README, Development); those of
-`mnist`, `cifar10_fast` and `celeba_smile` are guesses.
+`cifar10_fast` and `celeba_smile` are guesses.
 """
 
 import difflib
@@ -87,7 +87,7 @@ def mnist() -> RunConfig:
             # Muon would multiply matrices of the dense layer's size in every step.
             **_MUON | {"optimizer": "adam", "learning_rate": 2e-3},
         ),
-        gates=GatesConfig(min_accuracy=0.98),
+        gates=GatesConfig(min_accuracy=0.985),
     )
 
 
