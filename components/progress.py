@@ -89,10 +89,13 @@ class Progress:
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()
-        # The next step will say that training diverged; the checkpoint before stays the last.
-        if not self._saves or self._learner.not_finite():
+        if not self._saves:
             return
         arrays = self._learner.arrays()
+        # The next step will say that training diverged; the checkpoint before stays the last.
+        rule = [array for name, array in arrays.items() if name.startswith("optimizer/")]
+        if self._learner.not_finite() or not all(np.isfinite(array).all() for array in rule):
+            return
         arrays |= {_BEST + name: array for name, array in self.best.items()}
         state = {
             "epoch": self.epoch,

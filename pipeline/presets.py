@@ -167,7 +167,7 @@ def cifar10_fast() -> RunConfig:
             schedule="one_cycle",
             label_smoothing=0.1,
             l2=2.5e-4,
-        ),  # fmt: skip
+        ),
         gates=GatesConfig(min_accuracy=0.9),
     )
 
@@ -205,7 +205,7 @@ def smiles_v3() -> RunConfig:
 
     python -m pipeline run smiles_v3 data.source=tar:PATH/smiles.tar
     """
-    return _smiles("smiles_v3", learning_rate=0.004)  # falls apart at 0.01, having no batch norm
+    return _smiles("smiles_v3", learning_rate=0.004)  # at 0.01 it falls apart
 
 
 def smiles_v4() -> RunConfig:

@@ -110,10 +110,10 @@ class Weights:
     """Learns by counting."""
 
     def __init__(self):
-        self.value = np.zeros(2)
+        self.value = self.momentum = np.zeros(2)
 
     def arrays(self):
-        return {"value": self.value}
+        return {"value": self.value, "optimizer/momentum": self.momentum}
 
     def restore(self, arrays, steps):
         self.value = arrays["value"]
@@ -179,6 +179,14 @@ def test_weights_that_are_not_finite_do_not_replace_the_last_good_ones(tmp_path)
     found = checkpoints.latest()
     assert found.state["step"] == 1
     assert found.arrays["value"].tolist() == [0, 0]
+
+
+def test_neither_does_an_optimiser_s_state_that_is_not_finite(tmp_path):
+    begun, learner, checkpoints = progress(tmp_path, TrainConfig(epochs=3), seconds=0)
+    begun.step_done()
+    learner.momentum = np.array([0, np.inf])
+    begun.step_done()
+    assert checkpoints.latest().state["step"] == 1
 
 
 def test_a_checkpoint_that_cannot_be_written_is_told_and_training_goes_on(tmp_path, monkeypatch):
