@@ -50,9 +50,6 @@ def run_module(
     environment = os.environ | {
         "PYTHONPATH": python_path(),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        # OpenMP's threads otherwise spin while they wait: on a machine that is busy with anything
-        # else, PyTorch's small batches then take ten times as long.
-        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _KEEP_MEMORY),
     }
     if "keras" in module:

@@ -48,5 +48,6 @@ def _orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     x = x / (x.norm() + ADAM_EPSILON)
     for first, third, fifth in ORTHOGONALIZED:
         square = x @ x.T
-        x = first * x + (third * square + fifth * square @ square) @ x
+        factor = torch.addmm(square, square, square, beta=third, alpha=fifth)
+        x = torch.addmm(x, factor, x, beta=first)
     return x.T if tall else x
