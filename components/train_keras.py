@@ -60,7 +60,6 @@ def main(args: TrainArgs) -> None:
             raise
         keras_model.save(model, network, args.model_dir)
         record.finish()
-        checkpoints.clear()
 
 
 def is_out_of_memory(error: Exception) -> bool:

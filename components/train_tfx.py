@@ -26,7 +26,8 @@ def Train(
     """Trains `framework` (keras or torch); `train` is a TrainConfig as JSON.
 
     `checkpoints` is a directory that outlives the step: TFX gives a step that runs again a new
-    output directory.
+    output directory. The last ones stay until the run sees that TFX has the model, so that a kill
+    in between costs no training.
     """
     arguments = {
         "arrays": arrays.uri,

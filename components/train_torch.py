@@ -74,7 +74,6 @@ def part_main(args: TrainArgs, part: Part) -> None:
         if part.first:
             torch_model.save(model, network, args.model_dir)
             record.finish()
-            checkpoints.clear()
 
 
 def is_out_of_memory(error: Exception) -> bool:

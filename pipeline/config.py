@@ -274,3 +274,8 @@ def json_slice(part: BaseModel, exclude: set[str] | None = None) -> str:
 
 def root_path(config: RunConfig) -> Path:
     return Path(config.root).expanduser().resolve()
+
+
+def checkpoints_path(config: RunConfig) -> Path:
+    """Where interrupted trainings of this name go on from, a folder for each framework."""
+    return root_path(config) / "checkpoints" / config.name

@@ -22,7 +22,7 @@ from components.push_tfx import Push
 from components.train_tfx import Train
 from components.validate_tfx import DataGate
 from pipeline.code import fingerprint
-from pipeline.config import RunConfig, json_slice, root_path
+from pipeline.config import RunConfig, checkpoints_path, json_slice, root_path
 from serving.release import Release
 
 LOCAL_BEAM = "--runner=FnApiRunner"
@@ -132,7 +132,7 @@ def build(
             framework=framework,
             architecture=config.model.architecture,
             train=json_slice(config.train),
-            checkpoints=str(root / "checkpoints" / config.name),
+            checkpoints=str(checkpoints_path(config)),
             code=fingerprint(
                 "components.train_tfx",
                 f"components.train_{framework}",

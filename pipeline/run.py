@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 
 from components import atomic
+from components.checkpoint import Checkpoints
 from components.gates import GateResult
 from components.ingest import frozen_order
 from components.network import FRAMEWORKS
@@ -21,11 +22,11 @@ from components.sources import DataRefused, open_source
 from pipeline import presets
 from pipeline.code import PACKAGES, ROOT, own_hashes
 from pipeline.collect import collect, collect_refusal
-from pipeline.config import ConfigError, RunConfig, root_path
+from pipeline.config import ConfigError, RunConfig, checkpoints_path, root_path
 from pipeline.fitting import check_classes
 from pipeline.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.overrides import as_arguments, parse_overrides
-from pipeline.steps import Outputs
+from pipeline.steps import Outputs, Step
 from pipeline.terminal import Terminal
 from pipeline.verdict import (
     CONFIGURATION,
@@ -121,7 +122,12 @@ def _run_line(
     from pipeline import dag, runner
 
     pipeline = dag.build(config, run_id=verdict.run_id, **plan)
-    steps, error = runner.execute(pipeline, terminal.step_started, terminal.step_finished)
+
+    def finished(step: Step) -> None:
+        terminal.step_finished(step)
+        _drop_checkpoints(checkpoints_path(config), step)
+
+    steps, error = runner.execute(pipeline, terminal.step_started, finished)
     collect(verdict, config.export, steps, error)
     if findings := getattr(error, "findings", ""):
         (root / "runs" / verdict.run_id / "findings.csv").write_text(findings, encoding="utf-8")
@@ -129,6 +135,14 @@ def _run_line(
         if directory := Outputs(steps).directory(step, output):
             _keep_files(directory, root / "runs" / verdict.run_id)
     _draw_samples(Outputs(steps), root / "runs" / verdict.run_id)
+
+
+def _drop_checkpoints(directory: Path, step: Step) -> None:
+    """A training's, once its model is published: what is killed before that goes on from them."""
+    for framework in FRAMEWORKS:
+        if step.name == f"train_{framework}" and step.outputs:
+            with contextlib.suppress(OSError):
+                Checkpoints(directory / framework, identity="").clear()
 
 
 def _draw_samples(outputs: Outputs, directory: Path) -> None:

@@ -19,7 +19,7 @@ from serving.store import Store
 from tests.images import write_class_folders
 from tests.test_cli import darkroom
 
-QUICK = ("train.epochs=8", "gates.min_accuracy=0.8")
+QUICK = ("train.epochs=8", "train.checkpoint_seconds=0.5", "gates.min_accuracy=0.8")
 STEPS = [
     "ingest", "statistics", "schema", "validator", "data_gate", "transform", "pack", "augment",
     "train_keras", "train_torch", "evaluate_keras", "evaluate_torch", "gates", "export", "push",
@@ -59,6 +59,7 @@ def test_the_line_trains_verifies_and_releases_both_frameworks(first, root):
         (model, kind) for model in ("keras", "torch") for kind in ("saved_model", "tflite", "onnx")
     }
     assert all(row["images"] >= 256 for row in verdict["artifacts"])
+    assert not [path for path in (root / "checkpoints").rglob("*") if path.is_file()]
 
 
 def test_every_image_is_accounted_for(first):

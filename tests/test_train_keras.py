@@ -1,6 +1,7 @@
 """The Keras trainer and predictor as commands, where PyTorch is not installed."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -92,6 +93,12 @@ def test_killed_twice_it_ends_as_if_undisturbed(trained):
     root, _, _ = trained
     path = write_train_arguments(root, "killed", checkpoint_seconds=0)
     train_under_fire("components.train_keras", path, [7, 30], seed=0)
+    check_same_record(root / "first/run", root / "killed/run")
+    check_same_weights(root, "first", "killed")
+    # Killed between its end and its publication, it has nothing left to learn.
+    shutil.rmtree(root / "killed/model")
+    again = run_module("components.train_keras", path)
+    assert "resumed after 3 epochs and 0 of 25 steps" in again.stderr
     check_same_record(root / "first/run", root / "killed/run")
     check_same_weights(root, "first", "killed")
 
