@@ -111,5 +111,6 @@ def validated(values: dict) -> RunConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        rule = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"Bad value for {key}: {first['input']!r}: {rule}.") from error
+        rule = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+        end = "" if rule.endswith("?") else "."
+        raise ConfigError(f"Bad value for {key}: {first['input']!r}: {rule}{end}") from error

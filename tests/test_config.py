@@ -95,5 +95,5 @@ def test_a_file_that_is_none_of_overrides_is_refused_in_one_sentence(tmp_path, c
 
 
 def test_a_search_names_fields_of_train_and_nothing_else():
-    with pytest.raises(ConfigError, match="did you mean 'learning_rate'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'learning_rate'\?$"):
         override(presets.digits(), {"tune.space": '{"learning_rat": [0.1, 0.2]}'})
