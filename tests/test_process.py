@@ -76,15 +76,22 @@ def test_a_watched_step_ends_when_its_watcher_objects(tmp_path, monkeypatch):
     assert not psutil.pid_exists(int(written.read_text()))
 
 
-def test_tensorflow_is_quiet(tmp_path, monkeypatch):
+@pytest.mark.parametrize("policy, spins", [(None, "100000"), ("ACTIVE", None)])
+def test_tensorflow_is_quiet_and_threads_spin_briefly_unless_told_how_to_wait(
+    tmp_path, monkeypatch, policy, spins
+):
     (tmp_path / "some_step.py").write_text(
         "import json, os, sys\n"
-        "json.dump(os.environ['TF_CPP_MIN_LOG_LEVEL'], open(sys.argv[1] + '.out', 'w'))\n"
+        "names = ('TF_CPP_MIN_LOG_LEVEL', 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')\n"
+        "json.dump([os.environ.get(n) for n in names], open(sys.argv[1] + '.out', 'w'))\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    if policy:
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
     run_module("some_step", {}, tmp_path)
-    assert json.loads((tmp_path / "some_step.args.json.out").read_text()) == "2"
+    assert json.loads((tmp_path / "some_step.args.json.out").read_text()) == ["2", policy, spins]
 
 
 def test_a_step_does_not_outlive_a_run_that_is_killed(tmp_path):
