@@ -26,9 +26,9 @@ _KEEP_MEMORY = ":".join(
 )
 
 
-# Spins of an OpenMP thread before it sleeps. Two threads of PyTorch on two cores, images/s: alone a
-# fifth more than without any, as with GNU's 300,000; beside two other trainings those cost half of
-# it, these a tenth.
+# Spins of an OpenMP thread before it sleeps. Two threads of PyTorch on two cores are up to a fifth
+# faster than without any, as with GNU's 300,000; but beside two other trainings those cost half of
+# the speed, these a tenth.
 _SPINS = "100000"
 
 

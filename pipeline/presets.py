@@ -213,7 +213,7 @@ def smiles_v4() -> RunConfig:
 
     python -m pipeline run smiles_v4 data.source=tar:PATH/smiles.tar
     """
-    return _smiles("smiles_v4")
+    return _smiles("smiles_v4", learning_rate=0.004)
 
 
 def _smiles(name: str, **recipe) -> RunConfig:
