@@ -122,7 +122,7 @@ def test_two_runs_are_compared_and_one_gives_its_configuration_to_another(again,
 
 def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(again, root):
     for attempt in range(2):
-        done, verdict = run(root, "digits", "train.epochs=8", "gates.min_accuracy=0.9999")
+        done, verdict = run(root, "digits", *QUICK, "gates.min_accuracy=0.9999")
         assert done.returncode == 3 == verdict["exit_code"], done.stdout + done.stderr
         assert verdict["status"] == "refused" and verdict["version"] is None
         assert "expected at least 0.9999" in verdict["sentence"]
