@@ -70,7 +70,7 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Removes all, once the trained model is stored, whatever their training."""
+        """Removes all, whatever training they belong to."""
         for file in self._own():
             file.unlink(missing_ok=True)
         if self.directory.is_dir() and not any(self.directory.iterdir()):

@@ -138,9 +138,12 @@ def _run_line(
 
 
 def _drop_checkpoints(directory: Path, step: Step) -> None:
-    """A training's, once its model is published: what is killed before that goes on from them."""
+    """A training's, once its model is published: what is killed before that goes on from them.
+
+    Where the model is an earlier run's they are another training's, which may still go on.
+    """
     for framework in FRAMEWORKS:
-        if step.name == f"train_{framework}" and step.outputs:
+        if step.name == f"train_{framework}" and step.outputs and not step.cached:
             with contextlib.suppress(OSError):
                 Checkpoints(directory / framework, identity="").clear()
 

@@ -1,14 +1,17 @@
 """Around the DAG: which verdicts are repeated, and what is refused before anything runs."""
 
+import numpy as np
 import pytest
 
+from components.checkpoint import Checkpoints
 from components.folder_source import FolderSource
 from components.sources import DataRefused, DigitsSource
 from pipeline import presets
 from pipeline.config import ConfigError
 from pipeline.output_root import check_outside
 from pipeline.overrides import override
-from pipeline.run import _still_holds, classes, schema_text
+from pipeline.run import _drop_checkpoints, _still_holds, classes, schema_text
+from pipeline.steps import Step
 from pipeline.verdict import Verdict, last_verdict, point_latest
 from serving.store import Store
 from tests.serving_fixtures import bundle
@@ -94,3 +97,19 @@ def test_nan_and_infinity_become_null_because_the_file_is_strict_json(tmp_path):
     _verdict(models={"keras": {"loss": float("nan"), "all": [float("inf"), 1.5]}}).write(tmp_path)
     text = (tmp_path / "verdict.json").read_text()
     assert '"loss": null' in text and "NaN" not in text and "Infinity" not in text
+
+
+@pytest.mark.parametrize("cached, kept", [(False, ["torch"]), (True, ["keras", "torch"])])
+def test_a_published_training_drops_its_checkpoints_and_a_cached_one_those_of_nobody(
+    tmp_path, cached, kept
+):
+    for framework in ("keras", "torch"):
+        Checkpoints(tmp_path / framework, "any").save(1, {"x": np.zeros(3)}, {})
+    _drop_checkpoints(tmp_path, Step("train_keras", 1.0, cached, "", {"model": "somewhere"}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+
+
+def test_a_training_that_stopped_the_run_keeps_its_checkpoints(tmp_path):
+    Checkpoints(tmp_path / "keras", "any").save(1, {"x": np.zeros(3)}, {})
+    _drop_checkpoints(tmp_path, Step("train_keras", 1.0, False, "stopped the run"))
+    assert Checkpoints(tmp_path / "keras", "any").latest() is not None
