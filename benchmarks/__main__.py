@@ -10,9 +10,9 @@ import signal
 import sys
 
 from benchmarks import accuracy, data, demo, memory, time_to_accuracy, train
-from components.process import StepFailed
-from pipeline.config import ConfigError
-from pipeline.overrides import parse_overrides
+from components.base.process import StepFailed
+from components.base.refusal import ConfigError
+from pipeline.configuration.overrides import parse_overrides
 
 _OVERRIDE = re.compile(r"[a-z][a-z_.]*=")
 _CONFIGURED = (train, accuracy, time_to_accuracy)

@@ -24,10 +24,10 @@ from benchmarks.accuracy_table import markdown
 from benchmarks.prepared import OUTPUT, configure, digest, packed
 from benchmarks.records import machine
 from benchmarks.train import chosen
-from components.network import FRAMEWORKS
-from components.policy import Flip
-from pipeline.config import RunConfig
-from pipeline.presets import PRESETS
+from components.augmentation.policy import Flip
+from components.networks.network import FRAMEWORKS
+from pipeline.configuration.config import RunConfig
+from pipeline.configuration.presets import PRESETS
 
 RECORDS = OUTPUT / "accuracy.jsonl"
 

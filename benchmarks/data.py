@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.measure import Measured, measure
 from benchmarks.records import write
-from components.process import ROOT
+from components.base.process import ROOT
 
 RATIO = 3.0
 _LINES = ("plain", "ours")

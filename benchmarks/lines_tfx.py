@@ -22,10 +22,11 @@ from tfx.orchestration.pipeline import Pipeline, RunOptions
 from tfx.proto import example_gen_pb2
 
 from benchmarks.measure import memory
-from components.sources import open_source
-from pipeline import dag, presets
-from pipeline.config import RunConfig, root_path
-from pipeline.overrides import parse_overrides
+from components.sources.open_source import open_source
+from pipeline.configuration import presets
+from pipeline.configuration.config import RunConfig, root_path
+from pipeline.configuration.overrides import parse_overrides
+from pipeline.line import dag
 
 _LAST = "pack"
 

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.data import run_line, step_table
 from benchmarks.records import write
-from components.sources import CHUNK
+from components.sources.source import CHUNK
 
 CLASSES, SIDE = 10, 32
 GIGABYTES, BYTES_PER_IMAGE = 2.0, SIDE * SIDE

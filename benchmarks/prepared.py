@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from components.arrays import ImageArrays
-from components.augment import make_plan
-from components.network import FRAMEWORKS
-from components.pack import write_shard
-from components.process import ROOT, StepFailed
-from components.sources import LISTED
-from pipeline import presets
-from pipeline.config import RunConfig, json_slice
+from components.augmentation.augment import make_plan
+from components.base.config import json_slice
+from components.base.process import ROOT, StepFailed
+from components.data.arrays import ImageArrays
+from components.data.pack import write_shard
+from components.networks.network import FRAMEWORKS
+from components.sources.open_source import LISTED
+from pipeline.configuration import presets
+from pipeline.configuration.config import RunConfig
 
 DATA = ROOT.parent / "shared" / "data"
 """Where prepared sets are looked for when `data.dir` or the preset's archive is not there."""

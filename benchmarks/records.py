@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components import atomic
-from components.process import ROOT
+from components.base import atomic
+from components.base.process import ROOT
 
 
 def machine() -> dict:

@@ -18,7 +18,7 @@ from benchmarks import trainings
 from benchmarks.prepared import OUTPUT, configure, packed
 from benchmarks.records import machine, write
 from benchmarks.train import chosen
-from components.network import FRAMEWORKS
+from components.networks.network import FRAMEWORKS
 
 TARGET = 20.0
 TUTORIAL_IMAGES = 50_000  # of an epoch: the tutorials hold nothing of the training split out

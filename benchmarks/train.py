@@ -20,9 +20,9 @@ from benchmarks import trainings, tutorial
 from benchmarks.prepared import OUTPUT, configure, packed
 from benchmarks.ratios import ratio
 from benchmarks.records import machine, write
-from components.network import FRAMEWORKS
-from pipeline.config import RunConfig
-from pipeline.presets import TUTORIAL_POLICIES
+from components.networks.network import FRAMEWORKS
+from pipeline.configuration.config import RunConfig
+from pipeline.configuration.presets import TUTORIAL_POLICIES
 
 TARGETS = {"torch": 3.5, "keras": 2.0}
 LOOPS = {"torch": 530, "keras": 440}  # images/s of the tutorial loops on an idle machine like it

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.prepared import with_mirrored, write_plan
-from components import atomic
-from components.process import ROOT, StepFailed, run_module
-from pipeline.code import fingerprint
-from pipeline.config import RunConfig
-from pipeline.terminal import Terminal
+from components.base import atomic
+from components.base.fingerprint import fingerprint
+from components.base.process import ROOT, StepFailed, run_module
+from pipeline.configuration.config import RunConfig
+from pipeline.outcome.terminal import Terminal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +46,12 @@ def train(
         "model_dir": str(directory / "model"),
         "run_dir": str(directory / "run"),
         "checkpoints": str(directory / "checkpoints"),
-        "code": fingerprint(f"components.train_{framework}"),
+        "code": fingerprint(f"components.training.train_{framework}"),
     }
     ended = directory / "arguments.json"
     if not ended.is_file() or json.loads(ended.read_text()) != arguments:
         ended.unlink(missing_ok=True)
-        _run(f"components.train_{framework}", arguments, directory)
+        _run(f"components.training.train_{framework}", arguments, directory)
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
         atomic.write(ended, json.dumps(arguments))
     return Trained(
@@ -96,7 +96,7 @@ def evaluate(framework: str, trained: Trained, arrays: Path, mirrored: bool) -> 
         "arrays": str(arrays),
         "outputs": {name: str(path) for name, path in outputs.items()},
     }
-    _run(f"components.{framework}_predict", arguments, folder)
+    _run(f"components.evaluation.{framework}_predict", arguments, folder)
     found = {name: np.load(path) for name, path in outputs.items()}
     probabilities, labels = found["test"]["probabilities"], found["test"]["labels"]
     accuracy = share_correct(probabilities, labels)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.arrays import ImageArrays
+from components.data.arrays import ImageArrays
 
 BATCH, LEARNING_RATE = 64, 1e-3
 NETWORKS = ("cifar10", "cifar10_small")

@@ -5,8 +5,8 @@ import logging
 import sys
 from pathlib import Path
 
-from serving.release import Release, StoreError
-from serving.store import Store
+from serving.store.release import Release, StoreError
+from serving.store.store import Store
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,10 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(release: Release, options: argparse.Namespace) -> int:
     # Not at the top: --help must not wait for these imports.
-    from serving.core import Model
-    from serving.errors import ServingError
-    from serving.http import application
-    from serving.listener import claim, serve
+    from serving.inference.errors import ServingError
+    from serving.inference.model import Model
+    from serving.server.http import application
+    from serving.server.listener import claim, serve
 
     with claim(options.host, options.port):
         try:

@@ -1,14 +1,12 @@
 """`python -m serving.predict IMAGE...`: the most probable labels, from the ONNX or TFLite file."""
 
 import argparse
-import contextlib
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from serving.release import Release, StoreError
-from serving.store import Store
+from serving.store.release import Release, StoreError
+from serving.store.store import Store
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,8 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
-    from components.image_spec import decode  # after --help and the cheap refusals
-    from serving.errors import ServingError
+    from serving.contract.image_spec import decode  # after --help and the cheap refusals
+    from serving.inference.errors import ServingError
 
     try:
         predict, spec, labels = _onnx(release) if options.format == "onnx" else _tflite(release)
@@ -66,7 +64,7 @@ def _top(probabilities, labels: tuple[str, ...], count: int) -> str:
 
 
 def _onnx(release: Release) -> tuple[Callable, object, tuple[str, ...]]:
-    from serving.core import Model
+    from serving.inference.model import Model
 
     model = Model(release)
     return model.infer, model.spec, model.labels
@@ -77,8 +75,9 @@ def _tflite(release: Release) -> tuple[Callable, object, tuple[str, ...]]:
 
     Raises NotServable when the release is damaged or the file cannot be loaded.
     """
-    from serving.core import verified_contract
-    from serving.errors import NotServable
+    from serving.inference.errors import NotServable
+    from serving.inference.model import verified_contract
+    from serving.inference.tflite_runtime import open_interpreter, quiet
 
     contract = verified_contract(release)
     path = release.path / "model.tflite"
@@ -87,42 +86,18 @@ def _tflite(release: Release) -> tuple[Callable, object, tuple[str, ...]]:
             f"{release.path} has no model.tflite: it was released as "
             f"{', '.join(contract['formats'])} alone; use --format onnx."
         )
-    with _quiet():
-        from ai_edge_litert.interpreter import Interpreter
-
-        try:
-            interpreter = Interpreter(model_path=str(path))
-            interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise NotServable(f"LiteRT cannot load {path}: {error}") from error
-    source, target = (
-        interpreter.get_input_details()[0],
-        interpreter.get_output_details()[0],
-    )
+    interpreter = open_interpreter(path)
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
     def infer(images):
         interpreter.resize_tensor_input(source["index"], images.shape)
-        with _quiet():
+        with quiet():
             interpreter.allocate_tensors()
         interpreter.set_tensor(source["index"], images)
         interpreter.invoke()
         return interpreter.get_tensor(target["index"])
 
     return infer, contract["image_spec"], contract["labels"]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Standard error closed to native libraries, which announce their delegates there."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.code import ROOT
+from components.base.fingerprint import ROOT
 
 
 @pytest.fixture

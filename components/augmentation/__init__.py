@@ -1,0 +1,1 @@
+"""Augmentation policies, the balance of classes, and the training index."""

@@ -1,0 +1,1 @@
+"""From a source's files to examined, de-duplicated, memory-mapped arrays."""

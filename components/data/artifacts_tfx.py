@@ -1,0 +1,15 @@
+"""Artifact types of the line beside TFX's standard ones."""
+
+from tfx.types.artifact import Artifact
+
+
+class IngestReport(Artifact):
+    """`accounting.json`: images read, good and quarantined; `labels.json`: class names."""
+
+    TYPE_NAME = "IngestReport"
+
+
+class ImageArrays(Artifact):
+    """Memory-mapped uint8 arrays, see components/data/arrays.py."""
+
+    TYPE_NAME = "ImageArrays"

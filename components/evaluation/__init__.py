@@ -1,0 +1,1 @@
+"""A model's own predictions, and TFMA's metrics of them."""

@@ -1,0 +1,9 @@
+"""Artifact type of a model's predictions."""
+
+from tfx.types.artifact import Artifact
+
+
+class Predictions(Artifact):
+    """`test.npz` and `val.npz`: the source framework's own probabilities on those splits."""
+
+    TYPE_NAME = "Predictions"

@@ -1,0 +1,73 @@
+"""Evaluate step: a model's own predictions, those on the test split judged by TFMA on Beam."""
+
+import json
+from pathlib import Path
+
+import apache_beam as beam
+import pandas as pd
+import pyarrow as pa
+import tensorflow_model_analysis as tfma
+from google.protobuf import json_format
+from tensorflow_model_analysis.proto import config_pb2
+from tfx.dsl.component.experimental.annotations import (
+    BeamComponentParameter,
+    InputArtifact,
+    OutputArtifact,
+    Parameter,
+)
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx_bsl.arrow import table_util
+
+from components.base.process import run_module
+from components.data.arrays import ImageArrays as Arrays
+from components.data.artifacts_tfx import ImageArrays
+from components.evaluation.artifacts_tfx import Predictions
+from components.evaluation.evaluate import eval_config, summarise
+from components.evaluation.predictions import load_predictions
+
+
+@component(use_beam=True)
+def Evaluate(
+    arrays: InputArtifact[ImageArrays],
+    model: InputArtifact[standard_artifacts.Model],
+    predictions: OutputArtifact[Predictions],
+    evaluation: OutputArtifact[standard_artifacts.ModelEvaluation],
+    framework: Parameter[str],
+    code: Parameter[str],
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Writes `test.npz`, `val.npz`, TFMA's result files and their summary as `metrics.json`.
+
+    Only the test split is judged; the export compares its artifacts on both.
+    """
+    del code
+    stored = {split: str(Path(predictions.uri, f"{split}.npz")) for split in ("test", "val")}
+    arguments = {"model_dir": model.uri, "arrays": arrays.uri, "outputs": stored}
+    run_module(f"components.evaluation.{framework}_predict", arguments, predictions.uri)
+    probabilities, labels = load_predictions(stored["test"])
+    names = Arrays(arrays.uri).labels
+    table = pd.DataFrame(
+        {
+            "label": labels,
+            "prediction": list(probabilities),
+            "class_name": [names[label] for label in labels],
+        }
+    )
+    config = json_format.ParseDict(eval_config(len(names)), config_pb2.EvalConfig())
+    batch = table_util.CanonicalizeRecordBatch(pa.RecordBatch.from_pandas(table))
+    # `tfma.analyze_raw_data` opens a pipeline of its own, past the runner chosen for this one.
+    with beam_pipeline as p:
+        _ = (
+            p
+            | "Predictions" >> beam.Create([batch])
+            | "Evaluate"
+            >> tfma.ExtractEvaluateAndWriteResults(
+                eval_config=config,
+                writers=tfma.default_writers(evaluation.uri, eval_config=config),
+                output_path=evaluation.uri,
+            )
+        )
+    result = tfma.load_eval_result(evaluation.uri)
+    summary = summarise(result.slicing_metrics, result.plots, names)
+    Path(evaluation.uri, "metrics.json").write_text(json.dumps(summary, indent=1))

@@ -1,0 +1,1 @@
+"""What data and models must be like before the line goes on."""

@@ -1,0 +1,105 @@
+"""Data gate step: the accounting's checks and TFDV's, in one verdict.
+
+It stops the run by raising DataRefused; nothing that feeds training takes its output as input, so
+that it may depend on the current release.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.base.refusal import DataRefused
+from components.data.artifacts_tfx import IngestReport
+from components.gates import anomalies_tfx as tfdv
+from components.gates.artifacts_tfx import DataVerdict
+from components.gates.data_gate import DataGateConfig, check_accounting
+from components.gates.result import GateResult
+from components.sources.source import SPLITS
+
+
+@component
+def DataGate(
+    report: InputArtifact[IngestReport],
+    statistics: InputArtifact[standard_artifacts.ExampleStatistics],
+    anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
+    verdict: OutputArtifact[DataVerdict],
+    data_gate: Parameter[str],
+    schema: Parameter[str],
+    accept_classes: Parameter[int],
+    release: Parameter[str],
+    code: Parameter[str],
+) -> None:
+    """Writes `verdict.json`, and `data/` for the release: the schema and each split's statistics.
+
+    `data_gate` is a DataGateConfig as JSON, `schema` the text of a curated schema or empty,
+    `release` the directory of the current release or empty. Raises DataRefused.
+    """
+    del code
+    config = DataGateConfig.model_validate_json(data_gate)
+    accounting = json.loads(Path(report.uri, "accounting.json").read_text())
+    labels = json.loads(Path(report.uri, "labels.json").read_text())
+    files = {
+        split: Path(artifact_utils.get_split_uri([statistics], split), "FeatureStats.pb")
+        for split in SPLITS
+    }
+    found = {split: tfdv.read_statistics(path) for split, path in files.items()}
+    results = check_accounting(accounting, config) + _within(anomalies)
+    if schema:
+        curated = tfdv.parse_schema(schema)
+        results += [
+            tfdv.check_schema(split, found[split], curated, "the given schema (data.schema)")
+            for split in SPLITS
+        ]
+    if release:
+        results += _against(Path(release), found, labels, config, bool(accept_classes))
+    gates = tuple(result.to_json() for result in results)
+    failed = [result.sentence() for result in results if not result.passed]
+    if failed:
+        raise DataRefused("; ".join(failed) + ".", gates, accounting)
+    Path(verdict.uri, "verdict.json").write_text(json.dumps(gates, indent=1))
+    _keep(Path(verdict.uri, "data"), tfdv.infer_schema(found["train"], labels), files)
+
+
+def _within(anomalies: standard_artifacts.ExampleAnomalies) -> list[GateResult]:
+    """What ExampleValidator found: val and test against the schema of train."""
+    results = []
+    for split in SPLITS:
+        found = anomalies_pb2.Anomalies()
+        path = Path(artifact_utils.get_split_uri([anomalies], split), "SchemaDiff.pb")
+        found.ParseFromString(path.read_bytes())
+        for name in tfdv.FREE:
+            if name in found.anomaly_info:
+                del found.anomaly_info[name]
+        results.append(tfdv.describe(f"anomalies_{split}", found, "the schema of train"))
+    return results
+
+
+def _against(
+    release: Path, found: dict, labels: list[str], config: DataGateConfig, accept_classes: bool
+) -> list[GateResult]:
+    """Against the schema and statistics that the release was made with, where it has them."""
+    path, name = release / "data" / tfdv.SCHEMA, f"release {release.name}"
+    if not path.is_file():
+        return []
+    schema = tfdv.parse_schema(path.read_text())
+    accept_classes = accept_classes and tfdv.classes(schema) != set(labels)
+    if accept_classes:
+        tfdv.restrict_classes(schema, labels)
+    results = []
+    for split in SPLITS:
+        before = tfdv.read_statistics(release / "data" / tfdv.statistics_file(split))
+        results.append(tfdv.check_schema(split, found[split], schema, f"the schema of {name}"))
+        results += tfdv.check_drift(split, found[split], before, config, name, accept_classes)
+    return results
+
+
+def _keep(directory: Path, schema, statistics: dict[str, Path]) -> None:
+    directory.mkdir()
+    (directory / tfdv.SCHEMA).write_text(str(schema))
+    for split, path in statistics.items():
+        shutil.copyfile(path, directory / tfdv.statistics_file(split))

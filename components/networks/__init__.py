@@ -1,0 +1,1 @@
+"""Networks as descriptions, and as each framework builds them."""

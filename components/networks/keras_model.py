@@ -1,0 +1,163 @@
+"""The architecture description as a Keras network. Twin of `torch_model.py`."""
+
+from pathlib import Path
+
+import keras
+
+from components.base import atomic
+from components.networks.custom_network import AnyArchitecture, OwnNetwork
+from components.networks.description import Placed, Shape
+from components.networks.keras_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
+from components.networks.layers import FINAL, AnyLayer
+from components.networks.network import Network, weights_file
+
+WEIGHTS = "model.weights.h5"
+
+
+def layer(name: str, description: AnyLayer) -> keras.layers.Layer:
+    """The Keras layer called `name`; convolutions and dense layers start from Glorot uniform."""
+    match description.kind:
+        case "conv":
+            # Full padding, which Keras does not know, is a layer of its own in front.
+            return keras.layers.Conv2D(
+                description.filters,
+                description.kernel,
+                strides=description.stride,
+                padding="same" if description.padding == "same" else "valid",
+                use_bias=description.bias,
+                name=name,
+            )
+        case "batch_norm":
+            return BatchNorm(momentum=description.momentum, epsilon=description.epsilon, name=name)
+        case "activation":
+            return _activation(name, description)
+        case "max_pool":
+            return keras.layers.MaxPooling2D(description.kernel, description.step, name=name)
+        case "average_pool":
+            return keras.layers.AveragePooling2D(description.kernel, description.step, name=name)
+        case "global_average_pool":
+            return GlobalAverage(name=name)
+        case "flatten":
+            return keras.layers.Flatten(name=name)
+        case "dense":
+            return keras.layers.Dense(description.units, name=name)
+        case "dropout":
+            return Dropout(description.rate, name=name)
+        case "channel_dropout":
+            return ChannelDropout(description.rate, name=name)
+        case "residual":
+            return keras.layers.Add(name=name)
+    raise TypeError(f"layer {name}: Keras has no translation of {description!r} yet.")
+
+
+def _activation(name: str, description: AnyLayer) -> keras.layers.Layer:
+    match description.function:
+        case "relu":
+            return keras.layers.ReLU(name=name)
+        case "leaky_relu":
+            return keras.layers.LeakyReLU(description.negative_slope, name=name)
+        case "gelu":
+            return keras.layers.Activation(_gelu, name=name)
+    # Probabilities are float32 in mixed precision too.
+    dtype = "float32" if description.function in FINAL else None
+    return keras.layers.Activation(description.function, dtype=dtype, name=name)
+
+
+def _gelu(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The exact one; Keras's own is made of an operation (Erfc) that tf2onnx does not know."""
+    return 0.5 * x * (1 + keras.ops.erf(x * 0.5**0.5))
+
+
+def build(network: Network) -> keras.Model:
+    """A network with fresh weights: `image` float32 (N, H, W, C), 0 to 255, to what
+    `Architecture.output` says, (N, units).
+
+    Layers carry the names of the description, those inside of residual blocks too; the
+    normalisation comes first. Raises ValueError when the user's own builder gives no such network.
+    """
+    if isinstance(network.architecture, OwnNetwork):
+        return _own(network)
+    spec = network.spec
+    image = keras.Input(spec.shape, name="image", dtype="float32")
+    x = keras.layers.Rescaling(list(spec.scale), list(spec.offset), name="normalise")(image)
+    for placed in network.architecture.placed(spec.shape):
+        x = _apply(placed, x)
+    return keras.Model(image, x, name=network.architecture.name)
+
+
+def _own(network: Network) -> keras.Model:
+    shape, classes = network.spec.shape, len(network.labels)
+    model = network.architecture.build("keras", shape)
+    expected = (None, *shape), (None, classes)
+    received = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if not isinstance(model, keras.Model) or received != expected:
+        raise ValueError(
+            f"{network.architecture.name}'s Keras builder gives {type(model).__name__} from "
+            f"{received[0]} to {received[1]}, expected a keras.Model from {expected[0]} to "
+            f"{expected[1]}: build it on keras.Input(shape), without softmax."
+        )
+    if not model.trainable_variables:
+        name = network.architecture.name
+        raise ValueError(f"{name}'s Keras network has no weight to train, expected one.")
+    return model
+
+
+def at_size(model: keras.Model, shape: Shape) -> keras.Model:
+    """The same layers, with the same weights, for images of another (H, W, C)."""
+    image = keras.Input(shape, name="image", dtype="float32")
+    return keras.models.clone_model(model, image, clone_function=lambda layer: layer)
+
+
+def _apply(placed: Placed, x: keras.KerasTensor) -> keras.KerasTensor:
+    name, description = placed.name, placed.layer
+    if description.kind == "residual":
+        shortcut = _apply(placed.projection, x) if placed.projection else x
+        for inner in placed.inner:
+            x = _apply(inner, x)
+        return layer(name, description)([x, shortcut])
+    if description.kind == "conv" and description.padding == "full":
+        x = keras.layers.ZeroPadding2D(description.kernel - 1, name=f"{name}.padding")(x)
+    return layer(name, description)(x)
+
+
+def probabilities(outputs: keras.KerasTensor, architecture: AnyArchitecture) -> keras.KerasTensor:
+    """What a network of that architecture gives, (N, units), as probabilities float32
+    (N, classes); one unit is that of the second of two classes."""
+    outputs = keras.ops.cast(outputs, "float32")
+    if architecture.units == 1:
+        second = keras.ops.sigmoid(outputs) if architecture.output == "logits" else outputs
+        return keras.ops.concatenate([1 - second, second], axis=-1)
+    # No match statement: AutoGraph, through which this goes, does not know it.
+    if architecture.output == "logits":
+        return keras.ops.softmax(outputs)
+    return keras.ops.exp(outputs) if architecture.output == "log_probabilities" else outputs
+
+
+def parameter_count(model: keras.Model) -> int:
+    """Number of weights, batch norm's moving statistics included."""
+    return model.count_params()
+
+
+def not_finite(model: keras.Model) -> list[str]:
+    """Names of the weights that hold a NaN or an infinity."""
+    finite = keras.ops.isfinite
+    return [w.path for w in model.weights if not bool(keras.ops.all(finite(w)))]
+
+
+def save(model: keras.Model, network: Network, directory: str | Path) -> None:
+    """Writes a model directory: the weights, then `network.json`."""
+    save_weights(model, Path(directory) / WEIGHTS)
+    network.with_framework("keras").save(directory)
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Replaces the weights file (`*.weights.h5`) in one rename."""
+    with atomic.replacing(path) as temporary:
+        model.save_weights(temporary)
+
+
+def load(directory: str | Path) -> keras.Model:
+    """The trained network of a model directory. Raises ValueError when a file is missing."""
+    model = build(Network.load(directory))
+    model.load_weights(weights_file(directory, WEIGHTS))
+    return model

@@ -1,0 +1,117 @@
+"""What must be known to rebuild a trained network: `network.json` in every model directory.
+
+<directory>/network.json          framework, architecture (its layers, or the reference to the
+                                  user's own builders), image_spec, labels
+<directory>/model.weights.h5      Keras's weights     (keras_model.py)
+<directory>/model.safetensors     PyTorch's weights   (torch_model.py)
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from components.base import atomic
+from components.base.frameworks import FRAMEWORKS
+from components.networks.custom_network import AnyArchitecture, OwnNetwork
+from components.networks.description import Architecture
+from serving.contract.image_spec import ImageSpec
+
+FILE = "network.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network's framework, layers, input and class names; its weights lie beside it.
+
+    Raises ValueError when the parts do not fit each other.
+    """
+
+    framework: str
+    architecture: AnyArchitecture
+    spec: ImageSpec
+    labels: tuple[str, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "labels", tuple(self.labels))
+        if self.framework not in FRAMEWORKS:
+            raise ValueError(f"framework is {self.framework!r}, expected one of {FRAMEWORKS}.")
+        if isinstance(self.architecture, OwnNetwork):
+            _check_own(self.architecture, self.framework, len(self.labels))
+        else:
+            _check_units(self.architecture, len(self.labels))
+        self.architecture.placed(self.spec.shape)
+
+    def with_framework(self, name: str) -> "Network":
+        """The same network for the other framework."""
+        return dataclasses.replace(self, framework=name)
+
+    def save(self, directory: str | Path) -> None:
+        """Writes `network.json`; the directory is made if need be."""
+        values = {
+            "framework": self.framework,
+            "architecture": self.architecture.model_dump(mode="json"),
+            "image_spec": self.spec.to_dict(),
+            "labels": list(self.labels),
+        }
+        atomic.write(Path(directory) / FILE, json.dumps(values, indent=1, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "Network":
+        """Reads `network.json`. Raises ValueError when it is missing or not one."""
+        path = Path(directory) / FILE
+        try:
+            values = json.loads(path.read_text())
+            return cls(
+                framework=values["framework"],
+                architecture=(
+                    OwnNetwork if "reference" in values["architecture"] else Architecture
+                ).model_validate(values["architecture"]),
+                spec=ImageSpec.from_dict(values["image_spec"]),
+                labels=tuple(values["labels"]),
+            )
+        except FileNotFoundError as error:
+            raise ValueError(f"{path} is missing: expected a trained model's directory.") from error
+        except (KeyError, TypeError, ValidationError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} does not describe a network: {error!r}.") from error
+
+
+def _check_own(architecture: OwnNetwork, framework: str, classes: int) -> None:
+    if framework not in architecture.frameworks:
+        raise ValueError(
+            f"{architecture.reference} gives a builder for {', '.join(architecture.frameworks)}, "
+            f"expected one for {framework}."
+        )
+    if architecture.classes != classes:
+        raise ValueError(
+            f"{architecture.reference} was asked for {architecture.classes} classes, expected the "
+            f"{classes} of the labels."
+        )
+
+
+def _check_units(architecture: Architecture, classes: int) -> None:
+    units, last = architecture.units, architecture.layers[-1]
+    if units == 1 and classes != 2:
+        raise ValueError(
+            f"architecture {architecture.name!r} gives one number, the second class's of two, and "
+            f"there are {classes} classes: expected one unit for each, use another architecture."
+        )
+    if units not in (1, classes):
+        raise ValueError(
+            f"architecture {architecture.name!r} ends with {units} units, expected one unit for "
+            f"each of the {classes} classes."
+        )
+    if architecture.output != "logits" and (units == 1) != (last.function == "sigmoid"):
+        raise ValueError(
+            f"architecture {architecture.name!r} makes probabilities of {units} units by "
+            f"{last.function}, expected sigmoid of one unit, softmax or log_softmax of several."
+        )
+
+
+def weights_file(directory: str | Path, name: str) -> Path:
+    """The path of the weights `name` in a model directory. Raises ValueError when missing."""
+    path = Path(directory) / name
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: expected the trained weights; train the model again.")
+    return path

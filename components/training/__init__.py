@@ -1,0 +1,1 @@
+"""The two trainers, twins of one shape, and what they share."""

@@ -1,0 +1,227 @@
+"""One step of Keras's training, and all that a checkpoint must hold of it. Twin of
+`torch_learner.py`.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.augmentation import keras_augment
+from components.augmentation.policy import Policy
+from components.augmentation.sizes import sides
+from components.networks import keras_model
+from components.networks.custom_network import AnyArchitecture
+from components.training import keras_losses, keras_optimizers
+from components.training.config import TrainConfig
+from components.training.recipe import averaging_at
+from serving.contract.image_spec import ImageSpec
+
+
+class Learner:
+    """A network, its optimiser and, with `averaging`, the average of its weights.
+
+    Make it, and the model, within the scope of a `tf.distribute` strategy: each of its replicas
+    takes a part of every batch. `weights`, float32 (classes,), are those of the classes in the
+    loss.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        architecture: AnyArchitecture,
+        spec: ImageSpec,
+        policy: Policy,
+        weights: np.ndarray,
+        config: TrainConfig,
+    ):
+        self.model = model
+        self._architecture, self._config = architecture, config
+        self._strategy = tf.distribute.get_strategy()
+        self._augment = keras_augment.augmenter(policy, spec, config.seed)
+        self._crop = keras_augment.augmenter((), spec, config.seed)
+        self._weights = tf.constant(weights)
+        self._kernels = [v for v in model.trainable_variables if len(v.shape) > 1]
+        self._optimizer = _optimizer(model, config)
+        self._average = None
+        if config.averaging:
+            self._average = [tf.Variable(w, trainable=False) for w in model.get_weights()]
+        self._averaged = 0
+        self._spec, self._learns = spec, {}
+        self._follow, self._judge = self._compiled()
+
+    def _learn_at(self, scale: float):
+        """The graph of one step on images of that scale, made when it is first asked for."""
+        if scale in self._learns:
+            return self._learns[scale]
+        parts, network = self._strategy.num_replicas_in_sync, self.model
+        if scale < 1:
+            height, width, channels = self._spec.shape
+            network = keras_model.at_size(network, (*sides((height, width), scale), channels))
+        packed = tf.TensorSpec((None, *self._spec.packed_shape), tf.uint8)
+        numbers, flags = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None,), tf.bool)
+        signature = [packed, numbers, flags, tf.TensorSpec((), tf.float32)]
+
+        # Values of several replicas fit no signature.
+        @tf.function(input_signature=signature if parts == 1 else None, reduce_retracing=True)
+        def learn(images, labels, copied, count):
+            part = functools.partial(self._learn, network, scale)
+            own = self._strategy.run(part, (images, labels, copied, count))
+            return self._strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None)
+
+        self._learns[scale] = learn
+        return learn
+
+    def _compiled(self):
+        """The graphs of the average's step and of one batch of validation."""
+        fed, numbers = (None, *self._spec.shape), tf.TensorSpec((None,), tf.int64)
+
+        @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])
+        def follow(share):
+            for average, weight in zip(self._average, self.model.weights):
+                value = tf.convert_to_tensor(weight.value)
+                if average.dtype.is_floating:
+                    average.assign_add(share * (value - average))
+                else:  # a counter
+                    average.assign(value)
+
+        @tf.function(input_signature=[tf.TensorSpec(fed, tf.uint8), numbers])
+        def judge(images, labels):
+            outputs = self.model(tf.cast(images, tf.float32), training=False)
+            losses = keras_losses.losses(outputs, labels, self._architecture, 0)
+            right = keras_losses.predicted(outputs, self._architecture) == labels
+            return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))])
+
+        return follow, judge
+
+    def _learn(self, network, scale, images, labels, copied, count):
+        """One replica's part of a step, by the network for images of that scale."""
+        config, variables = self._config, self.model.trainable_variables
+        augmented = self._augment(images, training=True)
+        augmented = tf.cond(
+            tf.reduce_any(copied),
+            lambda: tf.where(
+                copied[:, None, None, None], self._crop(images, training=True), augmented
+            ),
+            lambda: augmented,
+        )
+        if scale < 1:
+            augmented = keras_augment.shrink(augmented, scale)
+        with tf.GradientTape() as tape:
+            outputs = network(augmented, training=True)
+            each = keras_losses.losses(outputs, labels, self._architecture, config.label_smoothing)
+            loss = tf.reduce_sum(tf.gather(self._weights, labels) * each) / count
+            kernels = [tf.convert_to_tensor(kernel.value) for kernel in self._kernels]
+            parts = self._strategy.num_replicas_in_sync  # whose gradients are added up
+            loss += keras_losses.penalty(kernels, config) / parts
+            if self.model.losses:  # regularisers and add_loss, of networks of the user's own
+                loss += tf.add_n([tf.cast(own, tf.float32) for own in self.model.losses]) / parts
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        right = keras_losses.predicted(outputs, self._architecture) == labels
+        return tf.stack([loss, tf.reduce_sum(tf.cast(right, tf.float32)) / count])
+
+    def step(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        copied: np.ndarray,
+        rate: float,
+        scale: float = 1,
+    ) -> tuple[float, float]:
+        """Learns from packed images uint8 (N, H, W, C) and labels int64 (N,) at the learning rate
+        `rate`; bool (N,) `copied` tells which are augmented already, and the network sees them with
+        sides of `scale` times as many pixels. Returns loss and accuracy."""
+        parts = self._strategy.num_replicas_in_sync
+
+        def share(values: np.ndarray):
+            if parts == 1:
+                return tf.constant(values)
+            return self._strategy.experimental_distribute_values_from_function(
+                lambda context: tf.constant(values[context.replica_id_in_sync_group :: parts])
+            )
+
+        self._optimizer.learning_rate = rate
+        learn, count = self._learn_at(scale), tf.constant(len(labels), tf.float32)
+        loss, accuracy = learn(share(images), share(labels), share(copied), count).numpy()
+        if self._average is not None:
+            self._averaged += 1
+            kept = averaging_at(self._config.averaging, self._averaged)
+            self._follow(tf.constant(1 - kept, tf.float32))
+        return float(loss), float(accuracy)
+
+    def evaluate(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """float64 (2,): summed loss and number of right answers over `batches` of images uint8
+        (N, H, W, C) and labels int64 (N,), with the averaged weights if there are any; neither
+        smoothing nor class weights count."""
+        with self._averaged_weights():
+            found = [self._judge(tf.constant(i), tf.constant(n)).numpy() for i, n in batches]
+        return np.sum(found, axis=0, dtype=np.float64)
+
+    @contextlib.contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        if self._average is None:
+            yield
+            return
+        trained = self.model.get_weights()
+        self.model.set_weights([average.numpy() for average in self._average])
+        yield
+        self.model.set_weights(trained)
+
+    def not_finite(self) -> list[str]:
+        """Names of the weights that hold a NaN or an infinity."""
+        return keras_model.not_finite(self.model)
+
+    def judged(self) -> dict[str, np.ndarray]:
+        """The weights that validation judges: the average, or those just trained; a copy."""
+        weights = self._average or self.model.weights
+        return {f"{n:04d}": _array(weight) for n, weight in enumerate(weights)}
+
+    def load(self, weights: dict[str, np.ndarray]) -> None:
+        """Takes over what `judged` gave."""
+        self.model.set_weights([weights[name] for name in sorted(weights)])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights, optimiser, average and the state of random generators, for a checkpoint."""
+        return {name: _array(variable) for name, variable in self._variables().items()}
+
+    def restore(self, arrays: dict[str, np.ndarray], steps: int) -> None:
+        """Takes over what `arrays` gave after `steps` steps."""
+        for name, variable in self._variables().items():
+            variable.assign(arrays[name])
+        self._averaged = steps
+
+    def _variables(self) -> dict:
+        groups = {
+            "model": self.model.variables,
+            "optimizer": self._optimizer.variables,
+            "augment": [*self._augment.variables, *self._crop.variables],
+            "average": self._average or [],
+        }
+        return {
+            f"{group}/{number:04d}": variable
+            for group, variables in groups.items()
+            for number, variable in enumerate(variables)
+        }
+
+
+def _array(variable) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(variable))
+
+
+def _optimizer(model: keras.Model, config: TrainConfig) -> keras.optimizers.Optimizer:
+    rate, decay = config.learning_rate, config.weight_decay or None
+    if config.optimizer == "sgd":
+        momentum = config.momentum
+        optimizer = keras_optimizers.SGD(rate, momentum, momentum > 0, weight_decay=decay)
+    elif config.optimizer == "muon":
+        optimizer = keras_optimizers.Muon(rate, config.momentum, weight_decay=decay)
+    else:
+        optimizer = keras_optimizers.Adam(rate, weight_decay=decay)
+    if decay:
+        others = [v for v in model.trainable_variables if len(v.shape) <= 1]
+        optimizer.exclude_from_weight_decay(var_list=others)
+    optimizer.build(model.trainable_variables)
+    return optimizer

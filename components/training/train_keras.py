@@ -1,0 +1,168 @@
+"""Trains Keras's network by itself: `python -m components.training.train_keras ARGS.json`.
+
+Twin of `train_torch.py`: the same functions in the same order.
+"""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from components.augmentation.plan import read_class_weights, read_index, read_policy, training_split
+from components.base.commands import run
+from components.data.arrays import ImageArrays, open_split
+from components.networks import keras_model
+from components.networks.network import Network
+from components.training.arguments import TrainArgs, identity, network_for
+from components.training.checkpoint import Checkpoints
+from components.training.config import TrainConfig
+from components.training.hardware import cpu_has_bfloat16, thread_count, too_large
+from components.training.keras_learner import Learner
+from components.training.progress import Progress
+from components.training.recipe import shuffled, step_count
+from components.training.schedule import Schedule
+from components.training.training_record import ScalarWriter, TrainingRecord
+
+EVALUATED_AT_A_TIME = 500
+
+
+def main(args: TrainArgs) -> None:
+    """Trains, then writes the model directory and the run directory of `args`."""
+    arrays = ImageArrays(args.arrays)
+    network = network_for(args, arrays, "keras")
+    strategy, description = choose_device(args.train)
+    keras.utils.set_random_seed(args.train.seed)
+    with strategy.scope():
+        model = keras_model.build(network)
+    record = TrainingRecord(
+        "keras",
+        description,
+        keras_model.parameter_count(model),
+        args.train,
+        args.run_dir,
+        scalar_writer(args.run_dir / "tensorboard"),
+    )
+    with record:
+        checkpoints = Checkpoints(args.checkpoint_directory, identity(args, network, arrays))
+        try:
+            with strategy.scope():
+                train(args, model, network, arrays, record, checkpoints)
+        except (tf.errors.OpError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise too_large(args.train) from error
+            raise
+        keras_model.save(model, network, args.model_dir)
+        record.finish()
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether TensorFlow or NumPy found no memory; libraries below TensorFlow have no class."""
+    if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):
+        return True
+    return "OOM" in str(error) or "out of memory" in str(error).lower()
+
+
+def choose_device(config: TrainConfig) -> tuple[tf.distribute.Strategy, str]:
+    """CUDA, then CPU with `threads` threads (0 for all cores): the strategy for `devices` of them,
+    and both in words, with what is computed in, which becomes Keras's global dtype policy.
+
+    Call it before anything else of TensorFlow. Several devices are so many GPUs, or parts of the
+    CPU. Raises ValueError when there are fewer GPUs.
+    """
+    gpus, count = tf.config.list_physical_devices("GPU"), config.devices
+    if gpus:
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        details = tf.config.experimental.get_device_details(gpus[0])
+        has_units = details.get("compute_capability", (0, 0)) >= (8, 0)
+        name = f"cuda ({details.get('device_name', 'GPU')})"
+        if count > len(gpus):
+            raise ValueError(f"train.devices is {count}, expected at most {len(gpus)}, the GPUs.")
+    else:
+        threads, has_units = thread_count(config.threads), cpu_has_bfloat16()
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        name = f"cpu, {threads} threads"
+        if count > 1:
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            parts = [tf.config.LogicalDeviceConfiguration()] * count
+            tf.config.set_logical_device_configuration(cpu, parts)
+    strategy = tf.distribute.get_strategy()
+    if count > 1:
+        kind = "GPU" if gpus else "CPU"
+        strategy = tf.distribute.MirroredStrategy([f"{kind}:{n}" for n in range(count)])
+        name = f"{count} x {name}"
+    reduced = config.precision == "bfloat16" or (config.precision == "auto" and has_units)
+    keras.config.set_dtype_policy("mixed_bfloat16" if reduced else "float32")
+    if reduced:
+        return strategy, f"{name}, bfloat16"
+    why = " (no units for bfloat16)" if config.precision == "auto" else ""
+    return strategy, f"{name}, float32{why}"
+
+
+def scalar_writer(directory: Path) -> ScalarWriter:
+    """TensorBoard's writer."""
+    return _SummaryWriter(directory)
+
+
+class _SummaryWriter:
+    """`tf.summary` behind the two methods that a record needs."""
+
+    def __init__(self, directory: Path):
+        self._writer = tf.summary.create_file_writer(str(directory))
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None:
+        with self._writer.as_default():
+            tf.summary.scalar(tag, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def train(
+    args: TrainArgs,
+    model: keras.Model,
+    network: Network,
+    arrays: ImageArrays,
+    record: TrainingRecord,
+    checkpoints: Checkpoints,
+) -> None:
+    """Leaves `model` with the weights of the lowest val_loss.
+
+    Goes on from the last checkpoint, if there is one. Raises TrainingError when a loss is not
+    finite.
+    """
+    config = args.train
+    training, originals = training_split(arrays, args.plan, "keras")
+    validation = open_split(arrays, "val")
+    index = read_index(args.plan, len(training))
+    policy = read_policy(args.plan, "keras")
+    weights = read_class_weights(args.plan, len(arrays.labels))
+    learner = Learner(model, network.architecture, arrays.spec, policy, weights, config)
+    steps = step_count(len(index), config)
+    schedule = Schedule(config, steps * config.epochs)
+    progress = Progress(learner, record, schedule, checkpoints, steps, config.checkpoint_seconds)
+    progress.resume()
+
+    while progress.epoch <= config.epochs and not progress.stopped:
+        record.start_epoch(progress.epoch, steps, progress.step)
+        order = shuffled(index, config.seed, progress.epoch)
+        for step in range(progress.step, steps):
+            rows = order[step * config.batch_size :][: config.batch_size]
+            rate = schedule.rate(progress.total)
+            images, labels = training.packed(rows), training.labels[rows]
+            scale = schedule.scale(progress.total)
+            loss, accuracy = learner.step(images, labels, rows >= originals, rate, scale)
+            record.step(len(rows), loss, accuracy, rate)
+            progress.step_done()
+        totals = learner.evaluate(validation.batches(EVALUATED_AT_A_TIME))
+        val_loss, val_accuracy = (totals / len(validation)).tolist()
+        rate = schedule.rate(progress.total - 1)
+        if record.end_epoch(val_loss, val_accuracy, rate, learner.not_finite()):
+            progress.best = learner.judged()
+        progress.epoch_done(val_loss)
+    learner.load(progress.best)
+
+
+if __name__ == "__main__":
+    run("components.training.train_keras", TrainArgs, main)

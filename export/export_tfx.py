@@ -1,0 +1,58 @@
+"""Export step: every blessed model in three formats, each run and compared in a fresh process."""
+
+import json
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+
+from components.base.process import run_module
+from components.data.artifacts_tfx import ImageArrays
+from components.evaluation.artifacts_tfx import Predictions
+from components.gates.artifacts_tfx import GateVerdict
+from components.gates.result import GateRefused, GateResult
+from export.verification.artifacts_tfx import Exports
+
+
+@component
+def Export(
+    arrays: InputArtifact[ImageArrays],
+    transform_graph: InputArtifact[standard_artifacts.TransformGraph],
+    verdict: InputArtifact[GateVerdict],
+    exports: OutputArtifact[Exports],
+    export: Parameter[str],
+    code: Parameter[str],
+    keras_model: InputArtifact[standard_artifacts.Model] = None,
+    torch_model: InputArtifact[standard_artifacts.Model] = None,
+    keras_predictions: InputArtifact[Predictions] = None,
+    torch_predictions: InputArtifact[Predictions] = None,
+    keras_blessing: InputArtifact[standard_artifacts.ModelBlessing] = None,
+    torch_blessing: InputArtifact[standard_artifacts.ModelBlessing] = None,
+) -> None:
+    """`export` is an ExportConfig as JSON; a framework that was not trained has no model.
+
+    Raises GateRefused when no model is blessed.
+    """
+    del code
+    parts = {
+        "keras": (keras_model, keras_predictions, keras_blessing),
+        "torch": (torch_model, torch_predictions, torch_blessing),
+    }
+    blessed = {
+        name: (model, predictions)
+        for name, (model, predictions, blessing) in parts.items()
+        if blessing and blessing.get_int_custom_property("blessed") == 1
+    }
+    if not blessed:
+        gates = json.loads(Path(verdict.uri, "verdict.json").read_text())
+        raise GateRefused([GateResult.from_json(gate) for gate in gates if not gate["passed"]])
+    arguments = {
+        "models": {name: model.uri for name, (model, _) in blessed.items()},
+        "predictions": {name: p.uri for name, (_, p) in blessed.items()},
+        "arrays": arrays.uri,
+        "transform_graph": transform_graph.uri,
+        "output": exports.uri,
+        "export": json.loads(export),
+    }
+    run_module("export", arguments, exports.uri)

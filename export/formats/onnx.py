@@ -1,0 +1,145 @@
+"""ONNX from Keras (by tf2onnx) and from PyTorch (by its own exporter), under one contract.
+
+Both give one file without external data, of the same operator set, with `image` uint8
+(N, H, W, C) in, `probabilities` float32 (N, classes) out, and a batch dimension called `batch`.
+
+PyTorch's export runs in a process of its own, `python -m export.formats.onnx ARGS.json`, because it
+loads Triton, which ends a process that has loaded TensorFlow.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import onnx
+
+from components.networks.custom_network import AnyArchitecture
+from components.networks.network import Network
+from export.formats import contract as contracts
+
+# The lowest that PyTorch's exporter writes, and the highest that tf2onnx does.
+OPSET = 18
+BATCH = "batch"
+
+
+def export_keras(module, contract: dict, path: str | Path) -> Path:
+    """Writes the ONNX file of an `export.formats.savedmodel.Inference`."""
+    import tf2onnx
+
+    function = module.image
+    model, _ = tf2onnx.convert.from_function(
+        function, input_signature=function.input_signature, opset=OPSET
+    )
+    return _write(model, contract, path)
+
+
+def export_torch(network, architecture: AnyArchitecture, contract: dict, path: str | Path) -> Path:
+    """Writes the ONNX file of a PyTorch network of `architecture` (float32 NCHW in), in eval
+    mode."""
+    import torch
+
+    shape = contract["input"]["shape"][1:]
+    # Three images: a batch of 0 or 1 would be taken for a constant.
+    example = torch.zeros((3, *shape), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"torch\.|onnxscript\.")
+        program = torch.onnx.export(
+            _torch_inference(network, architecture),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[contracts.IMAGE],
+            output_names=[contracts.PROBABILITIES],
+            dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+            external_data=False,
+            verbose=False,
+        )
+    return _write(program.model_proto, contract, path)
+
+
+def _torch_inference(network, architecture: AnyArchitecture):
+    """`network` with the contract around it: uint8 NHWC in, probabilities out."""
+    import torch
+
+    from components.networks.torch_model import probabilities
+
+    class Inference(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, image):
+            outputs = self.network(image.permute(0, 3, 1, 2).float())
+            return probabilities(outputs, architecture)
+
+    return Inference().eval()
+
+
+def _write(model: onnx.ModelProto, contract: dict, path: str | Path) -> Path:
+    _rename(model.graph, model.graph.input[0].name, contracts.IMAGE)
+    _rename(model.graph, model.graph.output[0].name, contracts.PROBABILITIES)
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+    _drop_traces(model)
+    _drop_unused_domains(model)
+    model.graph.name = contract["framework"]
+    onnx.helper.set_model_props(
+        model,
+        {contracts.KEY: contracts.to_json(contract), "lineage": contract["lineage"]},
+    )
+    onnx.checker.check_model(model, full_check=True)
+    path = Path(path)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return path
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Renames a value wherever it is made or used; a value that has the new name makes way."""
+    names = {old: new}
+    if old != new:
+        names[new] = f"{new}_inner"
+    for node in graph.node:
+        for field in (node.input, node.output):
+            for index, name in enumerate(field):
+                field[index] = names.get(name, name)
+    for values in (graph.input, graph.output, graph.value_info, graph.initializer):
+        for value in values:
+            value.name = names.get(value.name, value.name)
+
+
+def _drop_traces(model: onnx.ModelProto) -> None:
+    """Removes what an exporter notes about its own run: stack traces with the paths of the machine
+    it ran on, which would also make equal models differ."""
+    for item in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]
+    model.graph.doc_string = ""
+    model.doc_string = ""
+
+
+def _drop_unused_domains(model: onnx.ModelProto) -> None:
+    """tf2onnx names the domain ai.onnx.ml whether a node is of it or not."""
+    used = {node.domain for node in model.graph.node}
+    kept = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+def main(arguments: list[str]) -> None:
+    """ARGS.json: {"model": PyTorch model directory, "contract", "output": path, "threads"}."""
+    import torch
+
+    from components.networks import torch_model
+
+    values = json.loads(Path(arguments[0]).read_text())
+    torch.set_num_threads(values["threads"])
+    architecture = Network.load(values["model"]).architecture
+    module = torch_model.load(values["model"])
+    export_torch(module, architecture, values["contract"], values["output"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

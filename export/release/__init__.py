@@ -1,0 +1,1 @@
+"""From verified artifacts to one published version."""

@@ -1,0 +1,175 @@
+"""A release directory out of one framework's verified exports. Framework-free.
+
+saved_model.pb  fingerprint.pb  variables/  assets/  assets.extra/contract.json
+model.onnx  model.tflite  contract.json  labels.txt  golden.npz  manifest.json
+data/schema.pbtxt  data/statistics-SPLIT.pb
+
+A network of the user's own PyTorch builder has of the models model.onnx alone.
+"""
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from components.data.arrays import ImageArrays
+from export.formats import contract as contracts
+from export.verification import held_out
+from export.verification.config import BATCHES
+from serving.contract import release_files as artifact
+
+GOLDEN_IMAGES = 16
+MANIFEST = "manifest.json"
+
+
+def bundle(
+    framework_output_dir: str | Path,
+    target_dir: str | Path,
+    *,
+    model: str,
+    run_id: str,
+    arrays: str | Path,
+    predictions: str | Path,
+    metrics: dict,
+    gates: list,
+    parity: list,
+    data: str | Path | None = None,
+    extra: dict | None = None,
+) -> Path:
+    """Fills `target_dir` (new or empty) and returns it; publishing it is the release store's work.
+
+    `framework_output_dir` is `<output>/<framework>` of `python -m export`, `arrays` the ImageArrays
+    directory, `predictions` the npz of that framework's probabilities on the split "test". `parity`
+    holds the records of parity.json. `data` is a folder with the schema and the statistics of the
+    images, which becomes `data/`. `metrics`, `gates`, `parity` and the keys of `extra` go into the
+    manifest as they are.
+
+    Raises ValueError when an export is missing or its contract differs, when an artifact did not
+    pass its verification or is not the one that did, when the predictions are not of this split,
+    when `target_dir` holds something, or when `extra` names a key of its own.
+    """
+    source, target = Path(framework_output_dir), Path(target_dir)
+    contract = _contract(source)
+    verified = _verified(parity, contract)
+    if target.exists() and any(target.iterdir()):
+        raise ValueError(f"{target} is not empty: expected a new directory.")
+    _copy(source, target, verified)
+    shutil.copyfile(source / contracts.FILE, target / contracts.FILE)
+    (target / "labels.txt").write_bytes(labels_text(contract["labels"]))
+    if data is not None:
+        shutil.copytree(data, target / "data")
+    np.savez(target / "golden.npz", **golden(Path(arrays), Path(predictions)))
+    manifest = {
+        "model": model,
+        "framework": contract["framework"],
+        "formats": list(verified),
+        "lineage": contract["lineage"],
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
+        "run_id": run_id,
+        "metrics": metrics,
+        "parity": parity,
+        "gates": gates,
+        "files": files(target),
+    }
+    if clash := sorted(manifest.keys() & (extra or {}).keys()):
+        raise ValueError(f"extra names {clash}, which the manifest sets itself: rename them.")
+    text = json.dumps(manifest | (extra or {}), indent=1, allow_nan=False)
+    (target / MANIFEST).write_text(text + "\n")
+    return target
+
+
+def golden(arrays: Path, predictions: Path) -> dict[str, np.ndarray]:
+    """Up to 16 held-out images spread over the split "test", with the source's own answers.
+
+    image uint8 (n, H, W, C), probabilities float32 (n, classes), label int64 (n,).
+    """
+    split, probabilities = held_out.predicted(ImageArrays(arrays), "test", predictions)
+    rows = held_out.spread(len(split), GOLDEN_IMAGES)
+    return {
+        "image": split.images(rows),
+        "probabilities": probabilities[rows].astype(np.float32),
+        "label": split.labels[rows].astype(np.int64),
+    }
+
+
+def labels_text(labels: list[str]) -> bytes:
+    """One label per line as UTF-8, for readers that know nothing else; contract.json is exact.
+
+    Labels are folder names, which may hold anything: a character that would end the line, or that
+    has no UTF-8 form, is written as its Python escape, so that line n is always label n.
+    """
+    lines = []
+    for label in labels:
+        if len(f"{label}.".splitlines()) > 1:
+            label = "".join(
+                c if len(f"{c}.".splitlines()) == 1 else c.encode("unicode_escape").decode()
+                for c in label
+            )
+        lines.append(label + "\n")
+    return "".join(lines).encode("utf-8", errors="backslashreplace")
+
+
+def files(directory: Path) -> dict[str, dict]:
+    """`{"sha256", "bytes"}` of every file below `directory` but the manifest, by relative path."""
+    found = {}
+    for path in artifact.files(directory):
+        name = path.relative_to(directory).as_posix()
+        if name != MANIFEST:
+            found[name] = {"sha256": artifact.sha256(path), "bytes": artifact.size(path)}
+    return found
+
+
+def _verified(parity: list[dict], contract: dict) -> dict[str, str]:
+    """The SHA-256 of each artifact of the contract's formats, all of which must have passed at
+    every batch size."""
+    found, framework = {}, contract["framework"]
+    for kind in contract["formats"]:
+        records = [r for r in parity if (r["framework"], r["artifact"]) == (framework, kind)]
+        passed = [r["batch"] for r in records if r["passed"] is True]
+        digests = {r["sha256"] for r in records}
+        if passed != list(BATCHES) or len(records) != len(passed) or len(digests) != 1:
+            raise ValueError(
+                f"{framework}'s {kind} passed its verification at batch sizes {passed}, expected "
+                f"{list(BATCHES)}, of one and the same artifact: export the model again."
+            )
+        found[kind] = digests.pop()
+    return found
+
+
+def _copy(source: Path, target: Path, verified: dict[str, str]) -> None:
+    """Copies the artifacts, SavedModel first, and compares each copy with what was verified."""
+    target.mkdir(parents=True, exist_ok=True)
+    for kind in verified:
+        name = artifact.FILES[kind]
+        # The SavedModel is the release directory itself, as servers want it.
+        copy = target if kind == "saved_model" else target / name
+        if copy == target:
+            shutil.copytree(source / name, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source / name, copy)
+        if (received := artifact.sha256(copy)) != verified[kind]:
+            raise ValueError(
+                f"{source / name} has SHA-256 {received}, expected that of the verified {kind}, "
+                f"{verified[kind]}: export the model again."
+            )
+
+
+def _contract(source: Path) -> dict:
+    """The contract of the exports in `source`, all of whose formats must be there to share it."""
+    saved, beside = source / artifact.FILES["saved_model"], source / contracts.FILE
+    contract = json.loads(_there(beside).read_text())
+    for kind in contract["formats"]:
+        _there(saved / "saved_model.pb" if kind == "saved_model" else source / artifact.FILES[kind])
+    if "saved_model" in contract["formats"]:
+        inside = _there(saved / contracts.EXTRA)
+        if json.loads(inside.read_text()) != contract:
+            raise ValueError(f"{inside} and {beside} are of different exports: export again.")
+    return contract
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: export the model again.")
+    return path

@@ -1,0 +1,1 @@
+"""Every artifact against the model it came from."""

@@ -1,0 +1,130 @@
+"""Command line: `python -m pipeline run PRESET [key=value ...]`.
+
+Nothing heavy is imported before a run needs it: help, list and show answer at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Darkroom: from images to a gated, verified, served release.",
+)
+
+
+@app.command()
+def run(
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
+) -> None:
+    """Run the whole line: ingest, train, judge, export, verify, release.
+
+    Exit codes: 0 released or unchanged, 1 internal error, 2 configuration, 3 refused by a gate,
+    4 refused data, 75 another run holds the output root.
+    """
+    from pipeline.commands.run import run as run_line
+
+    raise typer.Exit(run_line(preset, overrides or []))
+
+
+@app.command("list")
+def list_presets() -> None:
+    """List the presets."""
+    from pipeline.configuration.presets import PRESETS
+
+    for name, function in PRESETS.items():
+        typer.echo(f"{name:<14}{function.__doc__.splitlines()[0]}")
+    for name in ("folder:PATH", "tar:PATH", "zip:PATH"):
+        typer.echo(f"{name:<14}Your own images, one folder per class.")
+    typer.echo(f"{'tfds:NAME':<14}Any TFDS set with images and a class (data.label=NAME).")
+
+
+@app.command()
+def show(
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
+) -> None:
+    """Print every key of a preset with its value, in the form that `run` takes."""
+    from pipeline.configuration.overrides import as_arguments, parse_overrides
+    from pipeline.configuration.presets import configure
+
+    for line in as_arguments(configure(preset, parse_overrides(overrides or []))):
+        typer.echo(line)
+
+
+@app.command()
+def summary(
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, help="number of classes (default: the source's)")
+    ] = None,
+) -> None:
+    """Print both frameworks' networks layer by layer: shapes, parameters, multiply-accumulates.
+
+    Exit codes: 0 printed, 1 internal error, 2 configuration, 4 refused data.
+    """
+    from pipeline.commands.summary import summarise
+
+    summarise(preset, overrides or [], classes)
+
+
+@app.command()
+def preview(
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="PNG to write (default: preview.png under root)")
+    ] = None,
+) -> None:
+    """Draw what augmentation makes of one image per class, without a run.
+
+    Exit codes: 0 written, 1 internal error, 2 configuration, 4 refused data.
+    """
+    from pipeline.commands.preview import preview as draw
+
+    typer.echo(draw(preset, overrides or [], output))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="run ids, their beginnings, latest, or paths")],
+    root: Annotated[Path, typer.Option(help="output root that holds the runs")] = Path("out"),
+) -> None:
+    """Tabulate two or more runs, and the settings in which they differ."""
+    from pipeline.commands.compare import compare as tabulate
+
+    tabulate(runs, root)
+
+
+@app.command()
+def tune(
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
+) -> None:
+    """Search for better hyperparameters: tune.trials=20 tune.framework=torch tune.space={...}.
+
+    The same command goes on where it was interrupted. Exit codes: 0 done, 1 internal error or
+    interrupted, 2 configuration, 4 refused data, 75 another run holds the output root.
+    """
+    from pipeline.commands.tune import tune as search
+
+    raise typer.Exit(search(preset, overrides or []))
+
+
+def main() -> None:
+    """Runs the command line; an expected error is one line on standard error."""
+    from components.base.process import StepFailed
+    from components.base.refusal import Refusal
+
+    try:
+        app()
+    except (Refusal, StepFailed) as error:
+        typer.echo(f"darkroom: {error}", err=True)
+        sys.exit(error.exit_code)

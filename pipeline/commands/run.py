@@ -1,0 +1,256 @@
+"""One run from command to verdict: everything around the DAG, none of it needing TFX.
+
+lock -> look at the source -> unchanged? -> DAG -> verdict.json, report.html, table
+"""
+
+import contextlib
+import datetime
+import hashlib
+import json
+import shutil
+import time
+import traceback
+from pathlib import Path
+
+from components.base import atomic
+from components.base.fingerprint import PACKAGES, ROOT, own_hashes
+from components.base.refusal import DataRefused
+from components.networks.network import FRAMEWORKS
+from components.sources.open_source import open_source
+from components.training.checkpoint import Checkpoints
+from pipeline.configuration import presets
+from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
+from pipeline.configuration.fitting import check_classes
+from pipeline.configuration.overrides import as_arguments, parse_overrides
+from pipeline.line.inputs import classes, schema_text
+from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
+from pipeline.line.steps import Outputs, Step
+from pipeline.outcome.collect import collect, collect_refusal
+from pipeline.outcome.terminal import Terminal
+from pipeline.outcome.verdict import (
+    CONFIGURATION,
+    EXIT_INTERNAL,
+    EXIT_OK,
+    Verdict,
+    last_verdict,
+    point_latest,
+)
+from serving.store.release import Release, StoreError
+from serving.store.store import Store
+
+KEPT = {"preview.png": ("augment", "plan"), "findings.csv": ("ingest", "report")}
+"""Files of a step's output (step, output) that are copied into the run."""
+SAMPLES = "samples.png"
+
+_INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
+
+
+def run(preset: str, arguments: list[str]) -> int:
+    """Runs the line and returns the exit code; what a person reads goes to standard output.
+
+    Raises ConfigError (exit code 2) before anything is written, and Locked (75).
+    """
+    overrides = parse_overrides(arguments)
+    refusal = None
+    try:
+        config = presets.configure(preset, overrides)
+        source = open_source(config.data)
+        check_classes(config, source.labels)
+        root = root_path(config)
+    except DataRefused as error:
+        # The folder could not even be looked at: there is no configuration to open a run with.
+        refusal, root = error, Path(overrides.get("root") or "out").expanduser().resolve()
+    schema = ""
+    check_outside(root, config.data.source if refusal is None else preset)
+    if refusal is None:
+        schema = schema_text(config.data.schema_path)
+    with locked(writable(root)):
+        started = time.monotonic()
+        name = overrides.get("name", preset)
+        verdict = Verdict(run_id=_run_id(), preset=preset, name=name)
+        directory = root / "runs" / verdict.run_id
+        directory.mkdir(parents=True)
+        with Terminal(directory / "log.txt") as terminal, sigterm_as_ctrl_c():
+            try:
+                if refusal is not None:
+                    raise refusal
+                _decide(config, source, schema, verdict, root, terminal)
+            except DataRefused as error:
+                collect_refusal(verdict, error)
+            except KeyboardInterrupt:
+                verdict.sentence = _INTERRUPTED
+            except Exception as error:
+                # A run never ends without a verdict.
+                traceback.print_exc()
+                verdict.status, verdict.exit_code = "failed", EXIT_INTERNAL
+                verdict.sentence = " ".join(f"{type(error).__name__}: {error}".split())
+            verdict.seconds = time.monotonic() - started
+            return _close(verdict, directory, terminal)
+
+
+def _decide(
+    config: RunConfig, source, schema: str, verdict: Verdict, root: Path, terminal: Terminal
+) -> None:
+    """Repeats the last verdict where nothing changed, otherwise runs the line."""
+    verdict.name = config.name
+    terminal.heading(config, verdict.run_id)
+    lines = [f"# python -m pipeline run {verdict.preset} @FILE", *as_arguments(config)]
+    atomic.write(root / "runs" / verdict.run_id / CONFIGURATION, "\n".join(lines) + "\n")
+    current = Store(root / "serving").current(config.name)
+    images = source.fingerprint()
+    verdict.fingerprint = _fingerprint(config, images, schema)
+    previous = last_verdict(root / "runs", config.name)
+    if previous and _still_holds(previous, verdict.fingerprint, current):
+        _repeat(previous, verdict, current)
+        _keep_files(root / "runs" / previous.run_id, root / "runs" / verdict.run_id)
+    else:
+        labels = classes(config, source, current)
+        if current and labels != tuple(current.contract()["labels"]):
+            terminal.say(f"other classes than release {current.version} has: {', '.join(labels)}")
+        plan = {"source": images, "labels": labels, "schema": schema, "baseline": current}
+        _run_line(config, plan, verdict, root, terminal)
+        current = Store(root / "serving").current(config.name)
+    verdict.current = current.version if current else None
+
+
+def _run_line(
+    config: RunConfig, plan: dict, verdict: Verdict, root: Path, terminal: Terminal
+) -> None:
+    """Builds the DAG (`plan` holds what `dag.build` asks for), runs it, and fills `verdict` from
+    what its steps left."""
+    terminal.say("starting TFX")
+    from pipeline.line import dag, runner
+
+    pipeline = dag.build(config, run_id=verdict.run_id, **plan)
+
+    def finished(step: Step) -> None:
+        terminal.step_finished(step)
+        _drop_checkpoints(checkpoints_path(config), step)
+
+    steps, error = runner.execute(pipeline, terminal.step_started, finished)
+    collect(verdict, config.export, steps, error)
+    if findings := getattr(error, "findings", ""):
+        (root / "runs" / verdict.run_id / "findings.csv").write_text(findings, encoding="utf-8")
+    _draw_preview(config, Outputs(steps))
+    for step, output in KEPT.values():
+        if directory := Outputs(steps).directory(step, output):
+            _keep_files(directory, root / "runs" / verdict.run_id)
+    _draw_samples(Outputs(steps), root / "runs" / verdict.run_id)
+
+
+def _drop_checkpoints(directory: Path, step: Step) -> None:
+    """A training's, once its model is published: what is killed before that goes on from them.
+
+    Where the model is an earlier run's they are another training's, which may still go on.
+    """
+    for framework in FRAMEWORKS:
+        if step.name == f"train_{framework}" and step.outputs and not step.cached:
+            with contextlib.suppress(OSError):
+                Checkpoints(directory / framework, identity="").clear()
+
+
+def _draw_preview(config: RunConfig, outputs: Outputs) -> None:
+    """`preview.png` beside the augmentation plan that it shows, once for each plan. Not by the step
+    itself: how a picture is drawn must not decide whether a model is trained again."""
+    from components.data.arrays import ImageArrays
+    from pipeline.outcome.preview_sheet import write_preview
+
+    arrays, plan = outputs.directory("pack", "arrays"), outputs.directory("augment", "plan")
+    if arrays is None or plan is None or (plan / "preview.png").is_file():
+        return
+    try:
+        work = plan / "preview"
+        write_preview(ImageArrays(arrays), config.augment, work, plan / "preview.png")
+    except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
+        traceback.print_exc()
+
+
+def _draw_samples(outputs: Outputs, directory: Path) -> None:
+    """`samples.png` of what was packed and predicted, whether a gate let it pass or not."""
+    from components.data.arrays import ImageArrays
+    from pipeline.outcome.samples import write_samples
+
+    arrays = outputs.directory("pack", "arrays")
+    found = {name: outputs.directory(f"evaluate_{name}", "predictions") for name in FRAMEWORKS}
+    if arrays is None:
+        return
+    try:
+        answers = {name: path / "test.npz" for name, path in found.items() if path}
+        write_samples(ImageArrays(arrays), answers, directory / SAMPLES)
+    except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
+        traceback.print_exc()
+
+
+def _close(verdict: Verdict, directory: Path, terminal: Terminal) -> int:
+    """Writes verdict, report and link, prints the table, returns the exit code."""
+    from pipeline.outcome import report
+
+    verdict.write(directory)
+    point_latest(directory.parent, verdict.run_id)
+    try:
+        report.write(verdict, directory)
+    except Exception as error:  # noqa: BLE001 - the verdict stands whatever its page looks like
+        traceback.print_exc()
+        terminal.say(f"the report could not be written: {error}")
+    terminal.summary(verdict, directory)
+    return verdict.exit_code
+
+
+def _still_holds(previous: Verdict, fingerprint: str, current: Release | None) -> bool:
+    """Whether the last verdict answers this command too: the same source, configuration, code and
+    current release, an end that was no accident, and the release still whole."""
+    if previous.fingerprint != fingerprint or previous.status == "failed":
+        return False
+    if previous.current != (current.version if current else None):
+        return False
+    try:
+        if current is not None:
+            current.verify()
+    except StoreError:
+        return False
+    return True
+
+
+def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> None:
+    for field in ("version", "champion", "models", "artifacts", "gates", "data"):
+        setattr(verdict, field, getattr(previous, field))
+    verdict.exit_code = previous.exit_code
+    verdict.steps = [
+        step | {"seconds": 0.0, "cached": True, "why": "nothing changed"} for step in previous.steps
+    ]
+    if previous.exit_code == EXIT_OK:
+        verdict.status, verdict.release = "unchanged", str(current.path)
+        verdict.sentence = (
+            f"Nothing changed since run {previous.run_id}: images, configuration and code are the "
+            f"same, and release {previous.version} stands."
+        )
+    else:
+        verdict.status, verdict.sentence = previous.status, previous.sentence
+
+
+def _keep_files(source: Path, directory: Path) -> None:
+    """Copies what a person wants to see of a step (or of the run before) into the run."""
+    for name in (*KEPT, SAMPLES):
+        with contextlib.suppress(OSError):
+            shutil.copyfile(source / name, directory / name)
+
+
+def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
+    """SHA-256 of the images' and the schema's content, the configuration (but for where it writes
+    and what a search does) and the code."""
+    code = {
+        path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+    lock = ROOT / "requirements.txt"
+    code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
+    code["own network"] = own_hashes(config.model.architecture)
+    settings = config.model_dump(mode="json", exclude={"root", "beam", "tune"})
+    everything = json.dumps([source, schema, settings, code], sort_keys=True)
+    return hashlib.sha256(everything.encode()).hexdigest()
+
+
+def _run_id() -> str:
+    """UTC time to the microsecond: sorts by age, and the lock keeps it unique."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")

@@ -1,0 +1,1 @@
+"""The whole configuration of a run: presets, what is inferred, overrides."""

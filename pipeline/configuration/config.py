@@ -1,0 +1,48 @@
+"""The whole configuration of a run, composed of the slices that other packages own.
+
+Standard library and pydantic only.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from components.augmentation.policy import AugmentConfig
+from components.base.config import Slice
+from components.data.config import ImageConfig
+from components.gates.data_gate import DataGateConfig
+from components.gates.model_gates import GatesConfig
+from components.networks.config import ModelConfig
+from components.sources.config import DataConfig
+from components.training.config import TrainConfig
+from export.verification.config import ExportConfig
+from pipeline.configuration.beam import BeamConfig
+from pipeline.configuration.tune import TuneConfig
+
+
+class RunConfig(Slice):
+    """Everything one run depends on."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100, description="name of the release"
+    )
+    root: str = Field("out", min_length=1)
+    data: DataConfig
+    data_gate: DataGateConfig = DataGateConfig()
+    image: ImageConfig
+    model: ModelConfig
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig
+    gates: GatesConfig
+    export: ExportConfig = ExportConfig()
+    beam: BeamConfig = BeamConfig()
+    tune: TuneConfig = TuneConfig()
+
+
+def root_path(config: RunConfig) -> Path:
+    return Path(config.root).expanduser().resolve()
+
+
+def checkpoints_path(config: RunConfig) -> Path:
+    """Where interrupted trainings of this name go on from, a folder for each framework."""
+    return root_path(config) / "checkpoints" / config.name

@@ -1,0 +1,109 @@
+"""Whether the configured network fits the images, the classes, the loss and the search."""
+
+from components.augmentation.policy import PadCrop
+from components.augmentation.sizes import sides
+from components.base.frameworks import FRAMEWORKS
+from components.base.refusal import ConfigError
+from components.networks.architectures import architecture_of
+from components.networks.custom_network import AnyArchitecture, frameworks_of
+from components.networks.description import Architecture, check_loss, parameter_count
+from components.training.schedule import scales
+from pipeline.configuration.config import RunConfig
+
+
+def check_network(config: RunConfig) -> None:
+    """Raises ConfigError for what is wrong whatever the number of classes, which is not known
+    before the images are looked at."""
+    image = config.image
+    architecture = _architecture(config, 2)  # two are always possible
+    try:
+        architecture.placed((image.height, image.width, image.channels))
+    except ValueError as error:
+        raise ConfigError(f"Bad value for image or model.architecture: {error}") from error
+    _check_resizing(config, architecture)
+    _check_reflection(config)
+    # A description of the user's own may end in another way for another number of classes.
+    described = ":" in config.model.architecture and isinstance(architecture, Architecture)
+    if not described:
+        _check_loss(config, architecture)
+
+
+def check_classes(config: RunConfig, labels: tuple[str, ...]) -> AnyArchitecture:
+    """The network for these classes. Raises ConfigError when it, or the loss, does not fit them."""
+    # With NumPy, which `list` and `show` have no use for.
+    from components.networks.network import Network
+    from serving.contract.image_spec import ImageSpec
+
+    architecture = _architecture(config, len(labels))
+    image = ImageSpec(**config.image.model_dump())
+    try:
+        Network(frameworks_of(architecture)[0], architecture, image, labels)
+    except ValueError as error:
+        raise ConfigError(f"Bad value for model.architecture: {error}") from error
+    _check_loss(config, architecture)
+    return architecture
+
+
+def check_searched(config: RunConfig, architecture: AnyArchitecture) -> None:
+    """Raises ConfigError when the network is not one of the framework's that a search trains."""
+    asked, given = config.tune.framework, frameworks_of(architecture)
+    if asked not in given:
+        raise ConfigError(
+            f"Bad value for tune.framework: {asked!r}: {architecture.name} has a builder for "
+            f"{' and '.join(given)} alone: expected {' or '.join(given)}."
+        )
+
+
+def _architecture(config: RunConfig, classes: int) -> AnyArchitecture:
+    try:
+        return architecture_of(config.model.architecture, classes)
+    except ValueError as error:
+        raise ConfigError(f"Bad value for model.architecture: {error}") from error
+
+
+def _check_resizing(config: RunConfig, architecture: AnyArchitecture) -> None:
+    problem, size = None, (config.image.height, config.image.width)
+    for scale in scales(config.train)[:-1]:
+        problem = problem or _problem_with(architecture, config.image.channels, size, scale)
+    if problem:
+        raise ConfigError(
+            f"Bad value for train.progressive_resizing: {config.train.progressive_resizing:g}: "
+            f"architecture {architecture.name!r} {problem}: expected 1, or a list of layers that "
+            "ends in global_average_pool and dense layers."
+        )
+
+
+def _check_reflection(config: RunConfig) -> None:
+    side = min(config.image.height, config.image.width)
+    for framework in FRAMEWORKS:
+        for operation in getattr(config.augment, framework):
+            reflects = isinstance(operation, PadCrop) and operation.border == "reflect"
+            if reflects and operation.padding >= side:
+                raise ConfigError(
+                    f"Bad value for augment.{framework}: a border of {operation.padding} pixels "
+                    f"cannot reflect images of {config.image.height}x{config.image.width}: "
+                    f"expected a padding below {side}."
+                )
+
+
+def _problem_with(
+    architecture: AnyArchitecture, channels: int, size: tuple[int, int], scale: float
+) -> str | None:
+    """Why the same network does not take images of that scale too, or None."""
+    if not isinstance(architecture, Architecture):
+        return "has a builder, whose sizes are its own"
+    height, width = sides(size, scale)
+    try:
+        smaller = parameter_count(architecture, (height, width, channels))
+    except ValueError as error:
+        return f"does not take images of {height}x{width} ({error})"
+    if smaller != parameter_count(architecture, (*size, channels)):
+        return f"has other weights for images of {height}x{width}, as networks with flatten do"
+    return None
+
+
+def _check_loss(config: RunConfig, architecture: AnyArchitecture) -> None:
+    try:
+        check_loss(architecture, config.train.loss)
+    except ValueError as error:
+        raise ConfigError(f"Bad value for train.loss: {error}") from error

@@ -1,0 +1,107 @@
+"""Configurations for the user's own images: folders, archives, TFDS sets, by a look at them."""
+
+import re
+import statistics
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+from components.augmentation import policy
+from components.augmentation.policy import AugmentConfig
+from components.data.config import ImageConfig
+from components.gates.model_gates import GatesConfig
+from components.networks.config import ModelConfig
+from components.sources.config import DataConfig
+from components.sources.open_source import open_listed
+from components.training.config import TrainConfig
+from pipeline.configuration.config import RunConfig
+
+_ARCHIVE_ENDING = re.compile(r"\.(zip|tar|tgz|tbz2?|txz)(\.\w+)?$", re.IGNORECASE)
+_POLICY = (
+    policy.Flip(),
+    policy.Rotate(fraction=0.1),
+    policy.Zoom(fraction=0.1),
+    policy.Translate(fraction=0.1),
+)
+
+
+def from_files(kind: str, path: str) -> RunConfig:
+    """The user's own images: size, channels, network and epochs follow from a look at them.
+
+    `kind` is folder, tar or zip. The size is the median of up to 200 images' shorter sides, at most
+    96; a model must beat always naming the most frequent class by a tenth of what that leaves to
+    win.
+    """
+    source = open_listed(kind, path)
+    resolved = Path(path).expanduser().resolve()
+    shapes = [shape for file in source.sample(200) if (shape := _header(file))]
+    sides = [min(height, width) for height, width, _ in shapes] or [32]
+    side = max(8, min(96, round(statistics.median(sides))))
+    channels = max((channels for *_, channels in shapes), default=3)
+    counts = source.counts()
+    return _inferred(
+        name=_slug(resolved.name if kind == "folder" else _ARCHIVE_ENDING.sub("", resolved.name)),
+        data=DataConfig(source=f"{kind}:{resolved}"),
+        image=ImageConfig(height=side, width=side, channels=channels),
+        images=sum(counts),
+        largest_share=max(counts) / sum(counts),
+    )
+
+
+def from_tfds(name: str, data_dir: str | None, label: str) -> RunConfig:
+    """Any TFDS set with a feature `image` and one called `label`, see `TfdsSource`; images of no
+    fixed size become 64x64."""
+    from components.sources.tfds_source import TfdsSource
+
+    source = TfdsSource(name, data_dir, label)
+    height, width, channels = source.image_shape
+    return _inferred(
+        name=_slug(name),
+        data=DataConfig(source=f"tfds:{name}", dir=data_dir, label=label),
+        image=ImageConfig(
+            height=min(height or 64, 96),
+            width=min(width or 64, 96),
+            channels=1 if channels == 1 else 3,
+        ),
+        images=source.images,
+        largest_share=1 / len(source.labels),
+    )
+
+
+def _inferred(
+    name: str, data: DataConfig, image: ImageConfig, images: int, largest_share: float
+) -> RunConfig:
+    # Two halvings leave little of less than 16 pixels.
+    architecture = "digits" if min(image.height, image.width) < 16 else "cifar10"
+    # About 200,000 images seen, the order of what small CNNs need; early stopping may end sooner.
+    epochs = max(5, min(60, round(200_000 / max(images, 1))))
+    return RunConfig(
+        name=name,
+        data=data,
+        image=image,
+        model=ModelConfig(architecture=architecture),
+        augment=AugmentConfig(keras=_POLICY, torch=_POLICY),
+        train=TrainConfig(epochs=epochs, batch_size=32 if images < 5_000 else 64),
+        gates=GatesConfig(min_accuracy=round(largest_share + 0.1 * (1 - largest_share), 4)),
+    )
+
+
+def _header(file: BinaryIO) -> tuple[int, int, int] | None:
+    """(height, width, channels) from a file's header, or None when it is not an image."""
+    from PIL import Image
+
+    from serving.contract.open_image import FORMATS
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=FORMATS) as image:
+                grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+                return image.height, image.width, 1 if grey else 3
+    except Exception:  # noqa: BLE001 - decoders raise whatever they like; ingest says what it was
+        return None
+
+
+def _slug(name: str) -> str:
+    """A release name from a folder's or set's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-_.")[:100] or "images"

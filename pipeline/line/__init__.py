@@ -1,0 +1,1 @@
+"""The line as a TFX pipeline, and how it is run and watched."""

@@ -1,0 +1,212 @@
+"""The line as a TFX pipeline: which step reads what. Importing this module imports TFX."""
+
+import itertools
+import json
+
+import apache_beam as beam  # noqa: F401 - resolves the annotations of the Beam components
+from tfx.components import ExampleValidator, SchemaGen, StatisticsGen, Transform
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+
+from components.augmentation.augment_tfx import Augment
+from components.base.config import json_slice
+from components.base.fingerprint import fingerprint
+from components.data.ingest_tfx import ImageExampleGen
+from components.data.pack_tfx import Pack
+from components.evaluation.evaluate_tfx import Evaluate
+from components.gates.anomalies_tfx import statistics_options
+from components.gates.data_gate_tfx import DataGate
+from components.gates.model_gates_tfx import Gates
+from components.networks.architectures import architecture_of
+from components.networks.custom_network import frameworks_of
+from components.training.train_tfx import Train
+from export.export_tfx import Export
+from export.release.push_tfx import Push
+from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
+from serving.contract.image_spec import ImageSpec
+from serving.store.release import Release
+
+LOCAL_BEAM = "--runner=FnApiRunner"
+"""Beam's default local runner first tries to download a server; this one is part of the package."""
+
+# Without a packaging option TFX builds a source package of itself for every Beam step; local
+# runners never look at it.
+_NO_PACKAGING = "--sdk_container_image=unused"
+
+
+def pipeline_name(config: RunConfig) -> str:
+    return f"darkroom-{config.name}"
+
+
+def beam_args(config: RunConfig) -> list[str]:
+    """The user's `beam.args`, with Beam's in-process runner where they name none."""
+    args = list(config.beam.args)
+    if not any(arg.startswith("--runner") for arg in args):
+        args += [LOCAL_BEAM, _NO_PACKAGING]
+    return args
+
+
+def build(
+    config: RunConfig,
+    *,
+    source: str,
+    labels: tuple[str, ...],
+    schema: str,
+    run_id: str,
+    baseline: Release | None,
+) -> Pipeline:
+    """The pipeline of one run.
+
+    `source` is the fingerprint of the images, `labels` the order to give the classes, `schema` the
+    text of a curated one or empty. `run_id` and `baseline` (the current release) reach only the
+    data gate and the steps after evaluation: what feeds training must not depend on a release, or
+    every release would retrain.
+    """
+    root = root_path(config)
+    spec = ImageSpec(**config.image.model_dump()).to_json()
+    release_store = str(root / "serving")
+
+    ingest = ImageExampleGen(
+        data=json_slice(config.data, exclude={"schema_path", "accept_classes", "limit"}),
+        labels=json.dumps(labels),
+        fingerprint=source,
+        code=fingerprint("components.data.ingest_tfx"),
+    ).with_id("ingest")
+    examples = ingest.outputs["examples"]
+    statistics = StatisticsGen(examples=examples, stats_options=statistics_options()).with_id(
+        "statistics"
+    )
+    # Of train alone: a schema that knows every split could find nothing wrong with any.
+    inferred = SchemaGen(
+        statistics=statistics.outputs["statistics"],
+        infer_feature_shape=True,
+        exclude_splits=["val", "test"],
+    ).with_id("schema")
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=inferred.outputs["schema"]
+    ).with_id("validator")
+    data_gate = DataGate(
+        report=ingest.outputs["report"],
+        statistics=statistics.outputs["statistics"],
+        anomalies=validator.outputs["anomalies"],
+        data_gate=json_slice(config.data_gate),
+        schema=schema,
+        accept_classes=int(config.data.accept_classes),
+        release=str(baseline.path) if baseline else "",
+        code=fingerprint("components.gates.data_gate_tfx"),
+    ).with_id("data_gate")
+    transform = Transform(
+        examples=examples,
+        schema=inferred.outputs["schema"],
+        preprocessing_fn="components.data.transform_tfx.preprocessing_fn",
+        materialize=False,
+        disable_statistics=True,
+        # TFX's only way to hand the function a parameter, and to have an edit of it noticed.
+        custom_config={
+            "image_spec": spec,
+            "code": fingerprint("components.data.transform_tfx"),
+        },
+    ).with_id("transform")
+    transform.add_upstream_node(data_gate)
+    pack = Pack(
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        report=ingest.outputs["report"],
+        image=spec,
+        code=fingerprint("components.data.pack_tfx"),
+    ).with_id("pack")
+    arrays = pack.outputs["arrays"]
+    augment = Augment(
+        arrays=arrays,
+        augment=json_slice(config.augment),
+        limit=config.data.limit or 0,
+        code=fingerprint(
+            "components.augmentation.augment_tfx",
+            "components.augmentation.keras_copies",
+            "components.augmentation.torch_copies",
+        ),
+    ).with_id("augment")
+
+    train, evaluate = {}, {}
+    for framework in frameworks_of(architecture_of(config.model.architecture, len(labels))):
+        train[framework] = Train(
+            arrays=arrays,
+            plan=augment.outputs["plan"],
+            framework=framework,
+            architecture=config.model.architecture,
+            train=json_slice(config.train),
+            checkpoints=str(checkpoints_path(config)),
+            code=fingerprint(
+                "components.training.train_tfx",
+                f"components.training.train_{framework}",
+                architecture=config.model.architecture,
+            ),
+        ).with_id(f"train_{framework}")
+        evaluate[framework] = Evaluate(
+            arrays=arrays,
+            model=train[framework].outputs["model"],
+            framework=framework,
+            code=fingerprint(
+                "components.evaluation.evaluate_tfx", f"components.evaluation.{framework}_predict"
+            ),
+        ).with_id(f"evaluate_{framework}")
+    # One after the other: two trainers at once would share the cores and the progress line.
+    for earlier, later in itertools.pairwise(train.values()):
+        later.add_upstream_node(earlier)
+
+    def both(output: str, nodes: dict, name: str) -> dict:
+        return {f"{f}_{name}": nodes[f].outputs[output] for f in nodes}
+
+    gates = Gates(
+        arrays=arrays,
+        **both("evaluation", evaluate, "evaluation"),
+        gates=json_slice(config.gates),
+        store=release_store,
+        name=config.name,
+        baseline_version=baseline.version if baseline else 0,
+        code=fingerprint("components.gates.model_gates_tfx"),
+    ).with_id("gates")
+    export = Export(
+        arrays=arrays,
+        transform_graph=transform.outputs["transform_graph"],
+        verdict=gates.outputs["verdict"],
+        **both("model", train, "model"),
+        **both("predictions", evaluate, "predictions"),
+        **{f"{f}_blessing": gates.outputs[f"{f}_blessing"] for f in train},
+        export=json_slice(config.export),
+        code=fingerprint("export.export_tfx", "export.__main__", "export.verification.parity"),
+    ).with_id("export")
+    push = Push(
+        exports=export.outputs["exports"],
+        verdict=gates.outputs["verdict"],
+        arrays=arrays,
+        report=ingest.outputs["report"],
+        data_verdict=data_gate.outputs["verdict"],
+        **both("evaluation", evaluate, "evaluation"),
+        **both("predictions", evaluate, "predictions"),
+        export=json_slice(config.export),
+        store=release_store,
+        name=config.name,
+        lineage=json.dumps(
+            {
+                "source_fingerprint": source,
+                "config": config.model_dump(mode="json", exclude={"tune"}),
+            }
+        ),
+        run_id=run_id,
+        code=fingerprint("export.release.push_tfx"),
+    ).with_id("push")
+
+    return Pipeline(
+        pipeline_name=pipeline_name(config),
+        pipeline_root=str(root / "artifacts"),
+        components=[
+            ingest, statistics, inferred, validator, data_gate, transform, pack, augment,
+            *train.values(), *evaluate.values(), gates, export, push,
+        ],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(
+            str(root / "metadata.sqlite")
+        ),
+        beam_pipeline_args=beam_args(config),
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+"""The output root of a run or a search: outside of the images, writable, held by one at a time."""
+
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.base.refusal import ConfigError, Locked
+
+
+def check_outside(root: Path, source: str) -> None:
+    """Raises ConfigError when the output would lie among the images it is made from."""
+    kind, _, path = source.partition(":")
+    if kind == "folder" and root.is_relative_to(Path(path).expanduser().resolve()):
+        raise ConfigError(
+            f"Output root {str(root)!r} lies inside the image folder {path!r}, where it would "
+            "become a class of its own: pass root=PATH outside of it."
+        )
+
+
+def writable(root: Path) -> Path:
+    """`root`, made if need be. Raises ConfigError when it cannot be written to."""
+    probe = root / f".probe-{os.getpid()}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"Output root {str(root)!r} is not writable ({error.strerror}): "
+            "pass root=PATH with a folder you may write to."
+        ) from error
+    return root
+
+
+@contextlib.contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Raises Locked (exit code 75) while another process is in here."""
+    with open(root / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Locked(
+                f"Another run is using {str(root)!r}: wait for it, or pass another root=PATH."
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """A scheduler's SIGTERM ends a run like Ctrl-C does, with a verdict."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

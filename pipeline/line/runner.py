@@ -1,0 +1,179 @@
+"""Runs the DAG on Beam, watches its steps and says of each why it ran. Imports TFX.
+
+Steps report to `_watcher` of this module: Beam pickles the node objects it runs, so they cannot
+carry a reference to anything living; BeamDagRunner runs them in this very process.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from apache_beam.options.pipeline_options import StandardOptions
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.orchestration import metadata
+from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner, PipelineNodeAsDoFn
+from tfx.orchestration.pipeline import Pipeline, RunOptions
+
+from components.base.process import ROOT
+from components.base.refusal import Refusal
+from pipeline.line.steps import Step
+from pipeline.line.why import why_it_ran
+
+_BEAM_WORKER = Path(__file__).with_name("beam_worker")
+
+
+class _Watcher:
+    def __init__(self, started: Callable[[str], None], finished: Callable[[Step], None]):
+        self.started, self.finished = started, finished
+        self.steps: list[Step] = []
+        self.error: BaseException | None = None
+
+    def end(self, step: Step) -> None:
+        self.steps.append(step)
+        self.finished(step)
+
+
+_watcher: _Watcher | None = None
+
+
+class _WatchedNode(PipelineNodeAsDoFn):
+    """A node of the DAG that tells the watcher when it starts, ends or fails."""
+
+    def _run_node(self) -> None:
+        name, start = self._node_id, time.monotonic()
+        _watcher.started(name)
+        try:
+            super()._run_node()
+        except BaseException as error:
+            # Beam and TFX wrap what passes through them: keep the error as it was raised.
+            _watcher.error = _watcher.error or _cause(error)
+            _watcher.end(Step(name, time.monotonic() - start, False, "stopped the run"))
+            raise
+        _watcher.end(Step(name, time.monotonic() - start, *self._explain()))
+
+    def _explain(self) -> tuple[bool, str, dict[str, str]]:
+        run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
+        with metadata.Metadata(self._mlmd_connection_config) as handle:
+            return _explain(handle.store, self._pipeline_info.id, run_id, self._node_id)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The refusal inside a chain of wrappers, if there is one."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, Refusal):
+            return link
+        link = link.__cause__ or link.__context__
+    return error
+
+
+class LineRunner(BeamDagRunner):
+    """BeamDagRunner on Beam's in-process runner; the base class opens a pipeline without options,
+    and Beam's default for those is a server that it would have to download."""
+
+    _PIPELINE_NODE_DO_FN_CLS = _WatchedNode
+
+    def run_with_ir(self, pipeline, run_options=None) -> None:
+        with _default_beam_runner("FnApiRunner"):
+            super().run_with_ir(pipeline, run_options)
+
+
+@contextlib.contextmanager
+def _default_beam_runner(name: str) -> Iterator[None]:
+    before = StandardOptions.DEFAULT_RUNNER
+    StandardOptions.DEFAULT_RUNNER = name
+    try:
+        yield
+    finally:
+        StandardOptions.DEFAULT_RUNNER = before
+
+
+@contextlib.contextmanager
+def beam_workers() -> Iterator[None]:
+    """Lets Beam's worker processes (--direct_running_mode=multi_processing), which inherit the
+    environment, find this project and import TFX in the one order that works."""
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_BEAM_WORKER), str(ROOT), before]))
+    try:
+        yield
+    finally:
+        os.environ["PYTHONPATH"] = before
+
+
+def execute(
+    pipeline: Pipeline,
+    started: Callable[[str], None],
+    finished: Callable[[Step], None],
+    until: str | None = None,
+) -> tuple[list[Step], BaseException | None]:
+    """Runs the pipeline, or only the step `until` and what it needs; returns its steps in order,
+    the last one that which failed, and the first error, if any.
+
+    `started(name)` and `finished(step)` are called as steps begin and end, from Beam's thread.
+    """
+    global _watcher
+    _watcher = _Watcher(started, finished)
+    options = RunOptions(to_nodes=[until]) if until else None
+    try:
+        with beam_workers():
+            LineRunner().run(pipeline, run_options=options)
+    except Exception as error:  # noqa: BLE001 - the caller turns it into a verdict
+        _watcher.error = _watcher.error or error
+    if isinstance(_watcher.error, KeyboardInterrupt):
+        raise KeyboardInterrupt
+    watcher, _watcher = _watcher, None
+    return watcher.steps, watcher.error
+
+
+def _explain(
+    store: MetadataStore, pipeline_id: str, run_id: str, node: str
+) -> tuple[bool, str, dict[str, str]]:
+    """(cached, why it ran, output directories) of a node's execution in this run."""
+    node_context = store.get_context_by_type_and_name("node", f"{pipeline_id}.{node}")
+    run_context = store.get_context_by_type_and_name("pipeline_run", run_id)
+    executions = store.get_executions_by_context(node_context.id)
+    in_run = {e.id for e in store.get_executions_by_context(run_context.id)}
+    current = max((e for e in executions if e.id in in_run), key=lambda e: e.id)
+    outputs = {
+        name: store.get_artifacts_by_id([ids[0]])[0].uri
+        for name, ids in _events(store, current.id, mlmd.Event.OUTPUT).items()
+    }
+    if current.last_known_state == mlmd.Execution.CACHED:
+        return True, "nothing changed", outputs
+    before = [
+        e
+        for e in executions
+        if e.id < current.id
+        and e.last_known_state in (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
+    ]
+    previous = max(before, key=lambda e: e.id, default=None)
+    why = why_it_ran(
+        _properties(current),
+        _properties(previous) if previous else None,
+        _events(store, current.id, mlmd.Event.INPUT),
+        _events(store, previous.id, mlmd.Event.INPUT) if previous else {},
+    )
+    return False, why, outputs
+
+
+def _events(store: MetadataStore, execution: int, kind: int) -> dict[str, list[int]]:
+    """Artifact ids of an execution's inputs or outputs by name."""
+    found: dict[str, list[int]] = {}
+    for event in store.get_events_by_execution_ids([execution]):
+        if event.type == kind:
+            found.setdefault(event.path.steps[0].key, []).append(event.artifact_id)
+    return {name: sorted(ids) for name, ids in found.items()}
+
+
+def _properties(execution: mlmd.Execution) -> dict[str, str]:
+    """The step's parameters as text."""
+    return {
+        name: str(getattr(value, value.WhichOneof("value")))
+        for name, value in execution.custom_properties.items()
+        if not name.startswith("__") and value.WhichOneof("value") in (
+            "string_value", "int_value", "double_value", "bool_value",
+        )
+    }  # fmt: skip

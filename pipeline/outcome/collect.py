@@ -1,0 +1,135 @@
+"""From what the steps left to the verdict: status, sentence and numbers."""
+
+import dataclasses
+import logging
+
+from components.base.refusal import DataRefused, Refusal
+from components.gates.result import GateRefused
+from components.networks.network import FRAMEWORKS
+from export.verification.config import ExportConfig
+from export.verification.parity_gates import parity_gates
+from pipeline.line.steps import Outputs, Step
+from pipeline.outcome.verdict import EXIT_INTERNAL, EXIT_OK, Verdict
+
+
+def collect(
+    verdict: Verdict, limits: ExportConfig, steps: list[Step], error: BaseException | None
+) -> None:
+    """Fills `verdict` from the steps and the error that ended the run, if any."""
+    outputs = Outputs(steps)
+    verdict.steps = [
+        {key: value for key, value in dataclasses.asdict(step).items() if key != "outputs"}
+        for step in steps
+    ]
+    verdict.data = outputs.read("ingest", "report", "accounting.json", {})
+    if verdict.data:
+        verdict.data["balance"] = outputs.read("augment", "plan", "balance.json", None)
+    verdict.gates = [
+        *outputs.read("data_gate", "verdict", "verdict.json", []),
+        *outputs.read("gates", "verdict", "verdict.json", []),
+    ]
+    for framework in FRAMEWORKS:
+        verdict.models |= _model(framework, outputs, verdict.gates)
+    parity = outputs.read("export", "exports", "parity.json", [])
+    checks = parity_gates(parity, limits.max_difference, limits.min_agreement)
+    verdict.gates += [check.to_json() for check in checks]
+    verdict.artifacts = _artifacts(parity, verdict.models)
+    release = outputs.read("push", "pushed", "release.json", None)
+    if error is None and release:
+        _released(verdict, release)
+    else:
+        _stopped(verdict, steps, error)
+
+
+def _model(framework: str, outputs: Outputs, gates: list[dict]) -> dict:
+    """`{framework: {...}}` once it is trained; accuracies are on the test split."""
+    result = outputs.read(f"train_{framework}", "model_run", "result.json", None)
+    if result is None:
+        return {}
+    metrics = outputs.read(f"evaluate_{framework}", "evaluation", "metrics.json", {})
+    own = [gate for gate in gates if gate["model"] == framework]
+    return {
+        framework: {
+            "accuracy": metrics.get("accuracy"),
+            "loss": metrics.get("loss"),
+            "blessed": bool(own) and all(gate["passed"] for gate in own),
+            **{k: v for k, v in result.items() if k != "framework"},
+            "metrics": metrics,
+            "history": outputs.read(f"train_{framework}", "model_run", "history.json", []),
+        }
+    }
+
+
+def _artifacts(parity: list[dict], models: dict) -> list[dict]:
+    """One row per framework and artifact: the worst of its batch sizes."""
+    rows: dict[tuple[str, str], dict] = {}
+    for record in parity:
+        row = rows.setdefault(
+            (record["framework"], record["artifact"]),
+            {
+                "model": record["framework"],
+                "artifact": record["artifact"],
+                "accuracy": models[record["framework"]]["accuracy"],
+                "bytes": record.get("bytes"),
+                "images": record.get("images"),
+                "max_difference": 0.0,
+                "agreement": 1.0,
+                "passed": True,
+            },
+        )
+        measured = not record["error"]
+        difference = record["max_difference"] if measured else float("inf")
+        row["max_difference"] = max(row["max_difference"], difference)
+        row["agreement"] = min(row["agreement"], record["agreement"] if measured else 0.0)
+        row["passed"] = row["passed"] and record["passed"]
+    return list(rows.values())
+
+
+def _released(verdict: Verdict, release: dict) -> None:
+    verdict.exit_code = EXIT_OK
+    verdict.version, verdict.champion = release["version"], release["champion"]
+    verdict.release = release["path"]
+    accuracy = verdict.models[verdict.champion]["accuracy"]
+    count = len(verdict.artifacts)
+    artifacts = f"{count} artifacts verified against their sources"
+    if count == 1:
+        artifacts = "1 artifact verified against its source"
+    out = [name for name, model in verdict.models.items() if not model["blessed"]]
+    left_out = f"; {' and '.join(out)} did not pass the gates and is left out" if out else ""
+    if release["unchanged"]:
+        verdict.status = "unchanged"
+        verdict.sentence = (
+            f"The champion ({verdict.champion}, accuracy {accuracy:.4f}) is release "
+            f"{verdict.version} of {verdict.name} already; nothing new to push{left_out}."
+        )
+    else:
+        verdict.status = "released"
+        verdict.sentence = (
+            f"{verdict.name} version {verdict.version}: {verdict.champion} with test accuracy "
+            f"{accuracy:.4f}, {artifacts}{left_out}."
+        )
+
+
+def collect_refusal(verdict: Verdict, error: DataRefused | GateRefused) -> None:
+    """Fills `verdict` from a refusal: its sentence, its gates and, of data, the accounting."""
+    verdict.status, verdict.sentence = "refused", str(error)
+    verdict.exit_code = error.exit_code
+    verdict.data = verdict.data or getattr(error, "data", {})
+    known = {(gate["name"], gate["model"], gate["artifact"]) for gate in verdict.gates}
+    verdict.gates += [
+        gate for gate in error.gates if (gate["name"], gate["model"], gate["artifact"]) not in known
+    ]
+
+
+def _stopped(verdict: Verdict, steps: list[Step], error: BaseException | None) -> None:
+    if isinstance(error, (DataRefused, GateRefused)):
+        return collect_refusal(verdict, error)
+    logging.error("The run failed", exc_info=error)
+    verdict.status = "failed"
+    verdict.exit_code = error.exit_code if isinstance(error, Refusal) else EXIT_INTERNAL
+    # TFX and Beam put a stack into the message; its last line is what happened.
+    lines = str(error or "it ended without a release or a refusal").strip().splitlines()
+    reason = lines[-1].strip() if lines else type(error).__name__
+    where = f"Step {steps[-1].name} failed: " if steps else ""
+    verdict.sentence = f"{where}{reason}"
+    return None

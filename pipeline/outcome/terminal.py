@@ -1,0 +1,219 @@
+"""What a person sees of a run: a line per step, the trainers' progress, the table at the end.
+
+Everything libraries print goes to the run's log instead, see components/base/console.py.
+"""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from components.base.console import CONSOLE_FD, console, flush_standard_streams
+from pipeline.configuration.config import RunConfig
+from pipeline.line.steps import Step
+from pipeline.outcome.verdict import EXIT_OK, Verdict
+
+_OWN_PROGRESS = ("train_keras", "train_torch", "export")
+_WIDTH = 110
+
+
+class Terminal:
+    """Context manager: file descriptors 1 and 2 point at the log until it ends."""
+
+    def __init__(self, log: Path):
+        self._log = log
+
+    def __enter__(self) -> "Terminal":
+        flush_standard_streams()
+        self._saved = os.dup(1), os.dup(2)
+        os.environ[CONSOLE_FD] = str(self._saved[0])
+        self._console = console()
+        if not self._console.is_terminal:
+            self._console.width = _WIDTH
+        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        self._status = None
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop_status()
+        flush_standard_streams()
+        del os.environ[CONSOLE_FD]
+        for number, saved in zip((1, 2), self._saved):
+            os.dup2(saved, number)
+            os.close(saved)
+
+    def heading(self, config: RunConfig, run_id: str) -> None:
+        image, model = config.image, config.model
+        self._console.print(f"[bold]Darkroom[/] run {run_id}", highlight=False)
+        self.say(
+            f"{config.data.source} as {image.height}x{image.width}x{image.channels}, network "
+            f"{model.architecture}; log in {short(self._log)}"
+        )
+
+    def show(self, what: Text | Table) -> None:
+        """Prints what is ready to be printed."""
+        self._console.print(what)
+
+    def say(self, text: str) -> None:
+        self._console.print(f"  {text}", style="dim", highlight=False, markup=False)
+
+    def step_started(self, name: str) -> None:
+        if name not in _OWN_PROGRESS:
+            self.waiting(name)
+
+    def waiting(self, what: str) -> None:
+        """Shows what is going on, on a terminal, until something else does or the end."""
+        self._stop_status()
+        if self._console.is_terminal:
+            self._status = self._console.status(what)
+            self._status.start()
+
+    def step_finished(self, step: Step) -> None:
+        """Prints a step as one line."""
+        self._stop_status()
+        seconds = "cached" if step.cached else f"{step.seconds:.1f} s"
+        line = Text.assemble((f"  {step.name:<16}", "bold"), f"{seconds:>8}   ", (step.why, "dim"))
+        self._console.print(line)
+
+    def _stop_status(self) -> None:
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+    def summary(self, verdict: Verdict, directory: Path) -> None:
+        """The table of models and artifacts, the verdict's sentence and what to do next."""
+        out = self._console
+        if verdict.models:
+            out.print()
+            out.print(models_table(verdict))
+        failed = [gate for gate in verdict.gates if not gate["passed"]]
+        if failed:
+            out.print(gates_table(failed))
+        out.print()
+        for line in images_lines(verdict.data):
+            out.print(line, highlight=False, markup=False)
+        if verdict.champion and verdict.release:
+            formats = f"({verdict.champion} as {_formats(verdict)})"
+            out.print(f"Champion   {verdict.champion}", highlight=False)
+            out.print(f"Release    {short(Path(verdict.release))} {formats}", highlight=False)
+        report = directory.parent / "latest" / "report.html"
+        out.print(f"Report     {short(report)}", highlight=False)
+        good = verdict.exit_code == EXIT_OK
+        colour = "bold green" if good else "bold red"
+        line = Text.assemble((f"{verdict.status.capitalize():<11}", colour), verdict.sentence)
+        out.print(line)
+        if good:
+            root = directory.parent.parent
+            python = short(Path(sys.executable))
+            options = "" if root == Path("out").resolve() else f" --root {_quoted(root)}"
+            out.print("\nTry next:", highlight=False)
+            serve = f"{python} -m serving{options} --model {verdict.name}"
+            out.print(f"  {serve}", highlight=False)
+            out.print(f"  xdg-open {_quoted(report)}", highlight=False)
+
+
+def images_lines(data: dict) -> list[str]:
+    """How many images there were, and what became of the others (the first five set aside)."""
+    if not data:
+        return []
+    splits = ", ".join(f"{sum(n.values()):,} {split}" for split, n in data["splits"].items())
+    lines = [f"Images     {data['good']:,} of {len(data['splits']['train'])} classes ({splits})"]
+    for item in data["findings"].get("quarantined", [])[:5]:
+        lines.append(f"Set aside  {_printable(item['name'])}: {item['detail']}")
+    if data["quarantined"] > 5:
+        lines.append(f"           and {data['quarantined'] - 5:,} more, listed in findings.csv")
+    if data["duplicates"]:
+        lines.append(
+            f"Dropped    {data['duplicates']:,} duplicates: the same pixels are in val or test"
+        )
+    if data["near_duplicates"]:
+        lines.append(
+            f"Look alike {data['near_duplicates']:,} images of val and test resemble one of an "
+            "earlier split (findings.csv; they stay)"
+        )
+    if data["conflicting_labels"]:
+        lines.append(
+            f"Conflict   {data['conflicting_labels']:,} images share their pixels with one of "
+            "another class (findings.csv)"
+        )
+    return lines
+
+
+def _printable(name: str) -> str:
+    """File names may hold line breaks and control characters."""
+    return name if name.isprintable() else repr(name)
+
+
+def _formats(verdict: Verdict) -> str:
+    """`SavedModel, TFLite and ONNX`, or `ONNX alone`."""
+    names = {"saved_model": "SavedModel", "tflite": "TFLite", "onnx": "ONNX"}
+    own = [a["artifact"] for a in verdict.artifacts if a["model"] == verdict.champion]
+    *others, last = [name for kind, name in names.items() if kind in own] or names.values()
+    return f"{', '.join(others)} and {last}" if others else f"{last} alone"
+
+
+def models_table(verdict: Verdict) -> Table:
+    """One row per framework and artifact: accuracy, size, agreement with its source, gates."""
+    table = Table()
+    for name in ("model", "artifact"):
+        table.add_column(name)
+    for name in ("accuracy", "size", "largest difference", "same top-1"):
+        table.add_column(name, justify="right")
+    table.add_column("gates")
+    for model, values in verdict.models.items():
+        blessed = _passed(values["blessed"])
+        rows = [row for row in verdict.artifacts if row["model"] == model]
+        table.add_row(
+            model, "(trained)", _number(values["accuracy"], ".4f"), "", "", "", blessed,
+            end_section=not rows,
+        )  # fmt: skip
+        for row in rows:
+            table.add_row(
+                model,
+                row["artifact"],
+                _number(row["accuracy"], ".4f"),
+                f"{row['bytes'] / 1e6:.2f} MB",
+                _number(row["max_difference"], ".1e"),
+                _number(row["agreement"], ".2%"),
+                _passed(row["passed"]),
+                end_section=row is rows[-1],
+            )
+    return table
+
+
+def gates_table(gates: list[dict]) -> Table:
+    """The gates that were not passed."""
+    table = Table("gate", "model", "artifact", "expected", "received")
+    for gate in gates:
+        table.add_row(
+            gate["name"], gate["model"] or "", gate["artifact"] or "", Text(gate["expected"]),
+            Text(gate["received"], style="red"),
+        )  # fmt: skip
+    return table
+
+
+def _passed(passed: bool) -> Text:
+    return Text("passed", style="green") if passed else Text("failed", style="red")
+
+
+def _number(value: float | None, style: str) -> str:
+    return "nan" if value is None else format(value, style)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(short(path))
+
+
+def short(path: Path) -> str:
+    """The path relative to the working directory where it lies below it."""
+    absolute = Path(os.path.abspath(path))
+    try:
+        return str(absolute.relative_to(Path.cwd()))
+    except ValueError:
+        return str(absolute)

@@ -1,0 +1,128 @@
+"""The preprocessing contract: how encoded bytes become the uint8 array every model takes.
+
+Pillow and NumPy only: the server and the phone-side checks use this module where no framework is
+installed. `components/data/transform_tfx.py` is the same contract as a TensorFlow graph.
+"""
+
+import dataclasses
+import json
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from serving.contract.open_image import open_image, upright
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSpec:
+    """What a model is fed: `image`, uint8, (N, height, width, channels), values 0 to 255.
+
+    An encoded image is cropped centrally to the aspect ratio of `packed_shape`, resized to it with
+    an antialiased bilinear filter, and cropped centrally to `shape`. The two differ by the margins,
+    in pixels, within which training crops at random. `mean` and `std` are those of the packed
+    training split, one value per channel on a 0-to-1 scale; networks apply them inside their graph,
+    so callers never do.
+    """
+
+    height: int
+    width: int
+    channels: int
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    margin_height: int = 0
+    margin_width: int = 0
+
+    def __post_init__(self):
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels is {self.channels}, expected 1 (grey) or 3 (RGB).")
+        if min(self.height, self.width) < 1:
+            raise ValueError(f"size is {self.height}x{self.width}, expected at least 1x1.")
+        if min(self.margin_height, self.margin_width) < 0:
+            raise ValueError(
+                f"margins are {self.margin_height}x{self.margin_width}, expected none below 0."
+            )
+        object.__setattr__(self, "mean", tuple(map(float, self.mean)) or (0.0,) * self.channels)
+        object.__setattr__(self, "std", tuple(map(float, self.std)) or (1.0,) * self.channels)
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) != self.channels:
+                raise ValueError(
+                    f"{name} has {len(getattr(self, name))} values, expected {self.channels}."
+                )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+    @property
+    def packed_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the arrays that training crops."""
+        return self.height + self.margin_height, self.width + self.margin_width, self.channels
+
+    @property
+    def scale(self) -> tuple[float, ...]:
+        """Per channel factor of the normalisation `x * scale + offset` for x in 0 to 255."""
+        return tuple(1.0 / (255.0 * s) for s in self.std)
+
+    @property
+    def offset(self) -> tuple[float, ...]:
+        """Per channel summand of the normalisation, see `scale`."""
+        return tuple(-m / s for m, s in zip(self.mean, self.std))
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "ImageSpec":
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ImageSpec":
+        return cls.from_dict(json.loads(text))
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+
+def center_box(height: int, width: int, spec: ImageSpec) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of the largest central box with the packed aspect ratio."""
+    target_height, target_width, _ = spec.packed_shape
+    if width * target_height > height * target_width:
+        box_height, box_width = height, max(1, (height * target_width) // target_height)
+    else:
+        box_height, box_width = max(1, (width * target_height) // target_width), width
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
+
+
+def crop_center(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    """The central `spec.shape` of packed images (..., H, W, C), as a view."""
+    top, left = spec.margin_height // 2, spec.margin_width // 2
+    return images[..., top : top + spec.height, left : left + spec.width, :]
+
+
+def fit_packed(image: Image.Image, spec: ImageSpec) -> np.ndarray:
+    """Pillow image to uint8 array of `spec.packed_shape`: upright, box, antialiased resize."""
+    image = upright(image, spec.channels)
+    top, left, height, width = center_box(image.height, image.width, spec)
+    image = image.crop((left, top, left + width, top + height))
+    packed_height, packed_width, _ = spec.packed_shape
+    if image.size != (packed_width, packed_height):
+        image = image.resize((packed_width, packed_height), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8).reshape(spec.packed_shape)
+
+
+def fit(image: Image.Image, spec: ImageSpec) -> np.ndarray:
+    """Pillow image to uint8 array of `spec.shape`: the central crop of `fit_packed`."""
+    return crop_center(fit_packed(image, spec), spec)
+
+
+def decode(data: bytes, spec: ImageSpec, max_megapixels: float = 50) -> np.ndarray:
+    """Encoded bytes (JPEG, PNG, GIF, BMP, WEBP) to a uint8 array of `spec.shape`.
+
+    Raises ValueError for what ingest would quarantine: other types, animations, damaged or
+    truncated files, and more than `max_megapixels`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fit(open_image(data, max_megapixels)[0], spec)

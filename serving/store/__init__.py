@@ -1,0 +1,1 @@
+"""The release store: immutable, hashed, atomically published, reversible."""

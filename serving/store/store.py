@@ -1,0 +1,274 @@
+"""The release store: immutable, hashed, atomically published and reversible model releases.
+
+    <root>/models.config, batching.config           what TensorFlow Serving reads
+    <root>/models/<model>/<version>/                a release, see serving/store/release.py
+    <root>/models/<model>/current -> <version>
+    <root>/models/<model>/history.jsonl             lines of {"event", "version", "time"}
+    <root>/models/<model>/config.pbtxt              what Triton reads
+    <root>/.lock, .staging-*, .tmp-*                work in progress, outside what servers watch
+
+Standard library only. How a publish survives being killed at any moment: history.jsonl is a
+write-ahead log. A version becomes real when its directory, complete and flushed, is renamed into
+place; events whose directory is not there never happened. Everything else (`current` and the
+configuration files) follows from replaying the log, and is brought up to date by `_synchronise`
+whenever the store is opened for writing.
+
+    python -m serving.store list|verify|rollback [MODEL] [VERSION] [--root out]
+"""
+
+import contextlib
+import datetime
+import difflib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from serving.store import config_files, files
+from serving.store.release import MANIFEST, Release, StoreError, verify_directory
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+
+__all__ = ["Release", "Store", "StoreError"]
+
+
+class Store:
+    """The store at `root` (the output root's `serving` directory). Reading creates nothing."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+        self._models = self.root / "models"
+
+    # Reading: no lock is needed, because every step a writer makes visible is one rename.
+
+    def models(self) -> list[str]:
+        """Names of the models that have a current release, sorted."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            names = [n for n in os.listdir(self._models) if _MODEL_NAME.fullmatch(n)]
+            return sorted(n for n in names if self._line(n))
+        return []
+
+    def releases(self, model: str) -> list[Release]:
+        """Every complete release of `model`, oldest first; empty for an unknown model."""
+        directory = self._directory(model)
+        versions = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            versions = [int(n) for n in os.listdir(directory) if _VERSION.fullmatch(n)]
+        return [self._release(model, version) for version in sorted(versions)]
+
+    def current(self, model: str) -> Release | None:
+        """The release that servers should serve, or None when there is none."""
+        line = self._line(model)
+        return self._release(model, line[-1]) if line else None
+
+    def select(self, model: str | None = None) -> Release:
+        """The current release of `model`, or of the only model when None.
+
+        Raises StoreError when there is no release, the name is unknown (naming the closest), or no
+        name was given and there are several.
+        """
+        names = self.models()
+        if not names:
+            raise StoreError(f"there is no release in {self.root}: run `make demo`, or set --root.")
+        if model is None and len(names) > 1:
+            raise StoreError(
+                f"several models are released ({', '.join(names)}): choose one with --model NAME."
+            )
+        name = model if model is not None else names[0]
+        if name not in names:
+            raise StoreError(_unknown("model", name, names))
+        return self.current(name)
+
+    # Writing.
+
+    def publish(self, model: str, directory: str | Path) -> Release:
+        """Copies a verified release directory into the store and makes it current.
+
+        The source is left as it is. Raises StoreError when a file of it does not match its
+        manifest.json, the manifest names another model, or the contract cannot be served.
+        """
+        source, target = Path(directory), self._directory(model)
+        names = verify_directory(source)
+        self._check_source(model, source)
+        with self._staging() as staging:
+            _copy(source, staging, [*names, MANIFEST])
+            verify_directory(staging)  # what was read back, not what was meant to be written
+            with self._writing():
+                files.make_directory(target)
+                version = 1 + max([0, *self._used_versions(model)])
+                self._append(model, "publish", version)
+                os.rename(staging, target / str(version))
+                files.sync_directory(target)
+                self._synchronise()
+        return self._release(model, version)
+
+    def rollback(self, model: str, version: int | None = None) -> Release:
+        """Makes `version` current again, or the release that was current before this one.
+
+        Repeated without a version it walks further back; it never returns to a release that was
+        rolled back from. Raises StoreError when there is no such release or none before.
+        """
+        self._directory(model)
+        if model not in self.models():
+            raise StoreError(_unknown("model", model, self.models()))
+        with self._writing():
+            line = self._line(model)
+            if version is None:
+                if len(line) < 2:
+                    raise StoreError(f"{model} has nothing before version {line[-1]}.")
+                version = line[-2]
+            versions = [release.version for release in self.releases(model)]
+            if version not in versions:
+                raise StoreError(_unknown(f"version of {model}", str(version), map(str, versions)))
+            if version != line[-1]:
+                self._release(model, version).verify()
+                self._append(model, "rollback", version)
+                self._synchronise()
+        return self._release(model, version)
+
+    # How it is done.
+
+    def _directory(self, model: str) -> Path:
+        if not _MODEL_NAME.fullmatch(model):
+            raise StoreError(
+                f"model name {model!r} is not usable: expected up to 100 letters, digits, '_', '-'"
+                " and '.', beginning with a letter or digit."
+            )
+        return self._models / model
+
+    def _release(self, model: str, version: int) -> Release:
+        return Release(model, version, self._directory(model) / str(version))
+
+    def _check_source(self, model: str, source: Path) -> None:
+        release = Release(model, 1, source)
+        named = release.manifest().get("model", model)
+        if named != model:
+            raise StoreError(f"{source / MANIFEST} is of model {named!r}, expected {model!r}.")
+        try:
+            config_files.triton_model(model, 1, release.contract())
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"{source}/contract.json cannot be served: {error!r}.") from error
+
+    def _events(self, model: str) -> list[dict]:
+        path = self._directory(model) / "history.jsonl"
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        events = []
+        for number, text in enumerate(lines, 1):
+            try:
+                event = json.loads(text)
+                events.append({**event, "version": int(event["version"])})
+            except (KeyError, TypeError, ValueError) as error:
+                raise StoreError(f"{path}, line {number}, is damaged: {text[:80]!r}.") from error
+        return events
+
+    def _line(self, model: str) -> list[int]:
+        """Versions that were current and were not rolled back from, oldest first, current last."""
+        present = {release.version for release in self.releases(model)}
+        line: list[int] = []
+        for event in self._events(model):
+            version = event["version"]
+            if version not in present:
+                continue
+            if version in line:
+                del line[line.index(version) :]
+            line.append(version)
+        return line
+
+    def _used_versions(self, model: str) -> list[int]:
+        """Also those that a killed publish announced: a number is never given out twice."""
+        announced = [event["version"] for event in self._events(model)]
+        return announced + [release.version for release in self.releases(model)]
+
+    def _append(self, model: str, event: str, version: int) -> None:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        events = [
+            *self._events(model),
+            {"event": event, "version": version, "time": now},
+        ]
+        text = "".join(json.dumps(entry) + "\n" for entry in events)
+        files.replace_text(self._directory(model) / "history.jsonl", text, self.root)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """The only writer, in a store repaired after whoever was killed before."""
+        try:
+            files.make_directory(self._models)
+            with files.locked(self.root / ".lock"):
+                self._remove_leftovers()
+                self._synchronise()
+                yield
+        except OSError as error:
+            raise StoreError(f"the release store cannot be written: {error}") from error
+
+    @contextlib.contextmanager
+    def _staging(self) -> Iterator[Path]:
+        """A directory beside `models`, locked so that no other writer takes it for a leftover."""
+        with self._writing():
+            path = self.root / f".staging-{secrets.token_hex(8)}"
+            path.mkdir()
+            descriptor = files.lock_directory(path)
+        try:
+            yield path
+        except OSError as error:
+            raise StoreError(f"the release cannot be copied into the store: {error}") from error
+        finally:
+            shutil.rmtree(path, ignore_errors=True)  # it is gone after a successful rename
+            os.close(descriptor)
+
+    def _remove_leftovers(self) -> None:
+        for path in self.root.glob(".tmp-*"):
+            path.unlink()
+        for path in self.root.glob(".staging-*"):
+            with contextlib.suppress(FileNotFoundError):  # its live owner just removed it
+                descriptor = files.lock_directory(path)
+                if descriptor is not None:
+                    shutil.rmtree(path, ignore_errors=True)
+                    os.close(descriptor)
+
+    def _synchronise(self) -> None:
+        """Brings `current` and the servers' files to what the history says; writes only changes."""
+        versions = {}
+        for model in self.models():
+            release = self.current(model)
+            if "saved_model" in _formats(release):
+                versions[model] = release.version
+            directory = self._directory(model)
+            files.replace_link(directory / "current", str(release.version), self.root)
+            # A release damaged since must not stop the publish or the rollback that repairs it.
+            with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
+                text = config_files.triton_model(model, release.version, release.contract())
+                files.replace_text(directory / "config.pbtxt", text, self.root)
+        models = config_files.tf_serving_models(versions)
+        batching = config_files.tf_serving_batching()
+        files.replace_text(self.root / "batching.config", batching, self.root)
+        files.replace_text(self.root / "models.config", models, self.root)
+
+
+def _formats(release: Release) -> list[str]:
+    """What the model is in. Releases that do not say, or are damaged, are taken to be whole."""
+    try:
+        return list(release.contract()["formats"])
+    except (StoreError, KeyError, TypeError):
+        return ["saved_model", "tflite", "onnx"]
+
+
+def _copy(source: Path, target: Path, names: list[str]) -> None:
+    for name in names:
+        files.make_directory((target / name).parent)
+        files.copy_durably(source / name, target / name)
+    for parent, _, _ in os.walk(target):
+        files.sync_directory(Path(parent))
+
+
+def _unknown(kind: str, name: str, names) -> str:
+    names = list(names)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"released: {', '.join(names) or 'none'}."
+    return f"unknown {kind} {name!r}: {hint}"

@@ -1,0 +1,97 @@
+"""The account of a set: nothing is lost, nothing is counted twice, nothing leaks."""
+
+import csv
+
+import numpy as np
+
+from components.data.accounting import Account, ChunkReport, write_findings
+from components.data.duplicates import Catalogue
+from components.data.examine import Quarantined
+
+LABELS = ("ant", "bee")
+TRAIN, VAL, TEST = range(3)
+
+
+def _report(number: int, rows: list[tuple], quarantined=(), reencoded=()) -> ChunkReport:
+    """Rows of (name, split, label, picture)."""
+    names, splits, labels, pictures = zip(*rows) if rows else ((), (), (), ())
+    digests = [f"{picture:032x}" for picture in pictures]
+    looks = np.array([picture * 0x0101_0101_0101 for picture in pictures], np.uint64)
+    catalogue = Catalogue.of(list(names), list(splits), list(labels), digests, looks)
+    return ChunkReport(number, catalogue, list(quarantined), list(reencoded))
+
+
+FIRST = _report(
+    0,
+    [("t1", TRAIN, 0, 1), ("t2", TRAIN, 1, 2), ("t3", TRAIN, 1, 3), ("v1", VAL, 0, 4)],
+    [
+        Quarantined("broken.png", "truncated", 1, "train", 17),
+        Quarantined("odd\nname", "not_an_image", -1, "unassigned", 3),
+    ],
+    [(2, "GIF")],
+)
+SECOND = _report(1, [("e1", TEST, 0, 1), ("e2", TEST, 1, 5), ("t4", TRAIN, 0, 4)])
+
+
+def account() -> Account:
+    return Account([SECOND, FIRST], LABELS, (".DS_Store",))
+
+
+def test_read_is_good_plus_quarantined_plus_duplicates_for_every_split_and_class():
+    summary = account().summary()
+    assert (summary["read"], summary["good"]) == (9, 5)
+    assert (summary["quarantined"], summary["duplicates"], summary["ignored"]) == (2, 2, 1)
+    for row in summary["accounting"]:
+        assert row["read"] == row["good"] + row["quarantined"] + row["duplicates"] > 0
+    cells = {(r["split"], r["label"]): tuple(r.values())[2:] for r in summary["accounting"]}
+    assert cells == {
+        ("train", "ant"): (2, 0, 0, 2),
+        ("train", "bee"): (3, 2, 1, 0),
+        ("val", "ant"): (1, 1, 0, 0),
+        ("test", "ant"): (1, 1, 0, 0),
+        ("test", "bee"): (1, 1, 0, 0),
+        ("unassigned", None): (1, 0, 1, 0),
+    }
+    assert summary["splits"]["train"] == {"ant": 0, "bee": 2}
+
+
+def test_the_pictures_to_drop_are_named_by_chunk_and_split():
+    assert account().to_drop() == {
+        (0, "train"): frozenset({f"{1:032x}"}),
+        (1, "train"): frozenset({f"{4:032x}"}),
+    }
+
+
+def test_findings_name_every_file_and_its_twin_whatever_its_name(tmp_path):
+    write_findings(tmp_path / "findings.csv", account().findings())
+    with open(tmp_path / "findings.csv", newline="") as file:
+        rows = {(row["finding"], row["name"]): row["detail"] for row in csv.DictReader(file)}
+    assert rows == {
+        ("quarantined", "broken.png"): "truncated",
+        ("quarantined", "odd\nname"): "not_an_image",
+        ("duplicate", "t1"): "same pixels as e1 in test",
+        ("duplicate", "t4"): "same pixels as v1 in val",
+        ("reencoded", "t3"): "GIF as PNG",
+        ("ignored", ".DS_Store"): "hidden, or not an image",
+    }
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_made_inert(tmp_path):
+    name = '=HYPERLINK("http://127.0.0.1")'
+    report = _report(0, [], [Quarantined(name, "damaged", 0, "train", 1)])
+    write_findings(tmp_path / "findings.csv", Account([report], LABELS, ()).findings())
+    with open(tmp_path / "findings.csv", newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [f"'{name}"]
+
+
+def test_the_order_in_which_chunks_report_changes_nothing():
+    other = Account([FIRST, SECOND], LABELS, (".DS_Store",))
+    assert other.summary() == account().summary() and other.findings() == account().findings()
+
+
+def test_a_set_without_a_single_image_still_has_an_account():
+    empty = Account(
+        [_report(0, [], [Quarantined("x", "empty_file", 0, "unassigned", 0)])], LABELS, ()
+    )
+    assert (empty.summary()["read"], empty.summary()["quarantined"]) == (1, 1)
+    assert empty.to_drop() == {}

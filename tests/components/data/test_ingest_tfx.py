@@ -1,0 +1,136 @@
+"""Ingest on Beam: the same result on every runner mode, without leaks, whatever the names."""
+
+import collections
+import json
+import shutil
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from components.data.ingest_tfx import drop_pictures, ingest
+from components.sources.config import DataConfig
+from components.sources.open_source import open_source
+from components.sources.source import SPLITS
+from pipeline.line import runner
+from tests.helpers.images import encode, tile, write_class_folders
+
+IN_MEMORY = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
+PROCESSES = [
+    "--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2",
+]  # fmt: skip
+
+
+def _ingest(folder: Path, output: Path, options=IN_MEMORY) -> dict:
+    """Runs ingest; returns its account."""
+    config = DataConfig(source=f"folder:{folder}")
+    output.mkdir()
+    with beam.Pipeline(options=PipelineOptions(options)) as p:
+        ingest(p, config, open_source(config).labels, output, output)
+    return json.loads((output / "accounting.json").read_text())
+
+
+def _records(output: Path) -> dict[str, list[bytes]]:
+    """Sorted records of each file, by its name."""
+    paths = sorted(output.glob("Split-*/*"))
+    return {
+        str(path.relative_to(output)): sorted(tf.data.TFRecordDataset(path).as_numpy_iterator())
+        for path in paths
+    }
+
+
+def _pictures(output: Path, split: str) -> list[str]:
+    return [
+        tf.train.Example.FromString(record).features.feature["sha256"].bytes_list.value[0].decode()
+        for name, records in _records(output).items()
+        if name.startswith(f"Split-{split}/")
+        for record in records
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Three classes in train and test, 200 renamed copies among them, and files that are bad."""
+    root = tmp_path_factory.mktemp("photos")
+    whole = write_class_folders(root / "whole", per_class=100, size=16)
+    for path in sorted(whole.glob("*/*")):
+        split = "test" if int(path.stem) >= 60 else "train"
+        target = root / "photos" / split / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    shutil.rmtree(whole)
+    images = sorted((root / "photos" / "test").glob("*/*"))
+    for number in range(200):
+        source = images[number % len(images)]
+        other = root / "photos" / "train" / source.parent.name / f"renamed-{number}{source.suffix}"
+        shutil.copyfile(source, other)
+    (root / "photos" / "train" / "temple" / "broken\nname.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (root / "photos" / "test" / "flower" / "gone.jpg").symlink_to("/etc/passwd")
+    for place in range(5):
+        gif = encode(tile(1, 9, place), "GIF")
+        (root / "photos" / "train" / "flower" / f"{place}.gif").write_bytes(gif)
+    return root / "photos"
+
+
+@pytest.fixture(scope="module")
+def output(folder, tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("ingested") / "in_memory"
+    _ingest(folder, directory)
+    return directory
+
+
+def test_two_hundred_renamed_copies_leave_no_exact_leak(output):
+    account = json.loads((output / "accounting.json").read_text())
+    assert account["duplicates"] >= 200
+    pictures = {split: set(_pictures(output, split)) for split in SPLITS}
+    assert all(pictures.values())
+    assert not pictures["train"] & pictures["test"]
+    assert not pictures["train"] & pictures["val"] and not pictures["val"] & pictures["test"]
+
+
+def test_files_and_account_agree(output):
+    account = json.loads((output / "accounting.json").read_text())
+    assert account["read"] == 300 + 200 + 2 + 5
+    assert account["read"] == account["good"] + account["quarantined"] + account["duplicates"]
+    for split in SPLITS:
+        assert len(_pictures(output, split)) == sum(account["splits"][split].values())
+    reasons = {f["name"]: f["detail"] for f in account["findings"]["quarantined"]}
+    assert reasons["test/flower/gone.jpg"] == "symbolic_link"
+    assert account["reencoded"] == {"GIF": 5}
+    assert not list(output.glob(".*"))
+
+
+def test_two_worker_processes_give_the_same_files_and_the_same_account(output, folder, tmp_path):
+    with runner.beam_workers():
+        account = _ingest(folder, tmp_path / "processes", PROCESSES)
+    assert account == json.loads((output / "accounting.json").read_text())
+    assert _records(tmp_path / "processes") == _records(output)
+
+
+def test_renaming_every_file_leaves_the_splits_as_they_were(tmp_path):
+    folder = write_class_folders(tmp_path / "photos", per_class=60, size=16)
+    _ingest(folder, tmp_path / "before")
+    for number, path in enumerate(sorted(folder.glob("*/*"), reverse=True)):
+        path.rename(path.with_name(f"other-{number}{path.suffix}"))
+    _ingest(folder, tmp_path / "after")
+    for split in SPLITS:
+        before = collections.Counter(_pictures(tmp_path / "before", split))
+        assert before and before == collections.Counter(_pictures(tmp_path / "after", split))
+
+
+def test_dropping_twice_is_dropping_once_and_an_emptied_file_disappears(output, tmp_path):
+    source = sorted(output.glob("Split-test/*"))[0]
+    (tmp_path / "Split-test").mkdir()
+    path = tmp_path / "Split-test" / source.name
+    shutil.copyfile(source, path)
+    pictures = _pictures(tmp_path, "test")
+    gone = frozenset({pictures[0][:32]})
+    for _ in range(2):
+        drop_pictures(str(path), gone)
+        assert _pictures(tmp_path, "test") == [p for p in pictures if p != pictures[0]]
+    for _ in range(2):
+        drop_pictures(str(path), frozenset(p[:32] for p in pictures))
+        assert not path.exists()
+    assert not list(tmp_path.glob(".*"))

@@ -1,0 +1,165 @@
+"""Several devices that share each batch learn what one learns."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from components.training.torch_parallel import together
+from components.training.training_record import TrainingError
+from tests.helpers import parallel_parts
+from tests.helpers.survival import check_same_record, newest, start
+from tests.helpers.training_data import ROOT, write_train_arguments
+
+RECIPE = {"optimizer": "sgd", "learning_rate": 0.02, "batch_size": 32, "l2": 1e-3, "epochs": 2}
+SMALL_AT_FIRST = {"progressive_resizing": 0.5}
+
+
+def write_plain_arguments(root, name: str, **train):
+    """A network and a plan without anything random; an epoch's last batch has 11 images."""
+    path = write_train_arguments(root, name, **RECIPE | train)
+    values = json.loads(path.read_text()) | {"architecture": "tests.helpers.recipes:plain"}
+    path.write_text(json.dumps(values))
+    np.save(root / "plan/index.npy", np.arange(395))
+    (root / "plan/policy.json").write_text(json.dumps({"keras": [], "torch": []}))
+    return path
+
+
+def run(framework: str, *arguments) -> None:
+    for path in arguments:
+        done = subprocess.run(
+            [sys.executable, "-m", f"components.training.train_{framework}", str(path)],
+            cwd=ROOT,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "framework, optimizer",
+    # Muon in Keras is the one step written without an operation of TensorFlow's for replicas.
+    [("torch", "sgd"), ("keras", "sgd"), ("keras", "muon")],
+)
+def test_two_devices_have_the_loss_curve_of_one_with_the_same_batches(
+    tmp_path, framework, optimizer
+):
+    paths = [
+        write_plain_arguments(tmp_path, f"of{n}", devices=n, optimizer=optimizer, **SMALL_AT_FIRST)
+        for n in (1, 2)
+    ]
+    run(framework, *paths)
+    one, two = (json.loads((tmp_path / f"of{n}/run/history.json").read_text()) for n in (1, 2))
+    assert len(one) == len(two) == 2
+    for row, other in zip(one, two):
+        for key in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
+            assert row[key] == pytest.approx(other[key], abs=1e-4), key
+    result = json.loads((tmp_path / "of2/run/result.json").read_text())
+    assert result["device"] == "2 x cpu, 1 threads, float32"
+
+
+@pytest.mark.parametrize(
+    "function, kind, sentence",
+    [
+        (parallel_parts.fail, TrainingError, "the second process has no images, expected some."),
+        pytest.param(
+            parallel_parts.vanish, TrainingError, "number 1 with exit status 9 ended too early",
+            marks=pytest.mark.full,
+        ),
+        pytest.param(
+            parallel_parts.fail_first, ValueError, "the first process has no images.",
+            marks=pytest.mark.full,
+        ),
+    ],
+)  # fmt: skip
+def test_one_process_that_fails_ends_all_with_its_sentence(
+    tmp_path, capfd, function, kind, sentence
+):
+    with pytest.raises(kind, match=sentence):
+        together(2, function, tmp_path)
+    assert multiprocessing.active_children() == []
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.full
+def test_two_processes_resume_after_either_was_killed_and_leave_no_orphans(tmp_path):
+    whole = write_plain_arguments(tmp_path, "whole", devices=2)
+    run("torch", whole)
+    path = write_plain_arguments(tmp_path, "killed", devices=2, checkpoint_seconds=0)
+    checkpoints, errors = tmp_path / "killed/run/checkpoints", tmp_path / "errors"
+    for goal, first in ((4, False), (12, True), (18, False)):
+        process = start("components.training.train_torch", path, errors)
+        while newest(checkpoints) < goal:
+            assert process.poll() is None, errors.read_text()
+            time.sleep(0.001)
+        family = psutil.Process(process.pid).children(recursive=True)
+        (other,) = (p for p in family if "spawn_main" in " ".join(p.cmdline()))
+        (psutil.Process(process.pid) if first else other).send_signal(signal.SIGKILL)
+        assert process.wait(60) == (-9 if first else 1)
+        assert psutil.wait_procs(family, timeout=30)[1] == []
+        if not first:
+            assert "Traceback" not in errors.read_text()
+            assert "number 1 with exit status -9 ended too early" in errors.read_text()
+    run("torch", path)
+    check_same_record(tmp_path / "whole/run", tmp_path / "killed/run")
+
+
+@pytest.mark.parametrize("framework", ["torch", "keras"])
+def test_without_units_for_bfloat16_precision_falls_back_to_float32_and_says_so(framework):
+    program = f"""
+from components import train_{framework} as trainer
+from pipeline.configuration.config import TrainConfig
+
+for units in (False, True):
+    trainer.cpu_has_bfloat16 = lambda: units
+    for precision in ("auto", "bfloat16", "float32"):
+        *_, words = trainer.choose_device(TrainConfig(epochs=1, threads=1, precision=precision))
+        print(words)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "cpu, 1 threads, float32 (no units for bfloat16)",
+        "cpu, 1 threads, bfloat16",
+        "cpu, 1 threads, float32",
+        "cpu, 1 threads, bfloat16",
+        "cpu, 1 threads, bfloat16",
+        "cpu, 1 threads, float32",
+    ], done.stderr
+
+
+def test_on_a_cpu_no_thread_of_pytorch_spends_time_on_denormal_numbers():
+    program = """
+import torch
+from components import train_torch
+from pipeline.configuration.config import TrainConfig
+
+train_torch.choose_device(TrainConfig(epochs=1, threads=2))
+tiny = torch.full((1 << 22,), 1e-37) * 1e-3
+print(torch.get_num_threads(), tiny.view(torch.int32).count_nonzero().item())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["2", "0"], done.stderr

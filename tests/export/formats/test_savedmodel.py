@@ -1,0 +1,73 @@
+"""A SavedModel that is given files sees the pixels that evaluation saw, margin or not."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.data.pack import write_description, write_shard
+from export.formats import contract as contracts
+from export.formats import savedmodel, twin
+from serving.contract.image_spec import decode, fit_packed
+from tests.helpers.export_data import network, random_weights, transform_graph
+from tests.helpers.images import encode, tile
+from tests.helpers.training_data import ROOT
+
+
+@pytest.mark.parametrize("margins", [(0, 0), (3, 4)], ids=["no margin", "margin"])
+def test_serving_bytes_crops_the_margin_off_as_decode_does(tmp_path, margins):
+    description = network("keras")
+    spec = dataclasses.replace(description.spec, margin_height=margins[0], margin_width=margins[1])
+    graph = transform_graph(tmp_path / "transform", spec)
+    model = twin.to_keras(random_weights(description), description)
+    contract = contracts.build(dataclasses.replace(description, spec=spec), "keras-00")
+    path = savedmodel.export(
+        savedmodel.inference(model, description.architecture, graph), contract, tmp_path / "out"
+    )
+    assert contracts.read_saved_model(path)["image_spec"] == contract["image_spec"]
+    assert contract["image_spec"]["margin_height"] == margins[0]
+    assert contract["input"]["shape"] == [None, 8, 8, 1]
+
+    served = tf.saved_model.load(str(path)).signatures
+    # Files of the packed size are not resized, so that not even a grey level may differ.
+    height, width, _ = spec.packed_shape
+    images = [tile(0, row, 20, height, width).convert("L") for row in range(20, 26)]
+    files = [encode(image, "PNG") for image in images]
+    pixels = np.stack([decode(file, spec) for file in files])
+    by_bytes = served["serving_bytes"](image_bytes=tf.constant(files))["probabilities"]
+    by_pixels = served["serving_default"](image=tf.constant(pixels))["probabilities"]
+    np.testing.assert_array_equal(by_bytes, by_pixels)
+    # One column aside would have been noticed.
+    aside = served["serving_default"](image=tf.constant(np.roll(pixels, 1, axis=2)))
+    assert np.abs(aside["probabilities"] - by_bytes).max(axis=1).min() > 1e-6
+    if any(margins):
+        shard = np.stack([fit_packed(image, spec) for image in images])
+        verify_against(tmp_path, spec, shard, by_pixels.numpy())
+
+
+def verify_against(directory, spec, packed, probabilities):
+    """The release's own check of the SavedModel, which makes files of the images, passes."""
+    labels = np.zeros(len(packed), np.int64)
+    write_shard(directory / "arrays/test", 0, len(packed), spec, [(packed, labels)])
+    write_description(directory / "arrays", spec, list("0123456789"))
+    np.savez(directory / "test.npz", probabilities=probabilities, labels=labels)
+    arguments = {
+        "artifact": "saved_model",
+        "path": str(directory / "out"),
+        "arrays": str(directory / "arrays"),
+        "predictions": str(directory),
+        "images": 6,
+        "batches": [4],
+        "output": str(directory / "parity.json"),
+    }
+    (directory / "args.json").write_text(json.dumps(arguments))
+    command = [sys.executable, "-m", "export.verification.parity", str(directory / "args.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads((directory / "parity.json").read_text())
+    assert record["error"] is None
+    assert record["max_difference"] < 1e-6 and record["agreement"] == 1.0

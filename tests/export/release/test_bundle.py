@@ -1,0 +1,237 @@
+"""A release directory holds every format, golden answers, and a manifest that proves its files."""
+
+import datetime
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.data.arrays import ImageArrays
+from export.formats import contract as contracts
+from export.release.bundle import bundle, labels_text
+from export.verification.config import BATCHES
+from serving.contract import release_files as artifact
+from tests.helpers.export_data import LABELS, digits_arrays, network
+
+ROOT = Path(__file__).resolve().parents[3]
+LINEAGE = "torch-0123456789abcdef"
+
+
+@pytest.fixture
+def exports(tmp_path):
+    """What `python -m export` leaves for one framework; bundling does not look into the formats."""
+    directory = tmp_path / "out/torch"
+    contract = contracts.to_json(contracts.build(network("torch"), LINEAGE)) + "\n"
+    for name, content in {
+        "saved_model/saved_model.pb": "graph",
+        "saved_model/fingerprint.pb": "print",
+        "saved_model/variables/variables.index": "index",
+        "saved_model/variables/variables.data-00000-of-00001": "data",
+        "saved_model/assets.extra/contract.json": contract,
+        "model.onnx": "onnx",
+        "model.tflite": "tflite",
+        "contract.json": contract,
+    }.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(content)
+    return directory
+
+
+@pytest.fixture
+def data(tmp_path):
+    arrays = digits_arrays(tmp_path / "arrays", 101)
+    labels = ImageArrays(arrays).split("test").labels
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(10), 101).astype(np.float32)
+    np.savez(tmp_path / "predictions.npz", probabilities=probabilities, labels=labels)
+    return {"arrays": arrays, "predictions": tmp_path / "predictions.npz"}
+
+
+def records(exports) -> list[dict]:
+    """parity.json's records of these exports, in as far as a release depends on them."""
+    return [
+        {
+            "model": "torch",
+            "artifact": kind,
+            "batch": batch,
+            "passed": True,
+            "sha256": artifact.sha256(exports / name),
+        }
+        for kind, name in artifact.FILES.items()
+        for batch in BATCHES
+    ]
+
+
+def made(exports, target, data, parity=None, **changes):
+    facts = {
+        "model": "digits",
+        "run_id": "run-1",
+        "metrics": {"accuracy": 0.98},
+        "gates": [{"name": "accuracy", "passed": True}],
+        "extra": {"data": {"good": 3}},
+    }
+    parity = records(exports) if parity is None else parity
+    return bundle(exports, target, parity=parity, **(facts | data | changes))
+
+
+def test_the_release_has_the_layout_that_servers_read(exports, data, tmp_path):
+    release = made(exports, tmp_path / "release", data)
+    found = {p.relative_to(release).as_posix() for p in release.rglob("*") if p.is_file()}
+    assert found == {
+        "saved_model.pb",
+        "fingerprint.pb",
+        "variables/variables.index",
+        "variables/variables.data-00000-of-00001",
+        "assets.extra/contract.json",
+        "model.onnx",
+        "model.tflite",
+        "contract.json",
+        "labels.txt",
+        "golden.npz",
+        "manifest.json",
+    }
+    assert (release / "labels.txt").read_text().splitlines() == list(LABELS)
+
+
+def test_the_manifest_proves_every_other_file_and_carries_the_facts(exports, data, tmp_path):
+    release = made(exports, tmp_path / "release", data)
+    manifest = json.loads((release / "manifest.json").read_text())
+    found = {p.relative_to(release).as_posix() for p in release.rglob("*") if p.is_file()}
+    assert manifest["files"].keys() == found - {"manifest.json"}
+    for name, entry in manifest["files"].items():
+        content = (release / name).read_bytes()
+        assert entry == {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+        }
+    assert datetime.datetime.fromisoformat(manifest["created"]).utcoffset().total_seconds() == 0
+    for name, value in {
+        "model": "digits",
+        "framework": "torch",
+        "lineage": LINEAGE,
+        "run_id": "run-1",
+        "metrics": {"accuracy": 0.98},
+        "data": {"good": 3},
+    }.items():
+        assert manifest[name] == value
+
+
+def test_golden_inputs_are_held_out_images_with_the_sources_own_answers(exports, data, tmp_path):
+    release = made(exports, tmp_path / "release", data)
+    golden = np.load(release / "golden.npz")
+    assert golden["image"].shape == (16, 8, 8, 1) and golden["image"].dtype == np.uint8
+    assert golden["probabilities"].dtype == np.float32 and golden["label"].dtype == np.int64
+    split = ImageArrays(data["arrays"]).split("test")
+    stored = np.load(data["predictions"])["probabilities"]
+    everything = split.images(np.arange(len(split)))
+    for image, probabilities, label in zip(
+        golden["image"], golden["probabilities"], golden["label"]
+    ):
+        rows = np.flatnonzero((everything == image).all((1, 2, 3)))
+        assert any(np.array_equal(stored[r], probabilities) for r in rows)
+        assert label in split.labels[rows]
+
+
+def test_fewer_than_sixteen_test_images_are_all_golden(exports, tmp_path):
+    arrays = digits_arrays(tmp_path / "few", 5)
+    labels = ImageArrays(arrays).split("test").labels
+    np.savez(tmp_path / "few.npz", probabilities=np.full((5, 10), 0.1), labels=labels)
+    data = {"arrays": arrays, "predictions": tmp_path / "few.npz"}
+    release = made(exports, tmp_path / "release", data)
+    assert len(np.load(release / "golden.npz")["image"]) == 5
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["plain", "with space ", "ümlaut"],
+        ["new\nline", "carriage\rreturn", "line\u2028separator", "ends\n"],
+        ["not \udcff utf-8", "back\\slash", "tab\t"],
+    ],
+)
+def test_line_n_of_the_labels_file_is_always_label_n(labels):
+    lines = labels_text(labels).decode("utf-8").splitlines()
+    assert len(lines) == len(labels)
+    for line, label in zip(lines, labels):
+        clean = label.isprintable() or label.endswith("\t")
+        assert line == label if clean else line != label
+
+
+def test_a_missing_format_is_refused_by_name(exports, data, tmp_path):
+    parity = records(exports)
+    (exports / "model.tflite").unlink()
+    with pytest.raises(ValueError, match=r"model\.tflite is missing"):
+        made(exports, tmp_path / "release", data, parity=parity)
+    assert not (tmp_path / "release").exists()
+
+
+def test_formats_of_two_exports_are_not_mixed(exports, data, tmp_path):
+    other = contracts.build(network("torch"), "torch-ffffffffffffffff")
+    (exports / "contract.json").write_text(contracts.to_json(other))
+    with pytest.raises(ValueError, match="different exports"):
+        made(exports, tmp_path / "release", data)
+
+
+def test_a_directory_in_use_predictions_of_other_data_and_clashing_extras_are_refused(
+    exports, data, tmp_path
+):
+    with pytest.raises(ValueError, match="not empty"):
+        made(exports, data["arrays"], data)
+    with pytest.raises(ValueError, match="lineage"):
+        made(exports, tmp_path / "first", data, extra={"lineage": "mine"})
+    np.savez(tmp_path / "other.npz", probabilities=np.ones((3, 10)), labels=np.zeros(3, int))
+    with pytest.raises(ValueError, match="predict it again"):
+        made(exports, tmp_path / "second", data, predictions=tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("model.onnx", "onnx"),
+        ("model.tflite", "tflite"),
+        ("saved_model/variables/variables.index", "saved_model"),
+        ("saved_model/assets/added", "saved_model"),
+    ],
+)
+def test_an_artifact_that_was_altered_after_its_verification_is_refused(
+    exports, data, tmp_path, name, kind
+):
+    parity = records(exports)
+    (exports / name).parent.mkdir(exist_ok=True)
+    (exports / name).write_text("another")
+    with pytest.raises(ValueError, match=f"expected that of the verified {kind}"):
+        made(exports, tmp_path / "release", data, parity=parity)
+
+
+@pytest.mark.parametrize("row", range(6))
+def test_an_artifact_that_did_not_pass_at_both_batch_sizes_is_refused(exports, data, tmp_path, row):
+    whole = records(exports)
+    kind = whole[row]["artifact"]
+    for other in (
+        [],
+        [whole[row] | {"passed": False}],
+        [whole[row] | {"model": "keras"}],
+        [whole[row] | {"sha256": "0" * 64}],
+    ):
+        parity = whole[:row] + other + whole[row + 1 :]
+        with pytest.raises(ValueError, match=f"torch's {kind} passed its verification at batch"):
+            made(exports, tmp_path / "release", data, parity=parity)
+    assert not (tmp_path / "release").exists()
+
+
+def test_nan_never_gets_into_a_manifest(exports, data, tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        made(exports, tmp_path / "release", data, metrics={"accuracy": float("nan")})
+
+
+def test_bundling_needs_no_framework():
+    script = """
+import sys
+import export.release.bundle
+loaded = {"tensorflow", "keras", "torch", "tfx", "onnx"} & sys.modules.keys()
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

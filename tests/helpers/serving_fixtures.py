@@ -1,0 +1,205 @@
+"""Real releases for the serving tests: nearest-centroid digits as ONNX, and a running server."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.datasets import load_digits
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LABELS = [str(digit) for digit in range(10)]
+
+
+def contract(height=8, width=8, channels=1, labels=LABELS) -> dict:
+    return {
+        "input": {
+            "name": "image",
+            "dtype": "uint8",
+            "shape": [None, height, width, channels],
+        },
+        "output": {
+            "name": "probabilities",
+            "dtype": "float32",
+            "shape": [None, len(labels)],
+        },
+        "image_spec": {"height": height, "width": width, "channels": channels},
+        "labels": list(labels),
+        "lineage": "keras-0123456789abcdef",
+        "framework": "keras",
+    }
+
+
+def seal(directory: Path, model: str = "digits") -> Path:
+    """Writes manifest.json over whatever `directory` holds."""
+    files = {}
+    for path in sorted(directory.rglob("*")):
+        if path.is_file() and path.name != "manifest.json":
+            data = path.read_bytes()
+            name = path.relative_to(directory).as_posix()
+            files[name] = {
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "bytes": len(data),
+            }
+    manifest = {
+        "model": model,
+        "lineage": "keras-0123456789abcdef",
+        "framework": "keras",
+    }
+    manifest |= {"created": "2026-01-01T00:00:00+00:00", "files": files}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    return directory
+
+
+def bundle(directory: Path, model: str = "digits", text: str = "weights") -> Path:
+    """A small release directory whose formats are never opened: for the store's own tests."""
+    (directory / "variables").mkdir(parents=True)
+    (directory / "variables/variables.data").write_bytes(text.encode() * 1000)
+    (directory / "saved_model.pb").write_text(text)
+    (directory / "contract.json").write_text(json.dumps(contract()))
+    (directory / "labels.txt").write_text("\n".join(LABELS) + "\n")
+    return seal(directory, model)
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """uint8 (1797, 8, 8, 1) and int64 (1797,)."""
+    data = load_digits()
+    return (data.images * 15.9375).round().astype(np.uint8)[..., None], data.target
+
+
+def centroid_network() -> tuple[np.ndarray, np.ndarray]:
+    """Weights (64, 10) and bias (10,) that make softmax(x @ w + b) prefer the nearest mean."""
+    images, labels = digits()
+    flat = images.reshape(len(images), -1).astype(np.float64) / 255
+    means = np.stack([flat[labels == digit].mean(0) for digit in range(10)])
+    return (2 * means.T).astype(np.float32), -(means**2).sum(1).astype(np.float32)
+
+
+def onnx_bytes(scale: float = 1.0) -> bytes:
+    """image uint8 (N, 8, 8, 1) to probabilities float32 (N, 10)."""
+    weights, bias = centroid_network()
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["float"], ["flat"], axis=1),
+        helper.make_node("Gemm", ["flat", "weights", "bias"], ["logits"], alpha=scale / 255),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "centroids",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 8, 8, 1])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 10])],
+        [
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(bias, "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def expected(images: np.ndarray) -> np.ndarray:
+    """The same network in NumPy."""
+    weights, bias = centroid_network()
+    logits = images.reshape(len(images), -1).astype(np.float32) @ weights / 255 + bias
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
+
+
+def digits_release(directory: Path, scale: float = 1.0, model: str = "digits") -> Path:
+    """A release directory with a real ONNX model; a `scale` other than 1 breaks its golden."""
+    bundle(directory, model)
+    images, labels = digits()
+    golden = {
+        "image": images[:100],
+        "probabilities": expected(images[:100]),
+        "label": labels[:100],
+    }
+    np.savez(directory / "golden.npz", **golden)
+    (directory / "model.onnx").write_bytes(onnx_bytes(scale))
+    # The same network, converted once from a SavedModel: converting needs TensorFlow.
+    shutil.copyfile(REPOSITORY / "tests/data/centroids.tflite", directory / "model.tflite")
+    return seal(directory, model)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess:
+    """`python ARGUMENTS` at the repository's root, with its output as text."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=REPOSITORY,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+@contextlib.contextmanager
+def server(root: Path, *arguments: str):
+    """Yields (base URL, process, first printed line) of a real server, stopped at the end."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "serving",
+        "--root",
+        str(root),
+        "--port",
+        str(port),
+    ]
+    process = subprocess.Popen(
+        [*command, *arguments],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watchdog = threading.Timer(120, process.kill)  # bounds the wait for the first line
+    watchdog.start()
+    try:
+        line = process.stdout.readline()
+        if not re.match(r"http://\S+ serves", line):
+            process.kill()
+            raise AssertionError(f"printed {line!r}, {process.communicate(timeout=10)}")
+        yield f"http://127.0.0.1:{port}", process, line
+    finally:
+        watchdog.cancel()
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGTERM)
+            try:
+                process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate(timeout=10)
+                raise
+
+
+def request(url: str, body: bytes | None = None, **headers: str) -> tuple[int, dict]:
+    """(status, decoded JSON) of a GET, or of a POST when there is a body."""
+    query = urllib.request.Request(url, data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(query, timeout=30) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())

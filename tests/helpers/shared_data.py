@@ -1,0 +1,10 @@
+"""Real data sets beside the checkout; tests that need them are skipped where they are absent."""
+
+import pytest
+
+from components.base.fingerprint import ROOT
+
+PREPARED = ROOT.parent / "shared" / "data" / "tfds"
+needs_data = pytest.mark.skipif(
+    not PREPARED.is_dir(), reason=f"no prepared TFDS sets in {PREPARED}"
+)

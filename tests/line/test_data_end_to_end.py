@@ -1,0 +1,100 @@
+"""The data half in a scheduled run: a second run on other data is refused, and says why."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from components.sources.digits_source import DigitsSource
+from serving.store.store import Store
+from tests.helpers.command_line import run
+
+QUICK = ("train.epochs=2", "gates.min_accuracy=0.2")
+IMAGES = 1200
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """1,200 digits as files; a picture of class 3 lies a second time under 8."""
+    root = tmp_path_factory.mktemp("digits") / "photos"
+    for raw in DigitsSource().read({"start": 0, "stop": IMAGES}, 10**6):
+        path = root / str(raw.label) / f"{raw.name.partition('/')[2]}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(raw.data)
+    shutil.copyfile(next((root / "3").iterdir()), root / "8" / "three.png")
+    (root / "8" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (root / "README.txt").write_text("not an image, and not in a class")
+    return root
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("line") / "out"
+
+
+@pytest.fixture(scope="module")
+def first(folder, root):
+    return run(root, f"folder:{folder}", *QUICK)
+
+
+def test_every_file_is_accounted_for_in_verdict_report_terminal_and_findings(first, root):
+    done, verdict = first
+    assert done.returncode == 0, done.stdout + done.stderr
+    data = verdict["data"]
+    assert (data["read"], data["good"]) == (IMAGES + 2, IMAGES + 1)
+    assert (data["quarantined"], data["duplicates"], data["ignored"]) == (1, 0, 1)
+    assert data["conflicting_labels"] == 2
+    for row in data["accounting"]:
+        assert row["read"] == row["good"] + row["quarantined"] + row["duplicates"]
+    assert sum(row["read"] for row in data["accounting"]) == data["read"]
+    assert "Set aside  8/broken.png" in done.stdout and "Conflict   2 images" in done.stdout
+    page = (root / "runs" / "latest" / "report.html").read_text()
+    assert "8/broken.png" in page and "Account by split and class" in page
+    with open(root / "runs" / "latest" / "findings.csv", newline="") as file:
+        found = [(row["finding"], row["name"]) for row in csv.DictReader(file)]
+    assert ("quarantined", "8/broken.png") in found and ("ignored", "README.txt") in found
+    assert sum(finding == "conflicting_label" for finding, _ in found) == 2
+
+
+def test_the_release_holds_the_schema_and_the_statistics_it_was_made_with(first, root):
+    release = Store(root / "serving").current("photos")
+    names = {path.name for path in (release.path / "data").iterdir()}
+    assert names == {"schema.pbtxt", *(f"statistics-{s}.pb" for s in ("train", "val", "test"))}
+    assert "data/schema.pbtxt" in release.manifest()["files"]
+    release.verify()
+
+
+def test_inverted_brightness_stops_the_second_run_in_tfdvs_words(first, folder, root, tmp_path):
+    shutil.copytree(folder, tmp_path / "photos")
+    for path in (tmp_path / "photos").glob("*/*.png"):
+        if path.name != "broken.png":
+            Image.open(path).point(lambda value: 255 - value).save(path)
+    done, verdict = run(root, f"folder:{tmp_path / 'photos'}", *QUICK)
+    assert done.returncode == 4 and verdict["status"] == "refused"
+    assert "drift_train_mean" in verdict["sentence"]
+    assert "Jensen-Shannon divergence between current and previous is 1" in verdict["sentence"]
+    assert [step["name"] for step in verdict["steps"]][-1] == "data_gate"
+    assert len(Store(root / "serving").releases("photos")) == 1
+
+
+def test_a_label_that_the_curated_schema_lacks_stops_the_run(first, folder, root, tmp_path):
+    """The schema is the release's own, edited as a person would: class 9 is gone."""
+    schema = Store(root / "serving").current("photos").path / "data" / "schema.pbtxt"
+    curated = tmp_path / "schema.pbtxt"
+    curated.write_text(schema.read_text().replace('  value: "9"\n', ""))
+    done, verdict = run(root, f"folder:{folder}", *QUICK, f"data.schema={curated}")
+    assert done.returncode == 4, done.stdout
+    assert "Examples contain values missing from the schema: 9" in verdict["sentence"]
+    cached = {step["name"]: step["cached"] for step in verdict["steps"]}
+    assert cached["ingest"] and cached["statistics"] and not cached["data_gate"]
+
+
+def test_a_new_class_stops_the_second_run_at_once(first, folder, root, tmp_path):
+    shutil.copytree(folder, tmp_path / "photos")
+    shutil.copytree(folder / "0", tmp_path / "photos" / "zero")
+    done, verdict = run(root, f"folder:{tmp_path / 'photos'}", *QUICK)
+    assert done.returncode == 4 and not verdict["steps"]
+    assert "new: zero; missing: none" in verdict["sentence"]
+    assert "data.accept_classes=true" in verdict["sentence"]

@@ -1,0 +1,226 @@
+"""The whole line on scikit-learn's digits and on a folder of images, as a person runs it."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.base.fingerprint import ROOT
+from components.sources.digits_source import DigitsSource
+from serving.contract.image_spec import ImageSpec, decode
+from serving.store.store import Store
+from tests.helpers.command_line import darkroom, run
+from tests.helpers.images import write_class_folders
+
+QUICK = ("train.epochs=8", "train.checkpoint_seconds=0.5", "gates.min_accuracy=0.8")
+STEPS = [
+    "ingest", "statistics", "schema", "validator", "data_gate", "transform", "pack", "augment",
+    "train_keras", "train_torch", "evaluate_keras", "evaluate_torch", "gates", "export", "push",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("line") / "out"
+
+
+@pytest.fixture(scope="module")
+def first(root):
+    return run(root, "digits", *QUICK)
+
+
+def test_the_line_trains_verifies_and_releases_both_frameworks(first, root):
+    done, verdict = first
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verdict["status"] == "released" and verdict["version"] == 1
+    assert verdict["champion"] in ("keras", "torch")
+    assert sorted(step["name"] for step in verdict["steps"]) == sorted(STEPS)
+    assert {step["why"] for step in verdict["steps"]} == {"first run"}
+    for model in verdict["models"].values():
+        assert model["blessed"] and model["accuracy"] > 0.8
+        matrix = np.array(model["metrics"]["confusion_matrix"])
+        assert matrix.sum() == sum(verdict["data"]["splits"]["test"].values())
+        assert np.trace(matrix) / matrix.sum() == pytest.approx(model["accuracy"])
+        assert model["parameters"] == 85_450 and model["images_per_second"] > 0
+    artifacts = {(row["model"], row["artifact"]) for row in verdict["artifacts"] if row["passed"]}
+    assert artifacts == {
+        (model, kind) for model in ("keras", "torch") for kind in ("saved_model", "tflite", "onnx")
+    }
+    assert all(row["images"] >= 256 for row in verdict["artifacts"])
+    assert not [path for path in (root / "checkpoints").rglob("*") if path.is_file()]
+
+
+def test_every_image_is_accounted_for(first):
+    data = first[1]["data"]
+    assert data["read"] == 1797 == data["good"] + data["quarantined"] + data["duplicates"]
+    assert sum(sum(split.values()) for split in data["splits"].values()) == data["good"]
+
+
+def test_the_terminal_shows_the_table_and_what_to_do_next_and_the_log_the_rest(first, root):
+    printed = first[0].stdout
+    for words in ("saved_model", "tflite", "onnx", "Champion", "Released   digits version 1"):
+        assert words in printed
+    assert re.search(r"-m serving .*--model digits", printed) and "report.html" in printed
+    assert "WARNING" not in printed and "Traceback" not in printed and not first[0].stderr
+    log = (root / "runs" / "latest" / "log.txt").read_text()
+    assert "WARNING" in log and "Prism" not in log
+
+
+def test_the_release_holds_every_format_and_its_hashes_are_right(first, root):
+    release = Store(root / "serving").current("digits")
+    release.verify()
+    names = {path.name for path in release.path.iterdir()}
+    assert names >= {
+        "saved_model.pb", "variables", "assets.extra", "model.onnx", "model.tflite",
+        "labels.txt", "contract.json", "golden.npz", "manifest.json",
+    }  # fmt: skip
+    assert release.contract()["input"]["dtype"] == "uint8"
+    assert release.manifest()["run_id"] == first[1]["run_id"]
+
+
+def test_the_report_is_one_file_with_the_verdict_curves_samples_and_preview(first, root):
+    page = (root / "runs" / "latest" / "report.html").read_text()
+    assert first[1]["sentence"] in page
+    assert page.count("<svg") == 1 and page.count("data:image/png;base64,") == 2
+
+
+@pytest.fixture(scope="module")
+def again(first, root):
+    return run(root, "digits", *QUICK)
+
+
+def test_the_same_command_is_recognised_before_tfx_is_even_started(again, first, root):
+    done, verdict = again
+    assert done.returncode == 0 and verdict["status"] == "unchanged"
+    assert "starting TFX" not in done.stdout
+    assert verdict["version"] == 1 and verdict["models"] == first[1]["models"]
+    assert len(Store(root / "serving").releases("digits")) == 1
+    kept = {path.name for path in (root / "runs" / verdict["run_id"]).iterdir()}
+    assert kept >= {"samples.png", "preview.png", "findings.csv", "config.args"}
+
+
+def test_two_runs_are_compared_and_one_gives_its_configuration_to_another(again, first, root):
+    done = darkroom("compare", first[1]["run_id"], "latest", "--root", str(root))
+    assert done.returncode == 0, done.stderr
+    assert "Settings  the same in every key" in done.stdout
+    file = f"@{root / 'runs' / 'latest' / 'config.args'}"
+    same, before = (darkroom("show", "digits", *a) for a in ([file], [*QUICK, f"root={root}"]))
+    assert same.stdout == before.stdout
+
+
+def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(again, root):
+    for attempt in range(2):
+        done, verdict = run(root, "digits", *QUICK, "gates.min_accuracy=0.9999")
+        assert done.returncode == 3 == verdict["exit_code"], done.stdout + done.stderr
+        assert verdict["status"] == "refused" and verdict["version"] is None
+        assert "expected at least 0.9999" in verdict["sentence"]
+        assert "\n" not in verdict["sentence"]
+        if attempt == 0:
+            steps = {step["name"]: step for step in verdict["steps"]}
+            ran = [name for name, step in steps.items() if not step["cached"]]
+            assert ran == ["data_gate", "gates", "export"]
+            assert "gates.min_accuracy 0.8 -> 0.9999" in steps["gates"]["why"]
+    assert [release.version for release in Store(root / "serving").releases("digits")] == [1]
+
+
+def test_an_artifact_that_disagrees_refuses_the_run(again, root):
+    done, verdict = run(root, "digits", *QUICK, "export.max_difference=1e-12")
+    assert done.returncode == 3 and verdict["status"] == "refused"
+    assert "max_difference is" in verdict["sentence"] and "at most 1e-12" in verdict["sentence"]
+    failed = {gate["artifact"] for gate in verdict["gates"] if not gate["passed"]}
+    assert {"tflite (batch 1)", "onnx (batch 32)"} <= failed
+    assert len(Store(root / "serving").releases("digits")) == 1
+
+
+def test_a_search_takes_the_lines_images_and_leaves_a_recipe_to_run(again, root):
+    narrow = 'tune.space={"optimizer": ["sgd"], "learning_rate": [0.01, 0.02]}'
+    arguments = ("digits", "train.epochs=1", "tune.trials=1", narrow, f"root={root}")
+    done = darkroom("tune", *arguments, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for step in ("ingest", "statistics", "pack", "augment"):
+        assert re.search(rf"{step} +cached", done.stdout)
+    assert "train_keras" not in done.stdout and "trial 1/1" in done.stdout
+    best = root / "tune" / "digits-torch" / "best.args"
+    assert re.search(rf"-m pipeline run digits @\S*{best.name}", done.stdout)
+    shown = darkroom("show", "digits", f"@{best}").stdout.splitlines()
+    assert {"train.optimizer=sgd", "train.epochs=1", f"root={root}"} <= set(shown)
+    # The same command knows its trials and its images, without TFX.
+    done = darkroom("tune", *arguments, timeout=60)
+    assert done.returncode == 0 and "starting TFX" not in done.stdout
+    assert "1 of 1 trials are known" in done.stdout
+
+
+def _predict(root: Path, format: str, images: list[Path]) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "serving.predict", *map(str, images), "--root", str(root)]
+        + ["--format", format],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [line.rsplit(": ", 1)[1].split()[0] for line in done.stdout.splitlines()]
+
+
+def _serve(root: Path, images: list[Path]) -> list[str]:
+    """Top-1 labels from the real server, over HTTP."""
+    release = Store(root / "serving").select()
+    spec = ImageSpec.from_dict(release.contract()["image_spec"])
+    batch = np.stack([decode(path.read_bytes(), spec) for path in images])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "serving", "--root", str(root), "--port", str(port)],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        url = server.stdout.readline().split()[0]
+        body = {
+            "inputs": [
+                {"name": "image", "datatype": "UINT8", "shape": batch.shape, "data": batch.tolist()}
+            ]
+        }
+        request = urllib.request.Request(f"{url}/infer", json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            output = json.load(answer)["outputs"][0]
+    finally:
+        server.terminate()
+        server.wait(20)
+    probabilities = np.array(output["data"]).reshape(output["shape"])
+    return [release.contract()["labels"][i] for i in probabilities.argmax(axis=1)]
+
+
+def test_server_and_both_predictors_name_the_digits_alike(first, root, tmp_path):
+    (chunk, *_) = DigitsSource().chunks()
+    raws = list(DigitsSource().read(chunk, 10**6))[:20]
+    paths = [tmp_path / f"{number}.png" for number in range(len(raws))]
+    for path, raw in zip(paths, raws):
+        path.write_bytes(raw.data)
+    served = _serve(root, paths)
+    assert served == _predict(root, "onnx", paths) == _predict(root, "tflite", paths)
+    right = sum(int(label) == raw.label for label, raw in zip(served, raws))
+    assert right >= 17
+
+
+def test_a_folder_of_png_and_jpeg_files_is_trained_released_and_served(tmp_path):
+    folder = write_class_folders(tmp_path / "photos", per_class=220)
+    (folder / "temple" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    Image.open(folder / "temple" / "000.jpg").convert("CMYK").save(folder / "temple" / "c.jpg")
+    root = tmp_path / "out"
+    done, verdict = run(root, f"folder:{folder}", "train.epochs=6", "gates.min_accuracy=0.6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verdict["status"] == "released" and verdict["name"] == "photos"
+    assert (verdict["data"]["read"], verdict["data"]["quarantined"]) == (662, 1)
+    assert verdict["data"]["reencoded"] == {"JPEG": 1}
+    assert verdict["data"]["findings"]["quarantined"][0]["name"] == "temple/broken.png"
+    images = [folder / name / f"{n:03d}.{e}" for name in ("flower", "temple", "negative")
+              for n, e in ((0, "jpg"), (1, "png"), (3, "png"))]  # fmt: skip
+    served = _serve(root, images)
+    assert served == _predict(root, "onnx", images) == _predict(root, "tflite", images)
+    assert set(served) <= {"flower", "temple", "negative"}

@@ -1,0 +1,110 @@
+import pytest
+from PIL import Image
+
+from components.base.refusal import ConfigError, DataRefused
+from components.networks.architectures import ARCHITECTURES
+from components.networks.description import parameter_count
+from components.sources.open_source import open_source
+from pipeline.configuration import presets
+from pipeline.configuration.config import RunConfig
+from tests.helpers.images import write_class_folders
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_every_preset_builds_and_its_network_fits_its_images(name):
+    config = presets.configure(name, {})
+    assert isinstance(config, RunConfig) and config.name == name
+    image = config.image
+    architecture = ARCHITECTURES[config.model.architecture](10)
+    assert parameter_count(architecture, (image.height, image.width, image.channels)) > 0
+    assert f"python -m pipeline run {name}" in presets.PRESETS[name].__doc__
+
+
+def test_celeba_is_packed_with_a_margin_that_training_crops_from():
+    config = presets.celeba_smile()
+    image, data = config.image, config.data
+    assert (image.height + image.margin_height, image.width) == (78, 64)
+    assert abs(78 / 64 - 218 / 178) < 0.01  # packing keeps the portraits' shape
+    assert (data.source, data.label) == ("tfds:celeb_a", "attributes/Smiling")
+
+
+def test_a_folder_gives_size_channels_network_and_a_gate_above_the_largest_class(tmp_path):
+    folder = write_class_folders(tmp_path / "My photos!", per_class=12)
+    config = presets.configure(f"folder:{folder}", {})
+    assert config.name == "My-photos"
+    assert (config.image.height, config.image.width, config.image.channels) == (24, 24, 3)
+    assert config.model.architecture == "cifar10"
+    assert config.gates.min_accuracy == pytest.approx(1 / 3 + 0.1 * 2 / 3, abs=1e-4)
+
+
+def test_a_folder_of_large_grey_images_is_scaled_down_and_stays_grey(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (640, 480)).save(tmp_path / name / "1.png")
+    config = presets.configure(f"folder:{tmp_path}", {})
+    assert (config.image.height, config.image.width, config.image.channels) == (96, 96, 1)
+    assert config.model.architecture == "cifar10"
+
+
+@pytest.mark.parametrize(
+    "pairs, words",
+    [
+        ({"model.architecture": "resnet"}, "expected one of cifar10, cifar10_fast"),
+        ({"image.height": "1"}, "nothing is left of the image"),
+        ({"train.loss": "nll"}, "train.loss: 'nll' does not fit .* expected 'cross_entropy'"),
+        ({"train.loss": "binary_cross_entropy"}, "logits, one for each class"),
+        ({"model.architecture": "smiles_v1"}, "expected 'binary_cross_entropy'"),
+        ({"train.progressive_resizing": "0.5"}, "'digits' has other weights for images of 4x4"),
+        (
+            {"model.architecture": "cifar10", "train.progressive_resizing": "0.3"},
+            "'cifar10' does not take images of 2x2 .* expected 1, or a list of layers",
+        ),
+        (
+            {"augment.torch": '[{"kind": "pad_crop", "padding": 8, "border": "reflect"}]'},
+            "augment.torch: .* cannot reflect images of 8x8: expected a padding below 8",
+        ),
+        (
+            {"train.progressive_resizing": "0.5", "train.early_stopping": "3"},
+            "train.progressive_resizing.* val_loss is that of whole images",
+        ),
+        (
+            {"train.progressive_resizing": "0.5", "train.schedule": "plateau"},
+            "train.progressive_resizing.* val_loss is that of whole images",
+        ),
+    ],
+)
+def test_a_network_that_does_not_exist_or_fit_is_refused_at_once(pairs, words):
+    with pytest.raises(ConfigError, match=words):
+        presets.configure("digits", pairs)
+
+
+def test_unknown_and_absent_sources_are_named_with_the_remedy(tmp_path):
+    with pytest.raises(ConfigError, match="did you mean 'cifar10'"):
+        presets.configure("cifar", {})
+    with pytest.raises(ConfigError, match="incomplete: expected folder:PATH, tar:PATH"):
+        presets.configure("folder:", {})
+    for kind in ("folder", "tar", "zip"):
+        with pytest.raises(ConfigError, match="does not exist"):
+            presets.configure(f"{kind}:{tmp_path / 'absent'}", {})
+    (tmp_path / "one").mkdir()
+    with pytest.raises(DataRefused, match="No images"):
+        presets.configure(f"folder:{tmp_path}", {})
+    Image.new("L", (8, 8)).save(tmp_path / "one" / "1.png")
+    with pytest.raises(DataRefused, match="Only one class"):
+        presets.configure(f"folder:{tmp_path}", {})
+
+
+def test_the_smiles_say_how_to_name_an_archive_where_theirs_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("smiles_v1", "smiles_v2", "smiles_v3", "smiles_v4"):
+        config = presets.configure(name, {})
+        assert config.name == config.model.architecture == name
+        assert config.train.loss == "binary_cross_entropy"
+        with pytest.raises(ConfigError, match=r"does not exist .* data\.source=tar:PATH"):
+            open_source(config.data)
+
+
+def test_the_folder_above_the_right_one_names_the_right_one(tmp_path):
+    folder = write_class_folders(tmp_path / "photos", per_class=2)
+    with pytest.raises(DataRefused, match=f"did you mean folder:{folder}"):
+        presets.configure(f"folder:{tmp_path}", {})

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from serving.contract.image_spec import ImageSpec, center_box, crop_center, decode, fit_packed
+from tests.helpers.images import encode, photographs, tile
+
+
+def test_the_centre_is_cropped_to_the_aspect_ratio_before_resizing():
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 20:40] = 200
+    image = decode(encode(Image.fromarray(wide), "PNG"), ImageSpec(10, 10, 3))
+    assert image.shape == (10, 10, 3) and image.dtype == np.uint8
+    assert (image == 200).all()
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (7, 300), (300, 7), (33, 31)])
+def test_the_box_is_inside_the_image_and_as_large_as_can_be(height, width):
+    top, left, box_height, box_width = center_box(height, width, ImageSpec(8, 16, 1))
+    assert top >= 0 and left >= 0 and box_height >= 1 and box_width >= 1
+    assert top + box_height <= height and left + box_width <= width
+    assert box_height == height or box_width == width
+
+
+def test_an_image_of_the_right_size_keeps_every_pixel():
+    image = tile(0, 3, 3)
+    np.testing.assert_array_equal(decode(encode(image, "PNG"), ImageSpec(32, 32, 3)), image)
+
+
+def test_a_margin_is_packed_and_cropped_off_centrally():
+    spec = ImageSpec(64, 64, 3, margin_height=14)
+    photograph = Image.fromarray(photographs()[0][:218, :178])
+    packed = fit_packed(photograph, spec)
+    assert packed.shape == spec.packed_shape == (78, 64, 3)
+    # The packed picture is what a spec of that size without a margin gives.
+    np.testing.assert_array_equal(packed, decode(encode(photograph, "PNG"), ImageSpec(78, 64, 3)))
+    centre = decode(encode(photograph, "PNG"), spec)
+    np.testing.assert_array_equal(centre, packed[7:71])
+    np.testing.assert_array_equal(crop_center(packed[None], spec), centre[None])
+
+
+@pytest.mark.parametrize("margin_height, margin_width", [(3, 0), (0, 1), (5, 2)])
+def test_an_odd_margin_leaves_its_smaller_half_above_and_left(margin_height, margin_width):
+    spec = ImageSpec(6, 4, 1, margin_height=margin_height, margin_width=margin_width)
+    places = np.arange(np.prod(spec.packed_shape), dtype=np.uint8).reshape(spec.packed_shape)
+    top, left = margin_height // 2, margin_width // 2
+    cropped = crop_center(places, spec)
+    assert cropped.shape == spec.shape
+    assert cropped[0, 0] == places[top, left]
+
+
+def test_a_spec_written_before_there_were_margins_still_loads():
+    old = '{"channels": 1, "height": 8, "mean": [0.3], "std": [0.4], "width": 8}'
+    spec = ImageSpec.from_json(old)
+    assert spec.packed_shape == spec.shape == (8, 8, 1)
+
+
+def test_it_survives_json_and_normalises_to_zero_mean():
+    spec = ImageSpec(4, 4, 3, (0.1, 0.5, 0.9), (0.2, 0.2, 0.5), margin_width=3)
+    assert ImageSpec.from_json(spec.to_json()) == spec
+    middle = 255 * np.array(spec.mean)
+    np.testing.assert_allclose(middle * spec.scale + spec.offset, 0, atol=1e-12)
+
+
+def test_wrong_specs_and_wrong_bytes_are_refused():
+    with pytest.raises(ValueError, match="expected 1 .* or 3"):
+        ImageSpec(8, 8, 2)
+    with pytest.raises(ValueError, match="margins are -1x0, expected none below 0"):
+        ImageSpec(8, 8, 1, margin_height=-1)
+    with pytest.raises(ValueError, match="mean has 1 values, expected 3"):
+        ImageSpec(8, 8, 3, mean=(0.5,))
+    with pytest.raises(ValueError, match="cannot decode 4 bytes: they are not an image"):
+        decode(b"junk", ImageSpec(8, 8, 1))
+
+
+def test_decoding_refuses_what_ingest_would_quarantine():
+    spec, image = ImageSpec(8, 8, 3), tile(0, 1, 1)
+    with pytest.raises(ValueError, match="32 x 32, at most 0.001 megapixels"):
+        decode(encode(image, "PNG"), spec, max_megapixels=0.001)
+    with pytest.raises(ValueError, match="the type is none of JPEG, PNG, GIF, BMP, WEBP"):
+        decode(encode(image, "TIFF"), spec)
+    with pytest.raises(ValueError, match="the file's end is missing"):
+        decode(encode(image, "JPEG")[:-9], spec)
+    animation = encode(image, "WEBP", save_all=True, append_images=[tile(0, 2, 2)])
+    with pytest.raises(ValueError, match="an animated PNG or WEBP is not one image"):
+        decode(animation, spec)

@@ -1,0 +1,229 @@
+"""`python -m serving`, started as a user starts it and asked over the network."""
+
+import concurrent.futures
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+
+import numpy as np
+import pytest
+
+from serving.store.store import Store
+from tests.helpers.serving_fixtures import (
+    REPOSITORY,
+    digits,
+    digits_release,
+    expected,
+    free_port,
+    request,
+    run,
+    server,
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("line")
+    source = digits_release(directory / "source")
+    store = Store(directory / "out/serving")
+    store.publish("digits", source)
+    store.publish("digits", source)
+    return directory / "out"
+
+
+@pytest.fixture(scope="module")
+def url(root):
+    with server(root, "--threads", "1") as (base, _, line):
+        assert line == f"{base}/v2/models/digits serves version 2 on CPU\n"
+        yield base
+
+
+def infer_body(images) -> bytes:
+    tensor = {"name": "image", "datatype": "UINT8", "shape": list(images.shape)}
+    return json.dumps({"id": "7", "inputs": [tensor | {"data": images.ravel().tolist()}]}).encode()
+
+
+def test_health_and_server_metadata(url):
+    assert request(f"{url}/v2/health/live") == (200, {"live": True})
+    status, ready = request(f"{url}/v2/health/ready")
+    assert (status, ready["ready"]) == (200, True)
+    status, about = request(f"{url}/v2")
+    assert (status, about["name"], about["extensions"]) == (200, "darkroom", [])
+
+
+@pytest.mark.parametrize("path", ["/v2/models/digits", "/v2/models/digits/versions/2"])
+def test_a_model_is_described_ready_and_answers(url, path):
+    status, described = request(url + path)
+    assert status == 200
+    assert (described["name"], described["versions"]) == ("digits", ["2"])
+    assert described["inputs"][0]["shape"] == [-1, 8, 8, 1]
+    assert request(f"{url}{path}/ready") == (200, {"name": "digits", "ready": True})
+    images = digits()[0][:5]
+    status, response = request(f"{url}{path}/infer", infer_body(images))
+    assert (status, response["id"], response["model_version"]) == (200, "7", "2")
+    received = np.reshape(response["outputs"][0]["data"], response["outputs"][0]["shape"])
+    np.testing.assert_allclose(received, expected(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("/v2/models/digit", None, 404, "unknown model 'digit': digits is served here"),
+        ("/v2/models/faces/infer", b"{}", 404, "unknown model 'faces'"),
+        ("/v2/models/digits/versions/1", None, 404, "version 1 of digits is not served"),
+        ("/v2/models/digits/versions/x/infer", b"{}", 404, "version x of digits"),
+        ("/v2/models/digits/infer", b"{}", 400, "inputs is missing"),
+        ("/v2/models/digits/infer", b"junk", 400, "not JSON"),
+        ("/v2/models/digits/infer", None, 405, "Method Not Allowed"),
+        ("/v2/models/digits", b"{}", 405, "Method Not Allowed"),
+        ("/v2/health/live/", None, 404, "Not Found"),
+        ("/", None, 404, "Not Found"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_status(url, path, body, status, message):
+    received, answer = request(url + path, body)
+    assert received == status
+    assert answer.keys() == {"error"} and message in answer["error"]
+
+
+def test_too_many_images_are_413(url):
+    status, answer = request(
+        f"{url}/v2/models/digits/infer", infer_body(np.zeros((65, 8, 8, 1), np.uint8))
+    )
+    assert status == 413 and "65 images in one request, at most 64" in answer["error"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_the_limit_is_413_whether_or_not_it_names_its_length(url, chunked):
+    address = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    content = iter([b" " * 50_000] * 6) if chunked else b" " * 300_000
+    connection.request("POST", "/v2/models/digits/infer", content, encode_chunked=chunked)
+    response = connection.getresponse()
+    assert response.status == 413 and "98304 bytes" in json.loads(response.read())["error"]
+    connection.close()
+    assert request(f"{url}/v2/health/live")[0] == 200
+
+
+def test_a_client_that_leaves_in_the_middle_does_no_harm(url):
+    address = urllib.parse.urlsplit(url)
+    for _ in range(5):
+        with socket.create_connection((address.hostname, address.port)) as client:
+            client.sendall(
+                b"POST /v2/models/digits/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 999\r\n\r\n{"
+            )
+    assert request(f"{url}/v2/health/live")[0] == 200
+
+
+def test_many_clients_are_answered_while_health_stays_quick(url):
+    images = digits()[0]
+    with concurrent.futures.ThreadPoolExecutor(8) as clients:
+        futures = {
+            clients.submit(request, f"{url}/v2/models/digits/infer", infer_body(part)): part
+            for part in np.split(images[:1280], 40)
+        }
+        slowest = 0.0
+        while not all(future.done() for future in futures):
+            started = time.perf_counter()
+            assert request(f"{url}/v2/health/live")[0] == 200
+            slowest = max(slowest, time.perf_counter() - started)
+    for future, part in futures.items():
+        status, response = future.result()
+        assert status == 200
+        received = np.reshape(response["outputs"][0]["data"], (len(part), 10))
+        np.testing.assert_allclose(received, expected(part), atol=1e-5)
+    assert slowest < 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_cleanly_when_told(root, number):
+    with server(root) as (base, process, _):
+        assert request(f"{base}/v2/health/ready")[0] == 200
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+def start_fails(*arguments) -> str:
+    result = run("-m", "serving", *arguments)
+    assert (result.returncode, result.stdout) == (2, ""), result
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_what_keeps_it_from_starting_is_one_line(root, url, tmp_path):
+    port = url.rpartition(":")[2]
+    assert f"127.0.0.1:{port}: Address already in use" in start_fails(
+        "--root", root, "--port", port
+    )
+    free = str(free_port())
+    assert "did you mean digits?" in start_fails("--root", root, "--model", "digit")
+    assert "there is no release in" in start_fails("--root", tmp_path, "--port", free)
+    assert "cannot listen on" in start_fails("--root", root, "--host", "203.0.113.1")
+
+
+def test_of_two_servers_started_at_once_on_one_port_one_is_refused(root):
+    command = [sys.executable, "-m", "serving", "--root", root, "--port", str(free_port())]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    servers = [subprocess.Popen(command, cwd=REPOSITORY, **pipes) for _ in range(2)]
+    try:
+        wait = time.monotonic() + 30
+        while all(process.poll() is None for process in servers) and time.monotonic() < wait:
+            time.sleep(0.05)
+        (refused,) = [process for process in servers if process.poll() is not None]
+        assert refused.returncode == 2 and "Address already in use" in refused.stderr.read()
+        (serving,) = [process for process in servers if process is not refused]
+        assert "serves version 2" in serving.stdout.readline()
+    finally:
+        for process in servers:
+            process.terminate()
+            process.communicate(timeout=20)
+
+
+def test_it_refuses_a_release_that_changed_or_does_not_repeat_its_golden_outputs(tmp_path):
+    store = Store(tmp_path / "out/serving")
+    store.publish("digits", digits_release(tmp_path / "wrong", scale=1.01))
+    arguments = ("--root", tmp_path / "out", "--port", str(free_port()))
+    assert "does not give its golden outputs" in start_fails(*arguments)
+    (store.current("digits").path / "labels.txt").write_text("tampered")
+    assert "labels.txt was altered" in start_fails(*arguments)
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys, serving.__main__, serving.predict, serving.store.__main__\n"
+        "heavy = {'numpy', 'PIL', 'onnxruntime', 'starlette', 'granian', 'anyio', 'asyncio'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    assert run("-c", script).stdout == "[]\n"
+    shown = run("-m", "serving", "--help")
+    assert shown.returncode == 0 and "--port" in shown.stdout
+
+
+def test_no_training_framework_is_ever_imported(root):
+    script = (
+        "import sys\n"
+        "for name in ('tensorflow', 'tfx', 'torch', 'keras', 'onnx', 'pydantic', 'rich'):\n"
+        "    sys.modules[name] = None\n"
+        "import serving.server.listener, serving.server.http, serving.predict, serving.__main__\n"
+        "from serving.inference.model import Model\n"
+        "from serving.store.store import Store\n"
+        "print(Model(Store(sys.argv[1]).select()).version)"
+    )
+    result = run("-c", script, root / "serving")
+    assert (result.returncode, result.stdout) == (0, "2\n"), result.stderr
+
+
+def test_the_version_is_the_projects():
+    import tomllib
+
+    from serving import __version__
+    from tests.helpers.serving_fixtures import REPOSITORY
+
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        assert tomllib.load(file)["project"]["version"] == __version__

@@ -1,0 +1,290 @@
+"""The release store: what is published is whole, what is damaged is refused, all is reversible."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+from serving.store.release import Release, StoreError
+from serving.store.store import Store
+from tests.helpers.serving_fixtures import bundle, contract, run, seal
+
+
+@pytest.fixture
+def source(tmp_path):
+    return bundle(tmp_path / "source")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "out/serving")
+
+
+def test_a_publish_makes_a_complete_verified_release_current(store, source):
+    release = store.publish("digits", source)
+    assert release == store.current("digits") == store.select()
+    assert release == Release("digits", 1, store.root / "models/digits/1")
+    release.verify()
+    assert release.manifest()["files"].keys() == {
+        "saved_model.pb", "variables/variables.data", "contract.json", "labels.txt",
+    }  # fmt: skip
+    assert release.contract()["labels"][3] == "3"
+    link = store.root / "models/digits/current"
+    assert os.readlink(link) == "1"
+    assert (source / "saved_model.pb").exists()
+    assert (release.path / "saved_model.pb").stat().st_ino != (
+        source / "saved_model.pb"
+    ).stat().st_ino
+
+
+def test_releases_are_readable_by_other_users_as_the_umask_allows(store, source):
+    release = store.publish("digits", source)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert release.path.stat().st_mode & 0o777 == 0o777 & ~umask
+    assert (release.path / "saved_model.pb").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_reading_a_store_that_is_not_there_creates_nothing(store):
+    assert store.models() == [] and store.releases("digits") == []
+    assert store.current("digits") is None
+    with pytest.raises(StoreError, match="no release"):
+        store.select()
+    assert not store.root.exists()
+
+
+def test_two_publishes_in_one_second_get_two_versions(store, source):
+    versions = [store.publish("digits", source).version for _ in range(3)]
+    assert versions == [1, 2, 3]
+    assert [release.version for release in store.releases("digits")] == versions
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda d: (d / "saved_model.pb").write_text("weightx"),
+            r"saved_model\.pb was altered",
+        ),
+        (lambda d: (d / "saved_model.pb").write_text("longer now"), r"has 10 bytes"),
+        (lambda d: (d / "labels.txt").unlink(), r"labels\.txt is missing"),
+        (lambda d: (d / "extra.bin").write_text("x"), r"extra\.bin is not listed"),
+        (lambda d: (d / "manifest.json").unlink(), r"manifest\.json is missing"),
+        (
+            lambda d: (d / "manifest.json").write_text("{"),
+            r"manifest\.json cannot be read",
+        ),
+        (lambda d: (d / "manifest.json").write_text("[1]"), r"expected a JSON object"),
+        (lambda d: (d / "manifest.json").write_text("{}"), r"lists no files"),
+        (lambda d: (d / "link").symlink_to("/etc/passwd"), r"releases hold no links"),
+        (lambda d: shutil.rmtree(d), r"missing"),
+    ],
+)
+def test_a_source_that_does_not_match_its_manifest_is_refused(store, source, damage, message):
+    store.publish("digits", source)
+    damage(source)
+    with pytest.raises(StoreError, match=message):
+        store.publish("digits", source)
+    assert [release.version for release in store.releases("digits")] == [1]
+    assert not list(store.root.glob(".staging-*"))
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b", "manifest.json", "./x"])
+def test_a_manifest_cannot_reach_outside_its_directory(store, source, name):
+    manifest = json.loads((source / "manifest.json").read_text())
+    manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
+    (source / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match="lists"):
+        store.publish("digits", source)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "..",
+        ".",
+        "../x",
+        "a/b",
+        "a\\b",
+        ".hidden",
+        "a b",
+        "x" * 101,
+        "a\n",
+        "\u00e4",
+    ],
+)
+def test_model_names_cannot_escape_the_store(store, source, name):
+    for call in (lambda: store.publish(name, source), lambda: store.releases(name)):
+        with pytest.raises(StoreError, match="not usable"):
+            call()
+    assert not store.root.exists()
+
+
+def test_the_manifest_of_another_model_is_refused(store, source):
+    with pytest.raises(StoreError, match="of model 'digits', expected 'faces'"):
+        store.publish("faces", source)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input": {}},
+        {"output": None},
+        {"input": {"name": "i", "dtype": "x", "shape": []}},
+    ],
+)
+def test_a_contract_that_no_server_could_serve_is_refused(store, source, change):
+    (source / "contract.json").write_text(json.dumps(contract() | change))
+    seal(source)
+    with pytest.raises(StoreError, match="cannot be served"):
+        store.publish("digits", source)
+    assert store.models() == []
+
+
+def test_rollback_walks_back_and_never_returns_to_what_it_left(store, source):
+    for _ in range(3):
+        store.publish("digits", source)
+    assert store.rollback("digits").version == 2
+    assert store.publish("digits", source).version == 4
+    assert store.rollback("digits").version == 2
+    assert store.rollback("digits").version == 1
+    with pytest.raises(StoreError, match="nothing before version 1"):
+        store.rollback("digits")
+    assert store.rollback("digits", 3).version == 3
+    assert store.rollback("digits").version == 1
+
+
+def test_rollback_moves_the_link_and_every_pinned_version(store, source):
+    store.publish("digits", source)
+    store.publish("digits", source)
+    store.rollback("digits", 1)
+    assert os.readlink(store.root / "models/digits/current") == "1"
+    assert "versions: 1 " in (store.root / "models.config").read_text()
+    assert "versions: [ 1 ]" in (store.root / "models/digits/config.pbtxt").read_text()
+    assert '"1/labels.txt"' in (store.root / "models/digits/config.pbtxt").read_text()
+    assert Store(store.root).current("digits").version == 1
+
+
+def test_rollback_refuses_what_is_not_there_or_damaged(store, source):
+    with pytest.raises(StoreError, match="unknown model 'digits'"):
+        store.rollback("digits")
+    store.publish("digits", source)
+    with pytest.raises(StoreError, match="did you mean digits"):
+        store.rollback("digit")
+    with pytest.raises(StoreError, match="unknown version of digits '9': released: 1"):
+        store.rollback("digits", 9)
+    store.publish("digits", source)
+    (store.root / "models/digits/1/labels.txt").write_text("tampered")
+    with pytest.raises(StoreError, match="altered"):
+        store.rollback("digits", 1)
+    assert store.current("digits").version == 2
+
+
+def test_a_damaged_current_release_can_be_replaced(store, source):
+    broken = store.publish("digits", source)
+    (broken.path / "contract.json").write_text("{")
+    assert store.publish("digits", source).version == 2
+
+
+def test_several_models_are_pinned_independently(store, source, tmp_path):
+    faces = bundle(tmp_path / "faces", "faces")
+    store.publish("digits", source)
+    store.publish("faces", faces)
+    store.publish("faces", faces)
+    text = (store.root / "models.config").read_text()
+    assert re.findall(r'name: "(\w+)"|versions: (\d+)', text) == [
+        ("digits", ""), ("", "1"), ("faces", ""), ("", "2"),
+    ]  # fmt: skip
+    with pytest.raises(StoreError, match="several models are released .digits, faces."):
+        store.select()
+    assert store.select("faces").version == 2
+
+
+def test_opening_for_writing_restores_the_derived_files(store, source):
+    store.publish("digits", source)
+    store.publish("digits", source)
+    (store.root / "models.config").unlink()
+    (store.root / "models/digits/config.pbtxt").write_text("garbage")
+    (store.root / "models/digits/current").unlink()
+    (store.root / ".staging-dead").mkdir()
+    (store.root / ".tmp-dead").write_text("half")
+    store.rollback("digits", 2)
+    assert os.readlink(store.root / "models/digits/current") == "2"
+    assert "versions: 2 " in (store.root / "models.config").read_text()
+    assert "versions: [ 2 ]" in (store.root / "models/digits/config.pbtxt").read_text()
+    assert not list(store.root.glob(".staging-*")) + list(store.root.glob(".tmp-*"))
+
+
+def test_unchanged_files_are_not_rewritten(store, source):
+    """Triton reloads a model whose files have new modification times."""
+    store.publish("digits", source)
+    files = [store.root / "models.config", store.root / "models/digits/config.pbtxt"]
+    before = [path.stat().st_mtime_ns for path in files]
+    store.rollback("digits", 1)
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_a_store_that_cannot_be_written_says_so(tmp_path, source):
+    (tmp_path / "out").write_text("a file in the way")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path / "out/serving").publish("digits", source)
+
+
+def test_a_damaged_history_names_its_line(store, source):
+    store.publish("digits", source)
+    with (store.root / "models/digits/history.jsonl").open("a") as file:
+        file.write("[]\n")
+    with pytest.raises(StoreError, match="line 2, is damaged"):
+        store.current("digits")
+
+
+def test_the_command_line_lists_verifies_and_rolls_back(store, source):
+    root = store.root.parent
+    nothing = run("-m", "serving.store", "list", "--root", root)
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert nothing.stderr == f"error: there is no release in {store.root}.\n"
+    store.publish("digits", source)
+    store.publish("digits", source)
+    listed = run("-m", "serving.store", "list", "--root", root)
+    assert listed.returncode == 0
+    assert [line.split()[:3] for line in listed.stdout.splitlines()] == [
+        ["MODEL", "VERSION", "STATE"], ["digits", "1", "keras"], ["digits", "2", "current"],
+    ]  # fmt: skip
+    back = run("-m", "serving.store", "rollback", "digits", "--root", root)
+    assert (back.returncode, back.stdout.split(" (")[0]) == (
+        0,
+        "digits: version 1 is current",
+    )
+    assert store.current("digits").version == 1
+    assert run("-m", "serving.store", "verify", "--root", root).returncode == 0
+    (store.root / "models/digits/2/labels.txt").write_text("tampered")
+    verified = run("-m", "serving.store", "verify", "--root", root)
+    assert verified.returncode == 1
+    assert "digits version 1: ok" in verified.stdout
+    assert re.search(r"digits version 2: DAMAGED: \S+/2/labels.txt was altered", verified.stdout)
+    unknown = run("-m", "serving.store", "rollback", "digit", "--root", root)
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
+    assert "did you mean digits?" in unknown.stderr
+
+
+def test_the_store_needs_only_the_standard_library():
+    script = "import sys; sys.path.insert(0, '.'); import serving.store, serving.store.__main__"
+    result = run("-I", "-S", "-c", script)  # no site-packages at all
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_model_that_is_onnx_alone_is_left_out_of_tensorflow_servings_models(
+    store, source, tmp_path
+):
+    alone = bundle(tmp_path / "mine", "mine")
+    described = json.loads((alone / "contract.json").read_text()) | {"formats": ["onnx"]}
+    (alone / "contract.json").write_text(json.dumps(described))
+    (alone / "saved_model.pb").unlink()
+    store.publish("digits", source)
+    store.publish("mine", seal(alone, "mine"))
+    text = (store.root / "models.config").read_text()
+    assert re.findall(r'name: "(\w+)"', text) == ["digits"]
+    assert "versions: [ 1 ]" in (store.root / "models/mine/config.pbtxt").read_text()
