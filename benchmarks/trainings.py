@@ -12,9 +12,12 @@ import numpy as np
 
 from benchmarks.prepared import with_mirrored, write_plan
 from components.base import atomic
-from components.base.fingerprint import fingerprint
+from components.base.commands import Arguments
 from components.base.process import ROOT, StepFailed, run_module
+from components.evaluation.predictions import PredictArgs
+from components.training.arguments import TrainArgs
 from pipeline.configuration.config import RunConfig
+from pipeline.line import step_modules
 from pipeline.outcome.terminal import Terminal
 
 
@@ -38,22 +41,23 @@ def train(
     """
     shutil.rmtree(directory / "plan" if resume else directory, ignore_errors=True)
     write_plan(arrays, config, directory / "plan")
-    arguments = {
-        "arrays": str(arrays),
-        "plan": str(directory / "plan"),
-        "architecture": config.model.architecture,
-        "train": config.train.model_dump(mode="json"),
-        "model_dir": str(directory / "model"),
-        "run_dir": str(directory / "run"),
-        "checkpoints": str(directory / "checkpoints"),
-        "code": fingerprint(f"components.training.train_{framework}"),
-    }
+    arguments = TrainArgs(
+        arrays=arrays,
+        plan=directory / "plan",
+        architecture=config.model.architecture,
+        train=config.train,
+        model_dir=directory / "model",
+        run_dir=directory / "run",
+        checkpoints=directory / "checkpoints",
+        code=step_modules.code(f"train_{framework}", config.model.architecture),
+    )
+    asked = arguments.model_dump(mode="json")
     ended = directory / "arguments.json"
-    if not ended.is_file() or json.loads(ended.read_text()) != arguments:
+    if not ended.is_file() or json.loads(ended.read_text()) != asked:
         ended.unlink(missing_ok=True)
         _run(f"components.training.train_{framework}", arguments, directory)
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
-        atomic.write(ended, json.dumps(arguments))
+        atomic.write(ended, json.dumps(asked))
     return Trained(
         json.loads((directory / "run/result.json").read_text()),
         json.loads((directory / "run/history.json").read_text()),
@@ -69,10 +73,10 @@ def speed(trained: Trained, images: int) -> float:
     return min(found, images * len(later) / sum(later)) if later else found
 
 
-def _run(module: str, arguments: dict, directory: Path) -> None:
+def _run(module: str, arguments: Arguments, directory: Path) -> None:
     """The libraries' chatter goes to `log.txt` in `directory`."""
     with Terminal(directory / "log.txt"):
-        run_module(module, arguments, directory)
+        run_module(module, arguments, directory, seconds=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,11 +95,7 @@ def evaluate(framework: str, trained: Trained, arrays: Path, mirrored: bool) -> 
     outputs = {"test": folder / "test.npz"}
     if mirrored:
         arrays, outputs = with_mirrored(arrays), outputs | {"mirrored": folder / "mirrored.npz"}
-    arguments = {
-        "model_dir": str(trained.model),
-        "arrays": str(arrays),
-        "outputs": {name: str(path) for name, path in outputs.items()},
-    }
+    arguments = PredictArgs(model_dir=trained.model, arrays=arrays, outputs=outputs)
     _run(f"components.evaluation.{framework}_predict", arguments, folder)
     found = {name: np.load(path) for name, path in outputs.items()}
     probabilities, labels = found["test"]["probabilities"], found["test"]["labels"]

@@ -7,12 +7,14 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from components.base.process import run_module
+from components.base.process import HOURS, run_module
 from components.data.artifacts_tfx import ImageArrays
 from components.evaluation.artifacts_tfx import Predictions
 from components.gates.artifacts_tfx import GateVerdict
 from components.gates.result import GateRefused, GateResult
+from export.exporter import ExportArgs
 from export.verification.artifacts_tfx import Exports
+from export.verification.config import ExportConfig
 
 
 @component
@@ -47,12 +49,12 @@ def Export(
     if not blessed:
         gates = json.loads(Path(verdict.uri, "verdict.json").read_text())
         raise GateRefused([GateResult.from_json(gate) for gate in gates if not gate["passed"]])
-    arguments = {
-        "models": {name: model.uri for name, (model, _) in blessed.items()},
-        "predictions": {name: p.uri for name, (_, p) in blessed.items()},
-        "arrays": arrays.uri,
-        "transform_graph": transform_graph.uri,
-        "output": exports.uri,
-        "export": json.loads(export),
-    }
-    run_module("export", arguments, exports.uri)
+    arguments = ExportArgs(
+        models={name: model.uri for name, (model, _) in blessed.items()},
+        predictions={name: p.uri for name, (_, p) in blessed.items()},
+        arrays=arrays.uri,
+        transform_graph=transform_graph.uri,
+        output=exports.uri,
+        export=ExportConfig.model_validate_json(export),
+    )
+    run_module("export", arguments, exports.uri, seconds=HOURS, gpu=False)

@@ -5,8 +5,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from serving.contract.release_files import FORMATS, formats_of, titles
 from serving.store.release import Release, StoreError
 from serving.store.store import Store
+
+FORMATS_HERE = sorted(row.name for row in FORMATS.values() if row.runtime != "tensorflow")
+"""Those that the slim install opens."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG, GIF, BMP or WEBP")
     parser.add_argument("--root", default="out", help="output root (default: out)")
     parser.add_argument("--model", metavar="NAME", help="which model (default: the only one)")
-    parser.add_argument("--format", choices=("onnx", "tflite"), default="onnx")
+    parser.add_argument("--format", choices=FORMATS_HERE, default="onnx")
     parser.add_argument("--top", type=_positive, default=3, help="labels per image (default: 3)")
     return parser
 
@@ -80,11 +84,12 @@ def _tflite(release: Release) -> tuple[Callable, object, tuple[str, ...]]:
     from serving.inference.tflite_runtime import open_interpreter, quiet
 
     contract = verified_contract(release)
-    path = release.path / "model.tflite"
-    if "tflite" not in contract.get("formats", ["tflite"]):
+    row = FORMATS["tflite"]
+    path = row.in_release(release.path)
+    if row not in formats_of(contract):
         raise NotServable(
-            f"{release.path} has no model.tflite: it was released as "
-            f"{', '.join(contract['formats'])} alone; use --format onnx."
+            f"{release.path} has no {row.file}: it was released as "
+            f"{titles(contract['formats'])}; use --format onnx."
         )
     interpreter = open_interpreter(path)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]

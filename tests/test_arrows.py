@@ -25,6 +25,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"formats"},
         {"verification"},
         {"release"},
+        {"export_format"},
         {"exporter"},
         {"export_tfx", "__main__"},
     ],

@@ -29,11 +29,11 @@ from pathlib import Path
 
 import numpy as np
 
-from components.augmentation.copies import SEED
+from components.augmentation.copies import SEED, CopyArgs
 from components.augmentation.plan import COPIES
 from components.augmentation.policy import AugmentConfig
 from components.base.frameworks import FRAMEWORKS
-from components.base.process import run_module
+from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays, open_split
 
 
@@ -82,14 +82,15 @@ def _make_copies(
 ) -> None:
     np.save(directory / "copied_rows.npy", rows)
     for framework in FRAMEWORKS:
-        arguments = {
-            "arrays": str(arrays.directory),
-            "rows": str(directory / "copied_rows.npy"),
-            "policy": [operation.model_dump() for operation in getattr(config, framework)],
-            "keep_margin": True,
-            "output": str(directory / COPIES / framework),
-        }
-        run_module(f"components.augmentation.{framework}_copies", arguments, directory)
+        arguments = CopyArgs(
+            arrays=arrays.directory,
+            rows=directory / "copied_rows.npy",
+            policy=getattr(config, framework),
+            keep_margin=True,
+            output=directory / COPIES / framework,
+        )
+        module = f"components.augmentation.{framework}_copies"
+        run_module(module, arguments, directory, seconds=24 * HOURS)
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -92,6 +92,11 @@ def own_hashes(architecture: str) -> dict[str, str]:
     Installed packages that it imports are not looked at. Empty for a name without a colon; raises
     ValueError where there is no such file.
     """
+    return {name: digest(path) for name, path in custom_files(architecture).items()}
+
+
+def custom_files(architecture: str) -> dict[str, Path]:
+    """The files of `own_hashes` by their names."""
     module, colon, _ = architecture.partition(":")
     if not colon:
         return {}
@@ -106,8 +111,7 @@ def own_hashes(architecture: str) -> dict[str, str]:
         path = waiting.pop()
         name = path.relative_to(root).as_posix()
         if name not in found:
-            # Not cached: the user may edit it while a process lives.
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            found[name] = path
             waiting.extend(_beside(path, root))
     return found
 
@@ -135,6 +139,29 @@ def _current_directory() -> Iterator[None]:
         sys.path[:] = before
 
 
+def digest(path: Path) -> str:
+    """16 hex digits of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
 @functools.cache
 def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return digest(path)
+
+
+def meaning(path: Path) -> str:
+    """16 hex digits that change with what a file's code does, not with comments, docstrings and
+    layout."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [n for n in body if not _is_text(n)]
+            node.body = kept  # type: ignore[attr-defined]  # every node with a body takes one
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def _is_text(node: ast.AST) -> bool:
+    """A string that stands alone: a docstring, or a comment in the form of one."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)

@@ -1,15 +1,21 @@
 """Running a step in a process of its own: its memory, its GPU and its crashes stay there."""
 
-import json
+import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from components.base.console import console, inherited
 
 ROOT = Path(__file__).resolve().parents[2]
+HOURS = 3600.0
+"""Seconds; a step whose time grows with the images is given so many that only one that hangs meets
+the end of them."""
 _WATCHED = 0.5  # seconds between two looks at a process
 
 
@@ -40,21 +46,48 @@ class StepFailed(RuntimeError):
 
 def run_module(
     module: str,
-    arguments: dict,
+    arguments: BaseModel,
     directory: str | Path,
+    *,
+    seconds: float | None,
     watch: Callable[[], None] | None = None,
+    threads: int = 0,
+    gpu: bool = True,
 ) -> None:
     """Runs `python -m MODULE ARGS.json` to its end; its chatter goes where ours goes.
 
+    The one way in which a process of the line is started. It dies with this one, even by SIGKILL.
+
     `arguments` are left in `directory` as `MODULE.args.json`, so that the step can be repeated by
-    hand. `watch` is called twice a second meanwhile; what it raises kills the process and goes to
-    the caller. Raises StepFailed with the sentence the process left in `MODULE.args.error`, or its
-    exit status when it left none (killed, out of memory).
+    hand. It is ended after `seconds`; None is for trainings, whose time is the user's. `watch` is
+    called twice a second meanwhile; what it raises kills the process and goes to the caller.
+    `threads` bounds OpenMP's where it is not 0, and without `gpu` no GPU is seen.
+
+    Raises StepFailed with the sentence the process left in `MODULE.args.error`, or with how it
+    ended when it left none (killed, out of memory, out of time).
     """
     path = Path(directory) / f"{module}.args.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".error").unlink(missing_ok=True)
-    path.write_text(json.dumps(arguments, indent=1))
+    path.write_text(arguments.model_dump_json(indent=1))
+    # Nothing of ours runs between fork and exec (`preexec_fn`): TFX's process has threads, and a
+    # lock that one of them holds at that moment stays locked in the child.
+    with subprocess.Popen(
+        [sys.executable, "-m", "components.base.child", str(os.getpid()), module, str(path)],
+        env=_environment(module, threads, gpu),
+        pass_fds=inherited(),
+        stdin=subprocess.DEVNULL,
+    ) as process:
+        status = _wait(process, module, seconds, watch)
+    if status:
+        left = path.with_suffix(".error")
+        reason = left.read_text().strip() if left.is_file() else f"exit status {status}"
+        if status < 0 and not left.is_file():
+            reason = f"killed by signal {-status} (9, 6 and 11 are often for want of memory)"
+        raise StepFailed(reason)
+
+
+def _environment(module: str, threads: int, gpu: bool) -> dict[str, str]:
     environment = os.environ | {
         "PYTHONPATH": python_path(),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
@@ -62,23 +95,13 @@ def run_module(
     }
     if "OMP_WAIT_POLICY" not in os.environ:
         environment.setdefault("GOMP_SPINCOUNT", _SPINS)
-    if "keras" in module:
+    if threads:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    if not gpu:
+        environment["CUDA_VISIBLE_DEVICES"] = "-1"
+    elif "keras" in module:
         environment |= _tensorflow_cuda()
-    # Nothing of ours runs between fork and exec (`preexec_fn`): TFX's process has threads, and a
-    # lock that one of them holds at that moment stays locked in the child.
-    with subprocess.Popen(
-        [sys.executable, "-m", "components.base.child", str(os.getpid()), module, str(path)],
-        env=environment,
-        pass_fds=inherited(),
-        stdin=subprocess.DEVNULL,
-    ) as process:
-        status = _wait(process, watch)
-    if status:
-        left = path.with_suffix(".error")
-        reason = left.read_text().strip() if left.is_file() else f"exit status {status}"
-        if status < 0 and not left.is_file():
-            reason = f"killed by signal {-status} (9, 6 and 11 are often for want of memory)"
-        raise StepFailed(reason)
+    return environment
 
 
 def python_path() -> str:
@@ -88,15 +111,25 @@ def python_path() -> str:
     return os.pathsep.join(dict.fromkeys(filter(None, paths)))
 
 
-def _wait(process: subprocess.Popen, watch: Callable[[], None] | None) -> int:
+def _wait(
+    process: subprocess.Popen,
+    module: str,
+    seconds: float | None,
+    watch: Callable[[], None] | None,
+) -> int:
     """The exit status; the process does not outlive an exception (Ctrl-C, or one of `watch`)."""
+    end = math.inf if seconds is None else time.monotonic() + seconds
     try:
-        while watch is not None:
+        while True:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise StepFailed(f"{module} did not end within {seconds:g} s")
+            looks = min(left, _WATCHED if watch else left)
             try:
-                return process.wait(_WATCHED)
+                return process.wait(None if math.isinf(looks) else looks)
             except subprocess.TimeoutExpired:
-                watch()
-        return process.wait()
+                if watch is not None:
+                    watch()
     except BaseException:
         process.kill()
         raise

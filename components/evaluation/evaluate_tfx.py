@@ -19,12 +19,12 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx_bsl.arrow import table_util
 
-from components.base.process import run_module
+from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays as Arrays
 from components.data.artifacts_tfx import ImageArrays
 from components.evaluation.artifacts_tfx import Predictions
 from components.evaluation.evaluate import eval_config, summarise
-from components.evaluation.predictions import load_predictions
+from components.evaluation.predictions import PredictArgs, load_predictions
 
 
 @component(use_beam=True)
@@ -42,9 +42,10 @@ def Evaluate(
     Only the test split is judged; the export compares its artifacts on both.
     """
     del code
-    stored = {split: str(Path(predictions.uri, f"{split}.npz")) for split in ("test", "val")}
-    arguments = {"model_dir": model.uri, "arrays": arrays.uri, "outputs": stored}
-    run_module(f"components.evaluation.{framework}_predict", arguments, predictions.uri)
+    stored = {split: Path(predictions.uri, f"{split}.npz") for split in ("test", "val")}
+    arguments = PredictArgs(model_dir=Path(model.uri), arrays=Path(arrays.uri), outputs=stored)
+    module = f"components.evaluation.{framework}_predict"
+    run_module(module, arguments, predictions.uri, seconds=24 * HOURS)
     probabilities, labels = load_predictions(stored["test"])
     names = Arrays(arrays.uri).labels
     table = pd.DataFrame(

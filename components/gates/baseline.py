@@ -2,6 +2,7 @@
 
 from components.data.arrays import ImageArrays
 from components.gates.model_gates import Baseline
+from serving.contract.release_files import FORMATS
 from serving.inference.onnx_runtime import open_session
 from serving.store.release import Release, StoreError
 
@@ -23,7 +24,7 @@ def measure(release: Release, arrays: ImageArrays) -> Baseline:
     if reason:
         accuracy = float(release.manifest()["metrics"]["accuracy"])
         return Baseline(release.version, accuracy, f"by its manifest, {reason}")
-    session = open_session(release.path / "model.onnx", gpu=False)
+    session = open_session(FORMATS["onnx"].in_release(release.path), gpu=False)
     test = arrays.split("test")
     correct = sum(
         int((session.run(["probabilities"], {"image": images})[0].argmax(axis=1) == labels).sum())

@@ -6,15 +6,14 @@ Twin of `torch_summary.py`.
 import keras
 
 from components.base.commands import run
-from components.networks import built_layers as summary
-from components.networks import keras_model
+from components.networks import built_layers, keras_model
 from components.networks.built_layers import BuiltLayer, SummaryArgs
 from components.networks.network import Network
 
 
 def main(args: SummaryArgs) -> None:
     """Writes the JSON file that `args.output` names."""
-    summary.write(layers(keras_model.build(Network.load(args.network))), args.output)
+    built_layers.write(layers(keras_model.build(Network.load(args.network))), args.output)
 
 
 def layers(model: keras.Model) -> list[BuiltLayer]:

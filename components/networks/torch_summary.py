@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from components.base.commands import run
-from components.networks import built_layers as summary
-from components.networks import torch_model
+from components.networks import built_layers, torch_model
 from components.networks.built_layers import BuiltLayer, SummaryArgs
 from components.networks.network import Network
 
@@ -17,7 +16,7 @@ def main(args: SummaryArgs) -> None:
     """Writes the JSON file that `args.output` names."""
     network = Network.load(args.network)
     found = layers(torch_model.build(network), network.spec.shape)
-    summary.write(found, args.output)
+    built_layers.write(found, args.output)
 
 
 @torch.inference_mode()

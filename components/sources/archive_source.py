@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from components.base.refusal import ConfigError, DataRefused
 from components.sources.layout import OUTSIDE_ARCHIVE, Entry, ListedSource, Unreadable, holds
+from components.sources.source import stamp
 
 _COMPRESSIONS = (
     (b"\x1f\x8b", "gz", gzip.open),
@@ -79,7 +80,10 @@ class ArchiveSource(ListedSource):
         weakref.finalize(self, archive.close)
         return archive
 
-    def fingerprint(self) -> str:
+    def _stamp(self) -> str:
+        return stamp([self.path])
+
+    def _fingerprint(self) -> str:
         """SHA-256 of the archive and the classes and splits that were found in it."""
         with open(self.path, "rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,6 +22,9 @@ class DigitsSource:
         bundled = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
         return hashlib.sha256(bundled.read_bytes()).hexdigest()
 
+    def untouched(self) -> bool:
+        return True
+
     def chunks(self) -> list[dict]:
         return [{"start": s, "stop": min(s + 600, 1797)} for s in range(0, 1797, 600)]
 

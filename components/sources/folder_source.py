@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from components.base.refusal import ConfigError
 from components.sources.layout import Entry, ListedSource, Unreadable, holds, is_clutter
+from components.sources.source import stamp
 
 
 class FolderSource(ListedSource):
@@ -28,7 +29,11 @@ class FolderSource(ListedSource):
         folders: list[str] = []
         super().__init__(f"folder:{self.path}", folders, list(_walk(str(self.path), folders)))
 
-    def fingerprint(self) -> str:
+    def _stamp(self) -> str:
+        listed = ("", *self._folders, *(entry.path for entry in self._entries))
+        return stamp(os.path.join(self.path, path) for path in listed)
+
+    def _fingerprint(self) -> str:
         """SHA-256 over the classes, the splits, and the names and contents of every file."""
         digest = hashlib.sha256(repr((self.labels, sorted(self.splits))).encode())
         for entry in self._entries:

@@ -233,18 +233,35 @@ class ListedSource(abc.ABC):
 
     _UNWRAP = False
 
-    def __init__(self, source: str, folders: Iterable[str], entries: Iterable[Entry]):
+    def __init__(self, source: str, folders: list[str], entries: Iterable[Entry]):
         layout = arrange(source, folders, entries, self._head, self._UNWRAP)
         self.labels, self.splits, self.ignored = layout.labels, layout.splits, layout.ignored
-        self._entries = layout.entries
+        self._entries, self._folders = layout.entries, list(folders)
+        self._stamped = ""
 
     def __getstate__(self) -> dict:
         """What a worker needs to read a chunk: not the listing, which is in the chunks."""
-        return self.__dict__ | {"_entries": [], "ignored": ()}
+        return self.__dict__ | {"_entries": [], "_folders": [], "ignored": ()}
 
     @abc.abstractmethod
     def _opened(self, entry: Entry) -> contextlib.AbstractContextManager[tuple[BinaryIO, int]]:
         """The entry's content and its size in bytes."""
+
+    @abc.abstractmethod
+    def _stamp(self) -> str:
+        """The `stamp` of all that it consists of."""
+
+    @abc.abstractmethod
+    def _fingerprint(self) -> str: ...
+
+    def fingerprint(self) -> str:
+        """See `Source.fingerprint`."""
+        self._stamped = self._stamp()
+        return self._fingerprint()
+
+    def untouched(self) -> bool:
+        """See `Source.untouched`."""
+        return bool(self._stamped) and self._stamped == self._stamp()
 
     def _head(self, entry: Entry) -> bytes:
         try:

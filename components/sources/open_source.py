@@ -1,36 +1,55 @@
-"""Where images come from. A source lists its files once and reads them in chunks.
+"""Opening the source that a configuration names."""
 
-Every source gives encoded bytes, an integer label and, where it has them, its own splits. Nothing
-is decoded or judged here: that is `ingest.py`.
-"""
+import contextlib
+import os
+from collections.abc import Iterator
 
 from components.base.refusal import ConfigError
 from components.sources.config import DataConfig
 from components.sources.digits_source import DigitsSource
+from components.sources.layout import ListedSource
+from components.sources.source import Source
 
 LISTED = ("folder", "tar", "zip")
 
+_kept: dict[tuple[str, str], ListedSource] | None = None
 
-def open_listed(kind: str, path: str):
-    """The folder or archive at `path`; `kind` is folder, tar or zip.
+
+@contextlib.contextmanager
+def listed_once() -> Iterator[None]:
+    """Within it a folder or archive is listed when it is first opened, and whoever opens it again,
+    from whatever thread, gets the same source: for the length of one command."""
+    global _kept
+    before, _kept = _kept, {}
+    try:
+        yield
+    finally:
+        _kept = before
+
+
+def open_listed(kind: str, path: str, anew: bool = False) -> ListedSource:
+    """The folder or archive at `path`; `kind` is folder, tar or zip. `anew` has it listed again
+    also within `listed_once`.
 
     Raises ConfigError where there is none, DataRefused where it cannot be trained on.
     """
-    if kind == "folder":
-        from components.sources.folder_source import FolderSource
-
-        return FolderSource(path)
     from components.sources.archive_source import TarSource, ZipSource
+    from components.sources.folder_source import FolderSource
 
-    return TarSource(path) if kind == "tar" else ZipSource(path)
+    try:
+        key = kind, os.path.realpath(os.path.expanduser(path))
+    except (OSError, ValueError):  # no file can be called that, as the source itself will say
+        key = kind, path
+    if _kept is not None and not anew and key in _kept:
+        return _kept[key]
+    opened = {"folder": FolderSource, "tar": TarSource, "zip": ZipSource}[kind](path)
+    if _kept is not None and not anew:
+        _kept[key] = opened
+    return opened
 
 
-def open_source(config: DataConfig):
-    """The source that `config.source` names.
-
-    Every source has `labels`, `splits` (its own, maybe none) and `ignored` (names of files that are
-    no images), `fingerprint()`, `chunks()` and `read(chunk, max_bytes)`; it can be pickled, and so
-    can its chunks.
+def open_source(config: DataConfig, anew: bool = False) -> Source:
+    """The source that `config.source` names; `anew` as for `open_listed`.
 
     Raises ConfigError for an unknown source or an absent one, DataRefused for a folder or archive
     without images, with a single class, or damaged.
@@ -39,7 +58,7 @@ def open_source(config: DataConfig):
     if config.source == "digits":
         return DigitsSource()
     if kind in LISTED and rest:
-        return open_listed(kind, rest)
+        return open_listed(kind, rest, anew)
     if kind == "tfds" and rest:
         from components.sources.tfds_source import TfdsSource
 

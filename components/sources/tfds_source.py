@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from components.base.refusal import ConfigError
-from components.sources.source import CHUNK, SPLIT_NAMES, RawImage
+from components.sources.source import CHUNK, SPLIT_NAMES, RawImage, stamp
 
 _BATCH = 256
 
@@ -49,6 +49,7 @@ class TfdsSource:
             )
         self.images = sum(self._counts.values())
         self.directory = Path(builder.data_path)
+        self._stamped = ""
 
     def _features(self, features) -> tuple[tuple[int | None, ...], tuple[str, ...]]:
         """(shape of the images, names of the classes).
@@ -91,12 +92,19 @@ class TfdsSource:
 
     def fingerprint(self) -> str:
         """SHA-256 over the names and contents of the prepared files."""
+        self._stamped = stamp([self.directory, *self._files()])
         digest = hashlib.sha256()
-        for path in sorted(p for p in self.directory.iterdir() if p.is_file()):
+        for path in self._files():
             digest.update(os.fsencode(path.name) + b"\0")
             with open(path, "rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
+
+    def untouched(self) -> bool:
+        return bool(self._stamped) and self._stamped == stamp([self.directory, *self._files()])
+
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self.directory.iterdir() if path.is_file())
 
     def chunks(self) -> list[dict]:
         return [

@@ -1,6 +1,5 @@
 """The two trainers' glue: each framework in its own process, the same artifacts from both."""
 
-import json
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -10,6 +9,8 @@ from tfx.types import standard_artifacts
 from components.augmentation.artifacts_tfx import AugmentPlan
 from components.base.process import run_module
 from components.data.artifacts_tfx import ImageArrays
+from components.training.arguments import TrainArgs
+from components.training.config import TrainConfig
 
 
 @component
@@ -30,14 +31,14 @@ def Train(
     output directory. The last ones stay until the run sees that TFX has the model, so that a kill
     in between costs no training.
     """
-    arguments = {
-        "arrays": arrays.uri,
-        "plan": plan.uri,
-        "architecture": architecture,
-        "train": json.loads(train),
-        "model_dir": model.uri,
-        "run_dir": model_run.uri,
-        "checkpoints": str(Path(checkpoints) / framework),
-        "code": code,
-    }
-    run_module(f"components.training.train_{framework}", arguments, model_run.uri)
+    arguments = TrainArgs(
+        arrays=Path(arrays.uri),
+        plan=Path(plan.uri),
+        architecture=architecture,
+        train=TrainConfig.model_validate_json(train),
+        model_dir=Path(model.uri),
+        run_dir=Path(model_run.uri),
+        checkpoints=Path(checkpoints) / framework,
+        code=code,
+    )
+    run_module(f"components.training.train_{framework}", arguments, model_run.uri, seconds=None)

@@ -8,38 +8,48 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from components.base.process import ROOT
+from components.base.fingerprint import ROOT, custom_files, files_of, meaning
+from components.networks.custom_network import OwnNetwork
 from components.networks.network import Network
+from export.formats import contract
 
-_NETWORK_SOURCES = (
-    "components/networks/description.py",
-    "components/networks/layers.py",
-    "components/networks/keras_layers.py",
-    "components/networks/keras_model.py",
-    "components/networks/torch_layers.py",
-    "components/networks/torch_model.py",
-)
-# The transform graph itself is written with counters and random identifiers, so that the same
-# source gives other bytes each time: its source stands for it.
-_TRANSFORM_SOURCES = ("components/data/transform_tfx.py",)
+_TRANSFORM = "components.data.transform_tfx"
+"""The transform graph itself is written with counters and random identifiers, so that the same
+source gives other bytes each time: its source stands for it."""
 _LIBRARIES = ("keras", "onnx", "onnxscript", "tensorflow", "tf2onnx", "torch")
+_NOT_INFERENCE = "components/base/"
+"""Processes, files and the terminal: imported by what makes the graphs, and no part of them."""
 
 
-def identify(
-    network: Network,
-    weights: Mapping[str, np.ndarray],
-    with_transform: bool,
-    root: Path = ROOT,
-) -> str:
+def code(network: Network, with_transform: bool) -> dict[str, str]:
+    """The code on the way from an image to probabilities, as `{file: meaning}`: what the modules of
+    the network's formats import, transitively, the transform, and a custom network's own files.
+
+    Comments and docstrings do not count. Raises ValueError where a module is missing.
+    """
+    roots = [f"export.formats.{name}" for name in contract.formats(network)]
+    files = {
+        path.relative_to(ROOT).as_posix(): path
+        for path in files_of(*roots, *[_TRANSFORM] * with_transform)
+    }
+    if isinstance(network.architecture, OwnNetwork):
+        files |= custom_files(network.architecture.reference)
+    return {
+        name: meaning(path)
+        for name, path in sorted(files.items())
+        if not name.startswith(_NOT_INFERENCE)
+    }
+
+
+def identify(network: Network, weights: Mapping[str, np.ndarray], with_transform: bool) -> str:
     """`<framework>-<16 hex digits>` of a SHA-256 over everything the artifacts depend on.
 
     That is the network's description, the names, types, shapes and bytes of the weights (not the
-    weights file, whose container may hold times), the sources of the export and, with a transform
-    graph, of the transform, and the versions of the libraries that convert.
+    weights file, whose container may hold times), the `code` that inference consists of, and the
+    versions of the libraries that convert.
     """
     digest = hashlib.sha256()
 
@@ -57,10 +67,7 @@ def identify(
     for name in sorted(weights):
         array = np.ascontiguousarray(weights[name])
         add(f"weight {name} {array.dtype.str} {array.shape}", array.tobytes())
-    sources = [root / name for name in _NETWORK_SOURCES + _TRANSFORM_SOURCES * with_transform]
-    for path in sorted([*(root / "export").glob("*.py"), *sources]):
-        if path.is_file():
-            add(f"source {path.relative_to(root).as_posix()}", path.read_bytes())
+    add("code", json.dumps(code(network, with_transform)).encode())
     for library in _LIBRARIES:
         add(f"library {library}", importlib.metadata.version(library).encode())
     return f"{network.framework}-{digest.hexdigest()[:16]}"

@@ -3,28 +3,37 @@
 Both give one file without external data, of the same operator set, with `image` uint8
 (N, H, W, C) in, `probabilities` float32 (N, classes) out, and a batch dimension called `batch`.
 
-PyTorch's export runs in a process of its own, `python -m export.formats.onnx ARGS.json`, because it
-loads Triton, which ends a process that has loaded TensorFlow.
+PyTorch's must be made in a process without TensorFlow: its exporter loads Triton, which ends a
+process that has loaded TensorFlow.
 """
 
-import json
-import sys
 import warnings
 from pathlib import Path
 
 import onnx
 
 from components.networks.custom_network import AnyArchitecture
-from components.networks.network import Network
 from export.formats import contract as contracts
+from export.formats.trained_model import TrainedModel
 
 # The lowest that PyTorch's exporter writes, and the highest that tf2onnx does.
 OPSET = 18
 BATCH = "batch"
 
 
+def export(model: TrainedModel, path: str | Path) -> Path:
+    """Writes the model as one ONNX file."""
+    network = model.network
+    if network.framework == "torch":
+        from components.networks import torch_model
+
+        module = torch_model.load(model.directory)
+        return export_torch(module, network.architecture, model.contract, path)
+    return export_keras(model.inference, model.contract, path)
+
+
 def export_keras(module, contract: dict, path: str | Path) -> Path:
-    """Writes the ONNX file of an `export.formats.savedmodel.Inference`."""
+    """Writes the ONNX file of an `inference.Inference`."""
     import tf2onnx
 
     function = module.image
@@ -126,20 +135,3 @@ def _drop_unused_domains(model: onnx.ModelProto) -> None:
     kept = [entry for entry in model.opset_import if entry.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
-
-
-def main(arguments: list[str]) -> None:
-    """ARGS.json: {"model": PyTorch model directory, "contract", "output": path, "threads"}."""
-    import torch
-
-    from components.networks import torch_model
-
-    values = json.loads(Path(arguments[0]).read_text())
-    torch.set_num_threads(values["threads"])
-    architecture = Network.load(values["model"]).architecture
-    module = torch_model.load(values["model"])
-    export_torch(module, architecture, values["contract"], values["output"])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,5 +1,6 @@
 """TFLite for phones: float32, built-in operations only, any batch size, the contract inside."""
 
+import tempfile
 from pathlib import Path
 
 import flatbuffers
@@ -7,13 +8,25 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from export.formats import contract as contracts
+from export.formats import saved_model
+from export.formats.trained_model import TrainedModel
+from serving.contract.release_files import FORMATS
 
 SIGNATURE = "serving_default"
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16
 
 
-def export(saved_model: str | Path, contract: dict, path: str | Path) -> Path:
+def export(model: TrainedModel, path: str | Path) -> Path:
+    """Writes the model as a TFLite file, from the SavedModel beside it where there is one."""
+    beside = Path(path).with_name(FORMATS["saved_model"].file)
+    if beside.is_dir():
+        return convert(beside, model.contract, path)
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
+        return convert(saved_model.export(model, Path(scratch, "it")), model.contract, path)
+
+
+def convert(directory: str | Path, contract: dict, path: str | Path) -> Path:
     """Converts a SavedModel's `serving_default` and writes the file.
 
     The input `image` is uint8 (N, H, W, C), the output `probabilities` float32 (N, classes), both
@@ -21,9 +34,7 @@ def export(saved_model: str | Path, contract: dict, path: str | Path) -> Path:
     functions leaves READ_VARIABLE operations. An operation without a built-in raises
     `tf.lite`'s ConverterError: Flex operations are not allowed.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(saved_model), signature_keys=[SIGNATURE]
-    )
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(directory), signature_keys=[SIGNATURE])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     path = Path(path)
     path.write_bytes(with_contract(converter.convert(), contract))

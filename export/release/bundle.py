@@ -1,10 +1,6 @@
 """A release directory out of one framework's verified exports. Framework-free.
 
-saved_model.pb  fingerprint.pb  variables/  assets/  assets.extra/contract.json
-model.onnx  model.tflite  contract.json  labels.txt  golden.npz  manifest.json
-data/schema.pbtxt  data/statistics-SPLIT.pb
-
-A network of the user's own PyTorch builder has of the models model.onnx alone.
+The formats and the names of all files are those of `release_files.py`.
 """
 
 import datetime
@@ -15,20 +11,29 @@ from pathlib import Path
 import numpy as np
 
 from components.data.arrays import ImageArrays
-from export.formats import contract as contracts
 from export.verification import held_out
-from export.verification.config import BATCHES
-from serving.contract import release_files as artifact
+from export.verification.config import batches_of
+from serving.contract import release_files
+from serving.contract.release_files import (
+    CONTRACT,
+    CONTRACT_IN_SAVED_MODEL,
+    DATA,
+    FORMATS,
+    GOLDEN,
+    LABELS,
+    MANIFEST,
+    SAVED_MODEL_GRAPH,
+    formats_of,
+)
 
 GOLDEN_IMAGES = 16
-MANIFEST = "manifest.json"
 
 
 def bundle(
     framework_output_dir: str | Path,
     target_dir: str | Path,
     *,
-    model: str,
+    name: str,
     run_id: str,
     arrays: str | Path,
     predictions: str | Path,
@@ -56,13 +61,13 @@ def bundle(
     if target.exists() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty: expected a new directory.")
     _copy(source, target, verified)
-    shutil.copyfile(source / contracts.FILE, target / contracts.FILE)
-    (target / "labels.txt").write_bytes(labels_text(contract["labels"]))
+    shutil.copyfile(source / CONTRACT, target / CONTRACT)
+    (target / LABELS).write_bytes(labels_text(contract["labels"]))
     if data is not None:
-        shutil.copytree(data, target / "data")
-    np.savez(target / "golden.npz", **golden(Path(arrays), Path(predictions)))
+        shutil.copytree(data, target / DATA)
+    np.savez(target / GOLDEN, **golden(Path(arrays), Path(predictions)))
     manifest = {
-        "model": model,
+        "model": name,
         "framework": contract["framework"],
         "formats": list(verified),
         "lineage": contract["lineage"],
@@ -114,10 +119,10 @@ def labels_text(labels: list[str]) -> bytes:
 def files(directory: Path) -> dict[str, dict]:
     """`{"sha256", "bytes"}` of every file below `directory` but the manifest, by relative path."""
     found = {}
-    for path in artifact.files(directory):
+    for path in release_files.files(directory):
         name = path.relative_to(directory).as_posix()
         if name != MANIFEST:
-            found[name] = {"sha256": artifact.sha256(path), "bytes": artifact.size(path)}
+            found[name] = {"sha256": release_files.sha256(path), "bytes": release_files.size(path)}
     return found
 
 
@@ -129,41 +134,42 @@ def _verified(parity: list[dict], contract: dict) -> dict[str, str]:
         records = [r for r in parity if (r["framework"], r["artifact"]) == (framework, kind)]
         passed = [r["batch"] for r in records if r["passed"] is True]
         digests = {r["sha256"] for r in records}
-        if passed != list(BATCHES) or len(records) != len(passed) or len(digests) != 1:
+        if passed != list(batches_of(kind)) or len(records) != len(passed) or len(digests) != 1:
             raise ValueError(
                 f"{framework}'s {kind} passed its verification at batch sizes {passed}, expected "
-                f"{list(BATCHES)}, of one and the same artifact: export the model again."
+                f"{list(batches_of(kind))}, of one and the same artifact: export the model again."
             )
         found[kind] = digests.pop()
     return found
 
 
 def _copy(source: Path, target: Path, verified: dict[str, str]) -> None:
-    """Copies the artifacts, SavedModel first, and compares each copy with what was verified."""
+    """Copies the artifacts, the SavedModel first, and compares each copy with what was verified."""
     target.mkdir(parents=True, exist_ok=True)
-    for kind in verified:
-        name = artifact.FILES[kind]
-        # The SavedModel is the release directory itself, as servers want it.
-        copy = target if kind == "saved_model" else target / name
-        if copy == target:
-            shutil.copytree(source / name, target, dirs_exist_ok=True)
+    for name in sorted(verified, key=lambda name: not FORMATS[name].directory):
+        made, copy = source / FORMATS[name].file, FORMATS[name].in_release(target)
+        if FORMATS[name].directory:
+            shutil.copytree(made, copy, dirs_exist_ok=True)
         else:
-            shutil.copyfile(source / name, copy)
-        if (received := artifact.sha256(copy)) != verified[kind]:
+            shutil.copyfile(made, copy)
+        if (received := release_files.sha256(copy)) != verified[name]:
             raise ValueError(
-                f"{source / name} has SHA-256 {received}, expected that of the verified {kind}, "
-                f"{verified[kind]}: export the model again."
+                f"{made} has SHA-256 {received}, expected that of the verified {name}, "
+                f"{verified[name]}: export the model again."
             )
 
 
 def _contract(source: Path) -> dict:
     """The contract of the exports in `source`, all of whose formats must be there to share it."""
-    saved, beside = source / artifact.FILES["saved_model"], source / contracts.FILE
+    beside = source / CONTRACT
     contract = json.loads(_there(beside).read_text())
-    for kind in contract["formats"]:
-        _there(saved / "saved_model.pb" if kind == "saved_model" else source / artifact.FILES[kind])
-    if "saved_model" in contract["formats"]:
-        inside = _there(saved / contracts.EXTRA)
+    for row in formats_of(contract):
+        made = source / row.file
+        if not row.directory:
+            _there(made)
+            continue
+        _there(made / SAVED_MODEL_GRAPH)
+        inside = _there(made / CONTRACT_IN_SAVED_MODEL)
         if json.loads(inside.read_text()) != contract:
             raise ValueError(f"{inside} and {beside} are of different exports: export again.")
     return contract

@@ -1,6 +1,131 @@
-"""What to do with verified exports: which to release, or why none."""
+"""What to do with verified exports: which one to release, or why none. Framework-free.
+
+The champion is the most accurate of the models whose exports all agree with them. What is the
+current release already is not pushed again, and what was rolled back from is refused: a schedule
+must not bring it back.
+"""
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+
+from components.gates.result import GateRefused, GateResult
+from export.release.bundle import bundle
+from export.verification.config import ExportConfig
+from export.verification.parity_gates import parity_gates
+from serving.contract.release_files import CONTRACT
+from serving.store.release import Release, StoreError
+from serving.store.store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """One framework's exports, with what its model is judged by.
+
+    `directory` is `<output>/<framework>` of `python -m export`, `predictions` the npz of the
+    model's probabilities on the split test, `metrics` those of evaluation.
+    """
+
+    directory: Path
+    contract: dict
+    predictions: Path
+    metrics: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a release is to say of its run: `arrays` and `data` are directories, `gates` those of
+    all models in verdict.json's form, `extra` goes into the manifest as it is."""
+
+    run_id: str
+    arrays: Path
+    data: Path
+    gates: list[dict]
+    extra: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Pushed:
+    """The release that holds the champion; `unchanged` when it was there before."""
+
+    release: Release
+    champion: str
+    unchanged: bool
+
+
+def push(
+    store: Store,
+    name: str,
+    exports: dict[str, Exported],
+    parity: list[dict],
+    limits: ExportConfig,
+    facts: Facts,
+) -> Pushed:
+    """Releases the champion of `exports`, by framework, under `name`.
+
+    `parity` holds the records of parity.json. Raises GateRefused when an artifact disagrees with
+    its source, or the champion was rolled back from.
+    """
+    checks = parity_gates(parity, limits.max_difference, limits.min_agreement)
+    if failed := [gate for gate in checks if not gate.passed]:
+        raise GateRefused(failed)
+    champion = choose_champion({framework: of.metrics for framework, of in exports.items()})
+    chosen = exports[champion]
+    lineage = chosen.contract["lineage"]
+    current = store.current(name)
+    if current is not None and holds(current, lineage):
+        return Pushed(current, champion, unchanged=True)
+    refuse_rolled_back(store, name, lineage)
+    gates = facts.gates + [gate.to_json() for gate in checks]
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as staging:
+        directory = bundle(
+            chosen.directory,
+            Path(staging, "release"),
+            name=name,
+            run_id=facts.run_id,
+            arrays=facts.arrays,
+            data=facts.data,
+            predictions=chosen.predictions,
+            metrics=chosen.metrics,
+            gates=[gate for gate in gates if gate["model"] == champion],
+            parity=[record for record in parity if record["framework"] == champion],
+            extra=facts.extra,
+        )
+        return Pushed(store.publish(name, directory), champion, unchanged=False)
 
 
 def choose_champion(metrics: dict[str, dict]) -> str:
-    """The blessed model with the best accuracy; on a tie, the lower loss."""
+    """The framework whose model has the best accuracy; on a tie, the lower loss."""
     return max(metrics, key=lambda name: (metrics[name]["accuracy"], -metrics[name]["loss"]))
+
+
+def holds(release: Release, lineage: str) -> bool:
+    """Whether the release is whole and holds the model of this lineage."""
+    try:
+        release.verify()
+    except StoreError:
+        return False
+    return release.contract()["lineage"] == lineage
+
+
+def refuse_rolled_back(store: Store, name: str, lineage: str) -> None:
+    """Raises GateRefused when this very model is a release newer than the current one: somebody
+    rolled back from it."""
+    current = store.current(name)
+    for release in store.releases(name):
+        if current and release.version > current.version and holds(release, lineage):
+            gate = GateResult(
+                name="rolled_back",
+                expected=f"a model other than release {release.version}, which was rolled back "
+                f"from (python -m serving.store rollback {name} {release.version} restores it)",
+                received=f"the same model ({lineage})",
+                passed=False,
+            )
+            raise GateRefused([gate])
+
+
+def read_exported(directory: Path, predictions: Path, metrics: dict) -> Exported:
+    """`Exported` of a folder that `python -m export` wrote."""
+    contract = json.loads((directory / CONTRACT).read_text())
+    return Exported(directory, contract, predictions, metrics)

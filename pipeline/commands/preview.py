@@ -15,7 +15,7 @@ from components.base.refusal import ConfigError, DataRefused
 from components.data.arrays import ImageArrays
 from components.data.pack import write_description, write_shard
 from components.sources.layout import Entry
-from components.sources.open_source import open_source
+from components.sources.open_source import listed_once, open_source
 from components.sources.source import RawImage
 from pipeline.configuration.config import RunConfig, root_path
 from pipeline.configuration.overrides import parse_overrides
@@ -30,6 +30,7 @@ MOST = 10_000
 _TRIES = 5  # files of each class, where files are listed with their classes
 
 
+@listed_once()
 def preview(preset: str, arguments: list[str], output: Path | None) -> Path:
     """Writes the contact sheet, to `preview.png` under the output root by default; returns where.
 

@@ -16,7 +16,7 @@ from components.base import atomic
 from components.base.fingerprint import PACKAGES, ROOT, own_hashes
 from components.base.refusal import DataRefused
 from components.networks.network import FRAMEWORKS
-from components.sources.open_source import open_source
+from components.sources.open_source import listed_once, open_source
 from components.training.checkpoint import Checkpoints
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
@@ -45,6 +45,7 @@ SAMPLES = "samples.png"
 _INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
 
 
+@listed_once()
 def run(preset: str, arguments: list[str]) -> int:
     """Runs the line and returns the exit code; what a person reads goes to standard output.
 

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.base.process import run_module
+from components.base.process import HOURS, run_module
 from components.base.refusal import ConfigError
-from components.networks import built_layers as summary
+from components.networks import built_layers
 from components.networks.architectures import architecture_of
-from components.networks.built_layers import BuiltLayer
+from components.networks.built_layers import BuiltLayer, SummaryArgs
 from components.networks.custom_network import OwnNetwork, frameworks_of
 from components.networks.description import Architecture, Placed, operations
 from components.networks.layers import AveragePool, ChannelDropout, Conv, Dropout, MaxPool
@@ -86,9 +86,9 @@ def build(network: Network, work: Path) -> Built:
     def layers(framework: str) -> dict[str, BuiltLayer]:
         directory, output = work / framework, work / f"{framework}.json"
         network.with_framework(framework).save(directory)
-        arguments = {"network": str(directory), "output": str(output)}
-        run_module(f"components.networks.{framework}_summary", arguments, work)
-        return {layer.name: layer for layer in summary.read(output)}
+        arguments = SummaryArgs(network=directory, output=output)
+        run_module(f"components.networks.{framework}_summary", arguments, work, seconds=HOURS)
+        return {layer.name: layer for layer in built_layers.read(output)}
 
     frameworks = frameworks_of(network.architecture)
     with concurrent.futures.ThreadPoolExecutor() as pool:

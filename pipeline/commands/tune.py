@@ -15,14 +15,14 @@ from rich.text import Text
 
 from components.base import atomic
 from components.base.config import json_slice
-from components.base.fingerprint import fingerprint
 from components.base.process import StepFailed
 from components.base.refusal import ConfigError, DataRefused
-from components.sources.open_source import open_source
+from components.sources.open_source import listed_once, open_source
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, root_path
 from pipeline.configuration.fitting import check_classes, check_searched
 from pipeline.configuration.overrides import parse_overrides
+from pipeline.line import step_modules
 from pipeline.line.inputs import classes, schema_text
 from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.line.steps import Outputs
@@ -33,10 +33,11 @@ from pipeline.search.search_space import Space, left_out, search_space
 from serving.store.store import Store
 
 BEST = "best.args"
-_STEPS = ("ingest", "validate", "transform", "pack", "augment")
+_STEPS = ("ingest", "data_gate", "transform", "pack", "augment")
 _SHOWN = 5  # trials in the table at the end
 
 
+@listed_once()
 def tune(preset: str, arguments: list[str]) -> int:
     """Searches, writes `best.args` and returns the exit code.
 
@@ -59,7 +60,9 @@ def tune(preset: str, arguments: list[str]) -> int:
                     terminal.say(line)
                 terminal.waiting("looking at the images")
                 arrays, plan, data = prepare(config, source, schema, root, directory, terminal)
-                search = Search(directory, config, space, arrays, plan, data)
+                step = f"train_{config.tune.framework}"
+                code = step_modules.code(step, config.model.architecture)
+                search = Search(directory, config, space, arrays, plan, data, code)
                 _search(search, terminal)
                 write_best(search, preset, overrides, directory / BEST)
                 python, best = short(Path(sys.executable)), shlex.quote(short(directory / BEST))
@@ -95,7 +98,7 @@ def prepare(
     data = _digest(images, labels, json_slice(config.data), json_slice(config.image))
     key = _digest(
         data, schema, current.version if current else 0, json_slice(config.data_gate),
-        json_slice(config.augment), fingerprint(*(f"components.{step}_tfx" for step in _STEPS)),
+        json_slice(config.augment), *map(step_modules.code, _STEPS),
     )  # fmt: skip
     file = directory / "prepared.json"
     known = json.loads(file.read_text()) if file.is_file() else {}

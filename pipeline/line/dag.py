@@ -10,7 +10,6 @@ from tfx.orchestration.pipeline import Pipeline
 
 from components.augmentation.augment_tfx import Augment
 from components.base.config import json_slice
-from components.base.fingerprint import fingerprint
 from components.data.ingest_tfx import ImageExampleGen
 from components.data.pack_tfx import Pack
 from components.evaluation.evaluate_tfx import Evaluate
@@ -23,6 +22,7 @@ from components.training.train_tfx import Train
 from export.export_tfx import Export
 from export.release.push_tfx import Push
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
+from pipeline.line.step_modules import code
 from serving.contract.image_spec import ImageSpec
 from serving.store.release import Release
 
@@ -70,7 +70,7 @@ def build(
         data=json_slice(config.data, exclude={"schema_path", "accept_classes", "limit"}),
         labels=json.dumps(labels),
         fingerprint=source,
-        code=fingerprint("components.data.ingest_tfx"),
+        code=code("ingest"),
     ).with_id("ingest")
     examples = ingest.outputs["examples"]
     statistics = StatisticsGen(examples=examples, stats_options=statistics_options()).with_id(
@@ -93,7 +93,7 @@ def build(
         schema=schema,
         accept_classes=int(config.data.accept_classes),
         release=str(baseline.path) if baseline else "",
-        code=fingerprint("components.gates.data_gate_tfx"),
+        code=code("data_gate"),
     ).with_id("data_gate")
     transform = Transform(
         examples=examples,
@@ -104,7 +104,7 @@ def build(
         # TFX's only way to hand the function a parameter, and to have an edit of it noticed.
         custom_config={
             "image_spec": spec,
-            "code": fingerprint("components.data.transform_tfx"),
+            "code": code("transform"),
         },
     ).with_id("transform")
     transform.add_upstream_node(data_gate)
@@ -113,18 +113,14 @@ def build(
         transform_graph=transform.outputs["transform_graph"],
         report=ingest.outputs["report"],
         image=spec,
-        code=fingerprint("components.data.pack_tfx"),
+        code=code("pack"),
     ).with_id("pack")
     arrays = pack.outputs["arrays"]
     augment = Augment(
         arrays=arrays,
         augment=json_slice(config.augment),
         limit=config.data.limit or 0,
-        code=fingerprint(
-            "components.augmentation.augment_tfx",
-            "components.augmentation.keras_copies",
-            "components.augmentation.torch_copies",
-        ),
+        code=code("augment"),
     ).with_id("augment")
 
     train, evaluate = {}, {}
@@ -136,19 +132,13 @@ def build(
             architecture=config.model.architecture,
             train=json_slice(config.train),
             checkpoints=str(checkpoints_path(config)),
-            code=fingerprint(
-                "components.training.train_tfx",
-                f"components.training.train_{framework}",
-                architecture=config.model.architecture,
-            ),
+            code=code(f"train_{framework}", config.model.architecture),
         ).with_id(f"train_{framework}")
         evaluate[framework] = Evaluate(
             arrays=arrays,
             model=train[framework].outputs["model"],
             framework=framework,
-            code=fingerprint(
-                "components.evaluation.evaluate_tfx", f"components.evaluation.{framework}_predict"
-            ),
+            code=code(f"evaluate_{framework}", config.model.architecture),
         ).with_id(f"evaluate_{framework}")
     # One after the other: two trainers at once would share the cores and the progress line.
     for earlier, later in itertools.pairwise(train.values()):
@@ -164,7 +154,7 @@ def build(
         store=release_store,
         name=config.name,
         baseline_version=baseline.version if baseline else 0,
-        code=fingerprint("components.gates.model_gates_tfx"),
+        code=code("gates"),
     ).with_id("gates")
     export = Export(
         arrays=arrays,
@@ -174,7 +164,7 @@ def build(
         **both("predictions", evaluate, "predictions"),
         **{f"{f}_blessing": gates.outputs[f"{f}_blessing"] for f in train},
         export=json_slice(config.export),
-        code=fingerprint("export.export_tfx", "export.__main__", "export.verification.parity"),
+        code=code("export", config.model.architecture),
     ).with_id("export")
     push = Push(
         exports=export.outputs["exports"],
@@ -194,7 +184,7 @@ def build(
             }
         ),
         run_id=run_id,
-        code=fingerprint("export.release.push_tfx"),
+        code=code("push"),
     ).with_id("push")
 
     return Pipeline(

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from components.augmentation.copies import CopyArgs
 from components.augmentation.policy import AugmentConfig, Policy
 from components.base import atomic
 from components.base.frameworks import FRAMEWORKS
-from components.base.process import run_module
+from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays, Split
 from pipeline.outcome.sheet import GAP, TEXT, fitted, font, tile, tile_size
 
@@ -33,14 +34,15 @@ def write_preview(arrays: ImageArrays, config: AugmentConfig, work: Path, output
     blocks = {}
     for framework in ("torch",) if same else FRAMEWORKS:
         policy: Policy = getattr(config, framework)
-        arguments = {
-            "arrays": str(arrays.directory),
-            "rows": str(work / "rows.npy"),
-            "policy": [operation.model_dump() for operation in policy],
-            "keep_margin": False,
-            "output": str(work / framework),
-        }
-        run_module(f"components.augmentation.{framework}_copies", arguments, work)
+        arguments = CopyArgs(
+            arrays=arrays.directory,
+            rows=work / "rows.npy",
+            policy=policy,
+            keep_margin=False,
+            output=work / framework,
+        )
+        module = f"components.augmentation.{framework}_copies"
+        run_module(module, arguments, work, seconds=HOURS)
         variants = Split(arrays.spec, work / framework).packed(np.arange(len(rows) * VARIANTS))
         title = {"keras": "Keras", "torch": "PyTorch"}[framework]
         title = "Both frameworks (drawn by PyTorch)" if same else title

@@ -15,6 +15,7 @@ from components.base.console import CONSOLE_FD, console, flush_standard_streams
 from pipeline.configuration.config import RunConfig
 from pipeline.line.steps import Step
 from pipeline.outcome.verdict import EXIT_OK, Verdict
+from serving.contract.release_files import FORMATS, titles
 
 _OWN_PROGRESS = ("train_keras", "train_torch", "export")
 _WIDTH = 110
@@ -99,7 +100,8 @@ class Terminal:
         for line in images_lines(verdict.data):
             out.print(line, highlight=False, markup=False)
         if verdict.champion and verdict.release:
-            formats = f"({verdict.champion} as {_formats(verdict)})"
+            own = [a["artifact"] for a in verdict.artifacts if a["model"] == verdict.champion]
+            formats = f"({verdict.champion} as {titles(own or list(FORMATS))})"
             out.print(f"Champion   {verdict.champion}", highlight=False)
             out.print(f"Release    {short(Path(verdict.release))} {formats}", highlight=False)
         report = directory.parent / "latest" / "report.html"
@@ -148,14 +150,6 @@ def images_lines(data: dict) -> list[str]:
 def _printable(name: str) -> str:
     """File names may hold line breaks and control characters."""
     return name if name.isprintable() else repr(name)
-
-
-def _formats(verdict: Verdict) -> str:
-    """`SavedModel, TFLite and ONNX`, or `ONNX alone`."""
-    names = {"saved_model": "SavedModel", "tflite": "TFLite", "onnx": "ONNX"}
-    own = [a["artifact"] for a in verdict.artifacts if a["model"] == verdict.champion]
-    *others, last = [name for kind, name in names.items() if kind in own] or names.values()
-    return f"{', '.join(others)} and {last}" if others else f"{last} alone"
 
 
 def models_table(verdict: Verdict) -> Table:

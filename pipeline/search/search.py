@@ -22,8 +22,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from components.base.console import CONSOLE_FD
-from components.base.fingerprint import fingerprint
 from components.base.process import StepFailed, run_module
+from components.training.arguments import TrainArgs
 from components.training.config import TrainConfig
 from pipeline.configuration.config import RunConfig
 from pipeline.search.search_space import Space, draw, own_parameters
@@ -56,17 +56,24 @@ class Search:
     """`study` in `directory`, of the recipe `config.train` within `space`.
 
     `arrays` is an ImageArrays directory and `plan` an augment step's; `data` tells the images
-    from others. Only train and val are read.
+    from others, and `code` the trainer's code. Only train and val are read.
     """
 
     def __init__(
-        self, directory: Path, config: RunConfig, space: Space, arrays: Path, plan: Path, data: str
+        self,
+        directory: Path,
+        config: RunConfig,
+        space: Space,
+        arrays: Path,
+        plan: Path,
+        data: str,
+        code: str,
     ):
         self.config, self.space, self.directory = config, space, directory
         self._arrays, self._plan = arrays, plan
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directory.mkdir(parents=True, exist_ok=True)
-        self.name = _search_name(config, space, data)
+        self.name = _search_name(config, space, data, code)
         self.study = optuna.create_study(
             storage=f"sqlite:///{directory / 'study.db'}",
             study_name=self.name,
@@ -115,21 +122,21 @@ class Search:
         trial.set_user_attr("train", train.model_dump(mode="json"))
         directory = self._trial_directory(trial.number)
         shutil.rmtree(directory, ignore_errors=True)
-        arguments = {
-            "arrays": str(self._arrays),
-            "plan": str(self._plan),
-            "architecture": self.config.model.architecture,
-            "train": train.model_dump(mode="json"),
-            "model_dir": str(directory / "model"),
-            "run_dir": str(directory),
-        }
+        arguments = TrainArgs(
+            arrays=self._arrays,
+            plan=self._plan,
+            architecture=self.config.model.architecture,
+            train=train,
+            model_dir=directory / "model",
+            run_dir=directory,
+        )
         title = f"trial {position}/{self.config.tune.trials}"
         watch = _Watch(trial, directory / "history.json", self.config, title, waiting)
         began, state, value = time.monotonic(), TrialState.PRUNED, None
         try:
             with _unheard():
                 module = f"components.training.train_{self.config.tune.framework}"
-                run_module(module, arguments, directory, watch)
+                run_module(module, arguments, directory, seconds=None, watch=watch)
             watch.report()
             result = json.loads((directory / "result.json").read_text())
             trial.set_user_attr("val_loss", result["val_loss"])
@@ -208,14 +215,14 @@ class _Watch:
         return new[-1] if new else None
 
 
-def _search_name(config: RunConfig, space: Space, data: str) -> str:
+def _search_name(config: RunConfig, space: Space, data: str, code: str) -> str:
     """12 hex digits of what the trials of one search have in common, the code included."""
     architecture, framework = config.model.architecture, config.tune.framework
     common = {
         "data": data,
         "framework": framework,
         "architecture": architecture,
-        "code": fingerprint(f"components.training.train_{framework}", architecture=architecture),
+        "code": code,
         "augment": config.augment.model_dump(mode="json"),
         "train": config.train.model_dump(mode="json", exclude={"threads", "checkpoint_seconds"}),
         "space": {name: repr(dimension) for name, dimension in space.items()},

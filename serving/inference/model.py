@@ -1,8 +1,11 @@
 """The serving core: a release in memory, from uint8 images to probabilities. No transport here."""
 
+from pathlib import Path
+
 import numpy as np
 
 from serving.contract.image_spec import ImageSpec
+from serving.contract.release_files import CONTRACT, FORMATS, GOLDEN
 from serving.inference.errors import InvalidRequest, NotServable, TooLarge
 from serving.inference.onnx_runtime import open_session
 from serving.store.config_files import MAX_BATCH
@@ -41,7 +44,7 @@ class Model:
         )
         self.output_name = contract["output"]["name"]
         self.output_shape = (-1, len(self.labels))
-        self._session = open_session(release.path / "model.onnx", threads)
+        self._session = open_session(_file(release), threads)
         self._check_signature(release)
         self.provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         self._check_golden(release)
@@ -75,7 +78,7 @@ class Model:
         expected = {self.input_name: ("tensor(uint8)", self.spec.shape)}
         if inputs != expected or outputs.get(self.output_name) != "tensor(float)":
             raise NotServable(
-                f"{release.path / 'model.onnx'} takes {inputs} and gives {outputs}, its contract"
+                f"{_file(release)} takes {inputs} and gives {outputs}, its contract"
                 f" says {expected} and {self.output_name}. Publish the model again."
             )
 
@@ -87,7 +90,7 @@ class Model:
         if received.shape != expected.shape or received.shape[1] != len(self.labels):
             raise NotServable(
                 f"version {self.version} of {self.name} gives {list(received.shape)} probabilities,"
-                f" golden.npz has {list(expected.shape)} and there are {len(self.labels)} labels."
+                f" {GOLDEN} has {list(expected.shape)} and there are {len(self.labels)} labels."
             )
         difference = float(np.abs(received - expected).max())
         tolerance = max(GOLDEN_TOLERANCE, _SLACK * _accepted_difference(release))
@@ -97,6 +100,10 @@ class Model:
                 f" {self.provider}: the largest difference is {difference:.2g}, expected at most"
                 f" {tolerance:.0e}."
             )
+
+
+def _file(release: Release) -> Path:
+    return FORMATS["onnx"].in_release(release.path)
 
 
 def verified_contract(release: Release) -> dict:
@@ -113,12 +120,12 @@ def verified_contract(release: Release) -> dict:
     except StoreError as error:
         raise NotServable(str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise NotServable(f"{release.path / 'contract.json'} is incomplete: {error!r}.") from error
+        raise NotServable(f"{release.path / CONTRACT} is incomplete: {error!r}.") from error
 
 
 def _golden(release: Release) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 (n, H, W, C) and the float32 (n, classes) they were released with."""
-    path = release.path / "golden.npz"
+    path = release.path / GOLDEN
     try:
         with np.load(path) as golden:
             return golden["image"], golden["probabilities"]

@@ -9,6 +9,8 @@ Triton logs one line for the link) and, within a version, files of other formats
 import json
 from collections.abc import Mapping
 
+from serving.contract.release_files import FORMATS, LABELS
+
 MAX_BATCH = 64
 """Most images in one batch, for every server."""
 
@@ -61,11 +63,11 @@ def triton_model(model: str, version: int, contract: Mapping) -> str:
     return (
         f"name: {quoted(model)}\n"
         'backend: "onnxruntime"\n'
-        'default_model_filename: "model.onnx"\n'
+        f"default_model_filename: {quoted(FORMATS['onnx'].file)}\n"
         f"max_batch_size: {MAX_BATCH}\n"
         f"input [ {{ {_tensor(contract['input'])} }} ]\n"
         f"output [ {{ {_tensor(contract['output'])}"
-        f" label_filename: {quoted(f'{version}/labels.txt')} }} ]\n"
+        f" label_filename: {quoted(f'{version}/{LABELS}')} }} ]\n"
         f"dynamic_batching {{ max_queue_delay_microseconds: {QUEUE_DELAY_MICROSECONDS} }}\n"
         f"version_policy {{ specific {{ versions: [ {version} ] }} }}\n"
     )

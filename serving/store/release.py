@@ -1,7 +1,7 @@
 """One immutable release: a version directory that holds every format of a model.
 
-    saved_model.pb, variables/, assets.extra/   model.onnx   model.tflite   labels.txt
-    contract.json   golden.npz   manifest.json (SHA-256 and size of every other file)
+Its files are named in `serving/contract/release_files.py`; the manifest holds the SHA-256 and the
+size of every other one.
 
 Standard library only.
 """
@@ -11,9 +11,8 @@ import json
 import os
 from pathlib import Path
 
+from serving.contract.release_files import CONTRACT, MANIFEST
 from serving.store.files import sha256
-
-MANIFEST = "manifest.json"
 
 
 class StoreError(ValueError):
@@ -34,7 +33,7 @@ class Release:
 
     def contract(self) -> dict:
         """contract.json: input, output, image_spec, labels, lineage, framework."""
-        return _read_json(self.path / "contract.json")
+        return _read_json(self.path / CONTRACT)
 
     def verify(self) -> None:
         """Compares every file with the manifest.

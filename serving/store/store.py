@@ -27,13 +27,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from serving.contract.release_files import CONTRACT, FORMATS, MANIFEST, Format, formats_of
 from serving.store import config_files, files
-from serving.store.release import MANIFEST, Release, StoreError, verify_directory
+from serving.store.release import Release, StoreError, verify_directory
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
-
-__all__ = ["Release", "Store", "StoreError"]
 
 
 class Store:
@@ -151,7 +150,7 @@ class Store:
         try:
             config_files.triton_model(model, 1, release.contract())
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"{source}/contract.json cannot be served: {error!r}.") from error
+            raise StoreError(f"{source / CONTRACT} cannot be served: {error!r}.") from error
 
     def _events(self, model: str) -> list[dict]:
         path = self._directory(model) / "history.jsonl"
@@ -237,7 +236,7 @@ class Store:
         versions = {}
         for model in self.models():
             release = self.current(model)
-            if "saved_model" in _formats(release):
+            if any(row.directory for row in _formats(release)):
                 versions[model] = release.version
             directory = self._directory(model)
             files.replace_link(directory / "current", str(release.version), self.root)
@@ -251,12 +250,12 @@ class Store:
         files.replace_text(self.root / "models.config", models, self.root)
 
 
-def _formats(release: Release) -> list[str]:
+def _formats(release: Release) -> list[Format]:
     """What the model is in. Releases that do not say, or are damaged, are taken to be whole."""
     try:
-        return list(release.contract()["formats"])
+        return formats_of(release.contract())
     except (StoreError, KeyError, TypeError):
-        return ["saved_model", "tflite", "onnx"]
+        return list(FORMATS.values())
 
 
 def _copy(source: Path, target: Path, names: list[str]) -> None:

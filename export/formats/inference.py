@@ -1,16 +1,15 @@
-"""SavedModel for TF Serving and Triton: inference only, float32, two signatures.
+"""Inference as TensorFlow graphs, from which SavedModel, TFLite and Keras's ONNX are made.
 
-  serving_default  image        uint8 (N, H, W, C) -> probabilities float32 (N, classes)
-  serving_bytes    image_bytes  string (N,), JPEG or PNG each -> probabilities float32 (N, classes)
+  image        uint8 (N, H, W, C) -> probabilities float32 (N, classes)
+  image_bytes  string (N,), JPEG or PNG each -> probabilities float32 (N, classes)
 
 The second one runs the data line's own transform graph, so that a caller who has files cannot
 prepare them in another way than the training data was.
 
-TensorFlow knows no EXIF orientation: `serving_bytes` sees a rotated photograph as it lies in the
+TensorFlow knows no EXIF orientation: `image_bytes` sees a rotated photograph as it lies in the
 file, where training and `image_spec.decode` turn it. Callers must turn such files upright first.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,20 +71,6 @@ def inference(
         raise ValueError(f"{path} is missing: expected the TransformGraph of the Transform step.")
     loaded = tf.saved_model.load(str(path))
     return Inference(model, architecture, _image_of(loaded.transform_fn), loaded)
-
-
-def export(module: Inference, contract: dict, directory: str | Path) -> Path:
-    """Writes the SavedModel, with the contract in `assets.extra/`; replaces an earlier one."""
-    directory = Path(directory)
-    shutil.rmtree(directory, ignore_errors=True)
-    signatures = {"serving_default": module.image.get_concrete_function()}
-    if module.image_bytes is not None:
-        signatures["serving_bytes"] = module.image_bytes.get_concrete_function()
-    tf.saved_model.save(module, str(directory), signatures=signatures)
-    extra = directory / contracts.EXTRA
-    extra.parent.mkdir()
-    extra.write_text(contracts.to_json(contract) + "\n")
-    return directory
 
 
 def _crop_center(images: tf.Tensor, height: int, width: int) -> tf.Tensor:

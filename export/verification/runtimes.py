@@ -1,0 +1,160 @@
+"""An artifact in the runtime of its format, with what that says of it and the contract inside.
+
+Only the runtime that an artifact needs is imported.
+"""
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from export.formats import contract as contracts
+from serving.contract.image_spec import ImageSpec
+from serving.contract.release_files import CONTRACT_IN_SAVED_MODEL, FORMATS, Runtime
+
+Signature = Callable[[np.ndarray], np.ndarray]
+"""uint8 (N, H, W, C) to float32 (N, classes)."""
+
+_ADVICE = "expected a file written by `python -m export`; export the model again."
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """An artifact in its runtime: its signatures by the name of their input, what the runtime says
+    of its input and output (in the contract's form), and the contract found inside."""
+
+    signatures: dict[str, Signature]
+    input: dict
+    output: dict
+    contract: dict
+
+
+def open_artifact(name: str, path: str | Path, threads: int) -> Opened:
+    """Opens an artifact of the format `name` on the CPU with so many threads.
+
+    Raises ValueError when there is no contract in it, and whatever its runtime raises.
+    """
+    return _OPENERS[FORMATS[name].runtime](Path(path), threads)
+
+
+def _open_saved_model(path: Path, threads: int) -> Opened:
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    loaded = tf.saved_model.load(str(path))
+    default = loaded.signatures["serving_default"]
+    contract = _saved_model_contract(path)
+    signatures = {
+        contracts.IMAGE: lambda images: default(image=tf.constant(images))[
+            contracts.PROBABILITIES
+        ].numpy()
+    }
+    if "serving_bytes" in loaded.signatures:
+        encoded = loaded.signatures["serving_bytes"]
+        spec = ImageSpec.from_dict(contract["image_spec"])
+        signatures[contracts.IMAGE_BYTES] = lambda images: encoded(
+            image_bytes=tf.constant([_png(image, spec) for image in images])
+        )[contracts.PROBABILITIES].numpy()
+    (received,) = default.structured_input_signature[1].values()
+    ((name, given),) = default.structured_outputs.items()
+    return Opened(
+        signatures,
+        {
+            "name": received.name,
+            "dtype": received.dtype.name,
+            "shape": received.shape.as_list(),
+        },
+        {"name": name, "dtype": given.dtype.name, "shape": given.shape.as_list()},
+        contract,
+    )
+
+
+def _open_tflite(path: Path, threads: int) -> Opened:
+    from serving.inference.tflite_runtime import open_interpreter
+
+    interpreter = open_interpreter(path, threads)
+    runner = interpreter.get_signature_runner("serving_default")
+
+    def described(details: dict) -> dict:
+        ((name, tensor),) = details.items()
+        shape = [None if axis < 0 else int(axis) for axis in tensor["shape_signature"]]
+        return {"name": name, "dtype": np.dtype(tensor["dtype"]).name, "shape": shape}
+
+    return Opened(
+        {contracts.IMAGE: lambda images: runner(image=images)[contracts.PROBABILITIES]},
+        described(runner.get_input_details()),
+        described(runner.get_output_details()),
+        _tflite_contract(path),
+    )
+
+
+def _open_onnx(path: Path, threads: int) -> Opened:
+    from serving.inference.onnx_runtime import open_session
+
+    session = open_session(path, threads, gpu=False)
+    types = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+
+    def described(values: list) -> dict:
+        (value,) = values
+        shape = [axis if isinstance(axis, int) else None for axis in value.shape]
+        return {
+            "name": value.name,
+            "dtype": types.get(value.type, value.type),
+            "shape": shape,
+        }
+
+    return Opened(
+        {contracts.IMAGE: lambda images: session.run(None, {contracts.IMAGE: images})[0]},
+        described(session.get_inputs()),
+        described(session.get_outputs()),
+        _onnx_contract(session, path),
+    )
+
+
+def _saved_model_contract(directory: Path) -> dict:
+    path = directory / CONTRACT_IN_SAVED_MODEL
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: {_ADVICE}")
+    return json.loads(path.read_text())
+
+
+def _tflite_contract(path: Path) -> dict:
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(path.read_bytes(), 0)
+    for index in range(model.MetadataLength()):
+        entry = model.Metadata(index)
+        if entry.Name() == contracts.KEY.encode():
+            return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+    raise ValueError(f"{path} holds no metadata buffer {contracts.KEY!r}: {_ADVICE}")
+
+
+def _onnx_contract(session: Any, path: Path) -> dict:
+    properties = session.get_modelmeta().custom_metadata_map
+    if contracts.KEY not in properties:
+        raise ValueError(f"{path} has no metadata property {contracts.KEY!r}: {_ADVICE}")
+    return json.loads(properties[contracts.KEY])
+
+
+def _png(image: np.ndarray, spec: ImageSpec) -> bytes:
+    """A file of the packed size, with a black margin, in whose centre `spec` finds the image."""
+    top, left = spec.margin_height // 2, spec.margin_width // 2
+    margins = ((top, spec.margin_height - top), (left, spec.margin_width - left), (0, 0))
+    image = np.pad(image, margins)
+    encoded = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+_OPENERS: dict[Runtime, Callable[[Path, int], Opened]] = {
+    "tensorflow": _open_saved_model,
+    "litert": _open_tflite,
+    "onnxruntime": _open_onnx,
+}
