@@ -73,6 +73,11 @@ def files_of(*modules: str) -> list[Path]:
     return sorted(found)
 
 
+def named_files(*modules: str) -> dict[str, Path]:
+    """`files_of` by their paths in the project, e.g. `components/data/pack.py`."""
+    return {path.relative_to(ROOT).as_posix(): path for path in files_of(*modules)}
+
+
 def fingerprint(*modules: str, architecture: str = "") -> str:
     """`{"components/data/pack.py": "<16 hex>", ...}` as JSON, for the modules' files and the lock,
     and the user's own files when `architecture` is `module:function`; that module may be a new one
@@ -80,8 +85,8 @@ def fingerprint(*modules: str, architecture: str = "") -> str:
     module, colon, _ = architecture.partition(":")
     if colon and _file(module):
         modules += (module,)
-    paths = [*files_of(*modules), ROOT / "requirements.txt"]
-    found = {path.relative_to(ROOT).as_posix(): _hash(path) for path in paths}
+    files = named_files(*modules) | {"requirements.txt": ROOT / "requirements.txt"}
+    found = {name: _hash(path) for name, path in files.items()}
     return json.dumps(found | own_hashes(architecture), sort_keys=True)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from components.base.fingerprint import ROOT, custom_files, files_of, meaning
+from components.base.fingerprint import custom_files, meaning, named_files
 from components.networks.custom_network import OwnNetwork
 from components.networks.network import Network
 from export.formats import contract
@@ -31,10 +31,7 @@ def code(network: Network, with_transform: bool) -> dict[str, str]:
     Comments and docstrings do not count. Raises ValueError where a module is missing.
     """
     roots = [f"export.formats.{name}" for name in contract.formats(network)]
-    files = {
-        path.relative_to(ROOT).as_posix(): path
-        for path in files_of(*roots, *[_TRANSFORM] * with_transform)
-    }
+    files = named_files(*roots, *[_TRANSFORM] * with_transform)
     if isinstance(network.architecture, OwnNetwork):
         files |= custom_files(network.architecture.reference)
     return {

@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 
+from components.base.commands import Arguments
 from components.base.process import ROOT, StepFailed, run_module
 
 _STEP = """
@@ -25,12 +26,18 @@ sys.exit(arguments["end"])
 """
 
 
+class End(Arguments):
+    """How the step is to end."""
+
+    end: str | int
+
+
 @pytest.fixture
 def step(tmp_path, monkeypatch):
     """A module of its own on the path, run as a step."""
     (tmp_path / "some_step.py").write_text(_STEP)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    return lambda end: run_module("some_step", {"end": end}, tmp_path / "work")
+    return lambda end: run_module("some_step", End(end=end), tmp_path / "work", seconds=60)
 
 
 def test_a_step_that_ends_well_leaves_its_arguments_for_a_run_by_hand(step, tmp_path):
@@ -72,8 +79,36 @@ def test_a_watched_step_ends_when_its_watcher_objects(tmp_path, monkeypatch):
             raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        run_module("some_step", {}, tmp_path, watch)
+        run_module("some_step", End(end=0), tmp_path, seconds=60, watch=watch)
     assert not psutil.pid_exists(int(written.read_text()))
+
+
+def test_a_step_that_hangs_is_ended_and_said_to_have_taken_too_long(tmp_path, monkeypatch):
+    (tmp_path / "some_step.py").write_text(
+        "import os, sys, time\n"
+        "open(sys.argv[1] + '.pid', 'w').write(str(os.getpid()))\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(StepFailed, match="some_step did not end within 3 s"):
+        run_module("some_step", End(end=0), tmp_path, seconds=3)
+    assert not psutil.pid_exists(int((tmp_path / "some_step.args.json.pid").read_text()))
+
+
+def test_threads_and_gpus_are_bounded_where_it_is_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "some_step.py").write_text(
+        "import json, os, sys\n"
+        "names = ('OMP_NUM_THREADS', 'CUDA_VISIBLE_DEVICES')\n"
+        "json.dump([os.environ.get(n) for n in names], open(sys.argv[1] + '.out', 'w'))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    written = tmp_path / "some_step.args.json.out"
+    run_module("some_step", End(end=0), tmp_path, seconds=60)
+    assert json.loads(written.read_text()) == [None, None]
+    run_module("some_step", End(end=0), tmp_path, seconds=60, threads=3, gpu=False)
+    assert json.loads(written.read_text()) == ["3", "-1"]
 
 
 @pytest.mark.parametrize("policy, spins", [(None, "100000"), ("ACTIVE", None)])
@@ -90,7 +125,7 @@ def test_tensorflow_is_quiet_and_threads_spin_briefly_unless_told_how_to_wait(
         monkeypatch.delenv(name, raising=False)
     if policy:
         monkeypatch.setenv("OMP_WAIT_POLICY", policy)
-    run_module("some_step", {}, tmp_path)
+    run_module("some_step", End(end=0), tmp_path, seconds=60)
     assert json.loads((tmp_path / "some_step.args.json.out").read_text()) == ["2", policy, spins]
 
 
@@ -101,7 +136,8 @@ def test_a_step_does_not_outlive_a_run_that_is_killed(tmp_path):
         "time.sleep(60)\n"
     )
     code = "from components.base.process import run_module\n"
-    code += f"run_module('sleeper', {{}}, {str(tmp_path)!r})"
+    code += "from tests.components.base.test_process import End\n"
+    code += f"run_module('sleeper', End(end=0), {str(tmp_path)!r}, seconds=60)"
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment)
     written = tmp_path / "sleeper.args.json.pid"

@@ -1,7 +1,6 @@
 """Whatever a network gives (logits, one logit, probabilities, their logarithms): every artifact
 gives the probabilities of its classes."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,18 +11,22 @@ import tensorflow as tf
 
 from components.base.process import ROOT
 from components.networks import keras_model, torch_model
+from export.export_format import FormatArgs
 from export.formats import contract as contracts
-from export.formats import onnx, savedmodel, tflite, twin
+from export.formats import onnx, saved_model, tflite, twin
+from export.formats.inference import inference
 from export.verification import parity
+from export.verification.runtimes import Signature, open_artifact
 from tests.helpers import zoo
 from tests.helpers.export_data import random_module, torch_probabilities
 
 NAMES = ("one logit", "sigmoid", "softmax", "log_softmax")
 
-# PyTorch's exporter takes seconds for each: these two hold both roads to probabilities.
+# PyTorch's exporter takes seconds for each: these two hold both ways to probabilities.
 OF_PYTORCH = ("one logit", "log_softmax")
 _EXPORTS = (
-    "import sys; from export.formats.onnx import main\nfor path in sys.argv[1:]: main([path])"
+    "import sys; from export.export_format import FormatArgs, main\n"
+    "for path in sys.argv[1:]: main(FormatArgs.model_validate_json(open(path).read()))"
 )
 
 
@@ -36,21 +39,22 @@ def exported(tmp_path_factory):
         description = zoo.network("torch", name)
         contract[name] = contracts.build(description, "torch-00")
         torch_model.save(random_module(description), description, root / name)
-        values = {
-            "model": str(root / name),
-            "contract": contract[name],
-            "output": str(root / name / "torch.onnx"),
-            "threads": 1,
-        }
-        (root / name / "args.json").write_text(json.dumps(values))
+        values = FormatArgs(
+            framework="torch",
+            model_dir=root / name,
+            contract=contract[name],
+            format="onnx",
+            output=root / name / "torch.onnx",
+        )
+        (root / name / "args.json").write_text(values.model_dump_json())
     arguments = [str(root / name / "args.json") for name in OF_PYTORCH]
     pytorchs = subprocess.Popen([sys.executable, "-c", _EXPORTS, *arguments], cwd=ROOT)
     for name in NAMES:
         description = zoo.network("torch", name)
         weights = twin.load_torch_weights(root / name, description)
-        module = savedmodel.inference(twin.to_keras(weights, description), description.architecture)
-        saved = savedmodel.export(module, contract[name], root / name / "saved_model")
-        tflite.export(saved, contract[name], root / name / "model.tflite")
+        module = inference(twin.to_keras(weights, description), description.architecture)
+        saved = saved_model.write(module, contract[name], root / name / "saved_model")
+        tflite.convert(saved, contract[name], root / name / "model.tflite")
         onnx.export_keras(module, contract[name], root / name / "keras.onnx")
     assert pytorchs.wait() == 0
     return root
@@ -67,15 +71,15 @@ def test_artifacts_give_the_probabilities_of_every_class(exported, name, kind, f
     images = np.random.default_rng(1).integers(0, 256, (40, *description.spec.shape), np.uint8)
     expected = torch_probabilities(torch_model.load(exported / name), images, description)
     assert expected.shape == (40, len(description.labels))
-    roads = _roads(kind, exported / name / file)
+    signatures = _signatures(kind, exported / name / file)
     for batch in (1, 32):
-        measured = parity.compare(roads, images, expected, batch)
+        measured = parity.compare(signatures, images, expected, batch)
         assert measured["max_difference"] < 1e-5 and measured["agreement"] == 1
 
 
-def _roads(kind: str, path: Path) -> dict[str, parity.Road]:
+def _signatures(kind: str, path: Path) -> dict[str, Signature]:
     if kind != "saved_model":
-        return parity.open_artifact(kind, path).roads
+        return open_artifact(kind, path, threads=1).signatures
     # Opening it as parity does sets threads, for which TensorFlow is running too long already.
     served = tf.saved_model.load(str(path)).signatures["serving_default"]
     return {"image": lambda images: served(image=tf.constant(images))["probabilities"].numpy()}
@@ -87,5 +91,5 @@ def test_a_network_of_one_logit_is_served_as_two_probabilities():
     model.get_layer("06_dense").kernel.assign(np.zeros((6, 1)))
     model.get_layer("06_dense").bias.assign([np.log(3)])
     images = np.zeros((1, *description.spec.shape), np.uint8)
-    answer = savedmodel.inference(model, description.architecture).image(images)["probabilities"]
+    answer = inference(model, description.architecture).image(images)["probabilities"]
     np.testing.assert_allclose(answer, [[0.25, 0.75]], atol=1e-6)

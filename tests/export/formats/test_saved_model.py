@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from components.data.pack import write_description, write_shard
 from export.formats import contract as contracts
-from export.formats import savedmodel, twin
+from export.formats import saved_model, twin
+from export.formats.inference import inference
+from export.verification.parity import ParityArgs
 from serving.contract.image_spec import decode, fit_packed
 from tests.helpers.export_data import network, random_weights, transform_graph
 from tests.helpers.images import encode, tile
@@ -25,10 +27,10 @@ def test_serving_bytes_crops_the_margin_off_as_decode_does(tmp_path, margins):
     graph = transform_graph(tmp_path / "transform", spec)
     model = twin.to_keras(random_weights(description), description)
     contract = contracts.build(dataclasses.replace(description, spec=spec), "keras-00")
-    path = savedmodel.export(
-        savedmodel.inference(model, description.architecture, graph), contract, tmp_path / "out"
-    )
-    assert contracts.read_saved_model(path)["image_spec"] == contract["image_spec"]
+    module = inference(model, description.architecture, graph)
+    path = saved_model.write(module, contract, tmp_path / "out")
+    inside = json.loads((path / "assets.extra/contract.json").read_text())
+    assert inside["image_spec"] == contract["image_spec"]
     assert contract["image_spec"]["margin_height"] == margins[0]
     assert contract["input"]["shape"] == [None, 8, 8, 1]
 
@@ -55,16 +57,16 @@ def verify_against(directory, spec, packed, probabilities):
     write_shard(directory / "arrays/test", 0, len(packed), spec, [(packed, labels)])
     write_description(directory / "arrays", spec, list("0123456789"))
     np.savez(directory / "test.npz", probabilities=probabilities, labels=labels)
-    arguments = {
-        "artifact": "saved_model",
-        "path": str(directory / "out"),
-        "arrays": str(directory / "arrays"),
-        "predictions": str(directory),
-        "images": 6,
-        "batches": [4],
-        "output": str(directory / "parity.json"),
-    }
-    (directory / "args.json").write_text(json.dumps(arguments))
+    arguments = ParityArgs(
+        artifact="saved_model",
+        path=directory / "out",
+        arrays=directory / "arrays",
+        predictions=directory,
+        images=6,
+        batches=(4,),
+        output=directory / "parity.json",
+    )
+    (directory / "args.json").write_text(arguments.model_dump_json())
     command = [sys.executable, "-m", "export.verification.parity", str(directory / "args.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

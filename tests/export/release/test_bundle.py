@@ -13,9 +13,8 @@ import pytest
 from components.data.arrays import ImageArrays
 from export.formats import contract as contracts
 from export.release.bundle import bundle, labels_text
-from export.verification.config import BATCHES
-from serving.contract import release_files as artifact
 from tests.helpers.export_data import LABELS, digits_arrays, network
+from tests.helpers.finished_exports import arrays_and_predictions, finished_exports, parity_records
 
 ROOT = Path(__file__).resolve().parents[3]
 LINEAGE = "torch-0123456789abcdef"
@@ -23,57 +22,24 @@ LINEAGE = "torch-0123456789abcdef"
 
 @pytest.fixture
 def exports(tmp_path):
-    """What `python -m export` leaves for one framework; bundling does not look into the formats."""
-    directory = tmp_path / "out/torch"
-    contract = contracts.to_json(contracts.build(network("torch"), LINEAGE)) + "\n"
-    for name, content in {
-        "saved_model/saved_model.pb": "graph",
-        "saved_model/fingerprint.pb": "print",
-        "saved_model/variables/variables.index": "index",
-        "saved_model/variables/variables.data-00000-of-00001": "data",
-        "saved_model/assets.extra/contract.json": contract,
-        "model.onnx": "onnx",
-        "model.tflite": "tflite",
-        "contract.json": contract,
-    }.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_text(content)
-    return directory
+    return finished_exports(tmp_path / "out/torch", "torch", LINEAGE)
 
 
 @pytest.fixture
 def data(tmp_path):
-    arrays = digits_arrays(tmp_path / "arrays", 101)
-    labels = ImageArrays(arrays).split("test").labels
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(10), 101).astype(np.float32)
-    np.savez(tmp_path / "predictions.npz", probabilities=probabilities, labels=labels)
-    return {"arrays": arrays, "predictions": tmp_path / "predictions.npz"}
-
-
-def records(exports) -> list[dict]:
-    """parity.json's records of these exports, in as far as a release depends on them."""
-    return [
-        {
-            "model": "torch",
-            "artifact": kind,
-            "batch": batch,
-            "passed": True,
-            "sha256": artifact.sha256(exports / name),
-        }
-        for kind, name in artifact.FILES.items()
-        for batch in BATCHES
-    ]
+    arrays, predictions = arrays_and_predictions(tmp_path)
+    return {"arrays": arrays, "predictions": predictions}
 
 
 def made(exports, target, data, parity=None, **changes):
     facts = {
-        "model": "digits",
+        "name": "digits",
         "run_id": "run-1",
         "metrics": {"accuracy": 0.98},
         "gates": [{"name": "accuracy", "passed": True}],
         "extra": {"data": {"good": 3}},
     }
-    parity = records(exports) if parity is None else parity
+    parity = parity_records(exports) if parity is None else parity
     return bundle(exports, target, parity=parity, **(facts | data | changes))
 
 
@@ -161,7 +127,7 @@ def test_line_n_of_the_labels_file_is_always_label_n(labels):
 
 
 def test_a_missing_format_is_refused_by_name(exports, data, tmp_path):
-    parity = records(exports)
+    parity = parity_records(exports)
     (exports / "model.tflite").unlink()
     with pytest.raises(ValueError, match=r"model\.tflite is missing"):
         made(exports, tmp_path / "release", data, parity=parity)
@@ -199,7 +165,7 @@ def test_a_directory_in_use_predictions_of_other_data_and_clashing_extras_are_re
 def test_an_artifact_that_was_altered_after_its_verification_is_refused(
     exports, data, tmp_path, name, kind
 ):
-    parity = records(exports)
+    parity = parity_records(exports)
     (exports / name).parent.mkdir(exist_ok=True)
     (exports / name).write_text("another")
     with pytest.raises(ValueError, match=f"expected that of the verified {kind}"):
@@ -208,12 +174,12 @@ def test_an_artifact_that_was_altered_after_its_verification_is_refused(
 
 @pytest.mark.parametrize("row", range(6))
 def test_an_artifact_that_did_not_pass_at_both_batch_sizes_is_refused(exports, data, tmp_path, row):
-    whole = records(exports)
+    whole = parity_records(exports)
     kind = whole[row]["artifact"]
     for other in (
         [],
         [whole[row] | {"passed": False}],
-        [whole[row] | {"model": "keras"}],
+        [whole[row] | {"framework": "keras"}],
         [whole[row] | {"sha256": "0" * 64}],
     ):
         parity = whole[:row] + other + whole[row + 1 :]

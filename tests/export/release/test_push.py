@@ -1,6 +1,105 @@
 """Which of the verified exports is released, or why none."""
 
-from export.release.push import choose_champion
+import json
+
+import pytest
+
+from components.gates.result import GateRefused
+from export.release.push import Exported, Facts, choose_champion, push, read_exported
+from export.verification.config import ExportConfig
+from serving.store.store import Store
+from tests.helpers.finished_exports import (
+    arrays_and_predictions,
+    finished_exports,
+    parity_records,
+)
+
+GOOD = {"accuracy": 0.99, "loss": 0.1}
+WORSE = {"accuracy": 0.98, "loss": 0.1}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "serving")
+
+
+@pytest.fixture
+def facts(tmp_path):
+    arrays, _ = arrays_and_predictions(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/schema.pbtxt").write_text("feature {}")
+    return Facts("run-1", arrays, tmp_path / "data", [], {"data": {"good": 101}})
+
+
+def exported(tmp_path, framework: str, number: int, metrics: dict) -> tuple[Exported, list[dict]]:
+    """A model's exports and their records; another `number` is another model."""
+    lineage = f"{framework}-{number:016x}"
+    directory = finished_exports(tmp_path / f"out-{number}" / framework, framework, lineage)
+    found = read_exported(directory, tmp_path / "predictions.npz", metrics)
+    return found, parity_records(directory, framework)
+
+
+def pushed(tmp_path, store, facts, number: int):
+    found, parity = exported(tmp_path, "torch", number, GOOD)
+    return push(store, "digits", {"torch": found}, parity, ExportConfig(), facts)
+
+
+def test_the_champion_is_released_in_every_format_with_its_own_facts(tmp_path, store, facts):
+    (keras, of_keras), (torch, of_torch) = (
+        exported(tmp_path, "keras", 1, WORSE),
+        exported(tmp_path, "torch", 2, GOOD),
+    )
+    models = {"keras": keras, "torch": torch}
+    done = push(store, "digits", models, of_keras + of_torch, ExportConfig(), facts)
+    assert (done.champion, done.unchanged, done.release.version) == ("torch", False, 1)
+    assert store.current("digits") == done.release
+    done.release.verify()
+    manifest = done.release.manifest()
+    assert manifest["lineage"] == torch.contract["lineage"] and manifest["metrics"] == GOOD
+    assert {record["framework"] for record in manifest["parity"]} == {"torch"}
+    assert {gate["model"] for gate in manifest["gates"]} == {"torch"}
+    assert manifest["data"] == {"good": 101}
+    assert (done.release.path / "data/schema.pbtxt").is_file()
+    assert json.loads((done.release.path / "contract.json").read_text()) == torch.contract
+
+
+def test_what_is_the_current_release_already_is_not_pushed_again(tmp_path, store, facts):
+    first = pushed(tmp_path, store, facts, 1)
+    again = pushed(tmp_path, store, facts, 1)
+    assert again.unchanged and again.release == first.release
+    assert len(store.releases("digits")) == 1
+
+
+def test_a_damaged_current_release_is_pushed_anew(tmp_path, store, facts):
+    first = pushed(tmp_path, store, facts, 1)
+    (first.release.path / "model.onnx").write_text("altered")
+    again = pushed(tmp_path, store, facts, 1)
+    assert not again.unchanged and again.release.version == 2
+
+
+def test_a_model_that_was_rolled_back_from_is_refused_and_another_is_not(tmp_path, store, facts):
+    pushed(tmp_path, store, facts, 1)
+    assert pushed(tmp_path, store, facts, 2).release.version == 2
+    assert store.rollback("digits").version == 1
+    for _ in range(2):
+        with pytest.raises(GateRefused, match="rolled back") as refused:
+            pushed(tmp_path, store, facts, 2)
+    assert refused.value.exit_code == 3
+    assert "serving.store rollback digits 2 restores it" in str(refused.value)
+    assert store.current("digits").version == 1 and len(store.releases("digits")) == 2
+    assert pushed(tmp_path, store, facts, 3).release.version == 3
+
+
+def test_an_artifact_that_disagrees_refuses_all_and_releases_nothing(tmp_path, store, facts):
+    (keras, of_keras), (torch, of_torch) = (
+        exported(tmp_path, "keras", 1, GOOD),
+        exported(tmp_path, "torch", 2, WORSE),
+    )
+    of_torch[-1]["max_difference"] = 1e-3
+    models = {"keras": keras, "torch": torch}
+    with pytest.raises(GateRefused, match="torch onnx .*max_difference is 0.001"):
+        push(store, "digits", models, of_keras + of_torch, ExportConfig(), facts)
+    assert not store.models()
 
 
 def test_the_champion_is_the_most_accurate_and_then_the_surest():

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.base.fingerprint import ROOT
 from components.data.arrays import ImageArrays
 from export.formats import contract as contracts
 from export.verification import parity, verify
 from export.verification.config import ExportConfig
-from serving.contract.release_files import FILES, sha256
+from serving.contract.release_files import FORMATS, sha256
 from tests.helpers.export_data import (
     digits_arrays,
     keras_probabilities,
@@ -33,15 +34,16 @@ LINEAGE = "keras-0123456789abcdef"
 def exported(tmp_path_factory):
     """A Keras network in all three formats, its arrays and its own predictions."""
     from export.formats import onnx as onnx_format
-    from export.formats import savedmodel, tflite, twin
+    from export.formats import saved_model, tflite, twin
+    from export.formats.inference import inference
 
     directory = tmp_path_factory.mktemp("parity")
     description = network("keras")
     model = twin.to_keras(random_weights(description), description)
     contract = contracts.build(description, LINEAGE)
-    module = savedmodel.inference(model, description.architecture)
-    savedmodel.export(module, contract, directory / "saved_model")
-    tflite.export(directory / "saved_model", contract, directory / "model.tflite")
+    module = inference(model, description.architecture)
+    saved_model.write(module, contract, directory / "saved_model")
+    tflite.convert(directory / "saved_model", contract, directory / "model.tflite")
     onnx_format.export_keras(module, contract, directory / "model.onnx")
     arrays = digits_arrays(directory / "arrays", test=60, val=240)
     predict = functools.partial(keras_probabilities, model)
@@ -49,22 +51,22 @@ def exported(tmp_path_factory):
     return directory
 
 
-def arguments(directory, artifact, **changes) -> dict:
-    return {
+def arguments(directory, artifact, **changes) -> parity.ParityArgs:
+    values = {
         "artifact": artifact,
-        "path": str(directory / FILES[artifact]),
-        "arrays": str(directory / "arrays"),
-        "predictions": str(directory / "predictions"),
+        "path": directory / FORMATS[artifact].file,
+        "arrays": directory / "arrays",
+        "predictions": directory / "predictions",
         "images": 256,
-        "batches": [1, 32],
-        "threads": 2,
         "lineage": LINEAGE,
-    } | changes
+        "output": directory / "records.json",
+    }
+    return parity.ParityArgs(**values | changes)
 
 
-def judged(args: dict) -> list[dict]:
-    records = parity.verify(args)
-    return [verify.judge({"model": "keras"} | record, ExportConfig()) for record in records]
+def judged(args: parity.ParityArgs) -> list[dict]:
+    records = parity.measure(args)
+    return [verify.judge({"framework": "keras"} | record, ExportConfig()) for record in records]
 
 
 @pytest.mark.parametrize("artifact", ["tflite", "onnx"])
@@ -75,21 +77,24 @@ def test_an_artifact_equal_to_its_source_passes_at_both_batch_sizes(exported, ar
         assert record["error"] is None and record["passed"]
         assert record["images"] == 256
         assert record["max_difference"] < 1e-5 and record["agreement"] == 1.0
-        path = exported / FILES[artifact]
+        path = exported / FORMATS[artifact].file
         assert record["bytes"] == path.stat().st_size and record["sha256"] == sha256(path)
 
 
 def test_onnx_and_tflite_are_verified_without_tensorflow_and_pytorch(exported):
     script = """
 import json, sys
-from export import parity
-for args in json.loads(sys.argv[1]):
-    assert all(record["error"] is None for record in parity.verify(args)), args
+from export.verification import parity
+for text in json.loads(sys.argv[1]):
+    args = parity.ParityArgs.model_validate_json(text)
+    assert all(record["error"] is None for record in parity.measure(args)), args
 loaded = {"tensorflow", "keras", "torch", "tfx"} & sys.modules.keys()
 assert not loaded, loaded
 """
-    values = json.dumps([arguments(exported, artifact) for artifact in ("onnx", "tflite")])
-    subprocess.run([sys.executable, "-c", script, values], cwd=verify.ROOT, check=True)
+    values = json.dumps(
+        [arguments(exported, artifact).model_dump_json() for artifact in ("onnx", "tflite")]
+    )
+    subprocess.run([sys.executable, "-c", script, values], cwd=ROOT, check=True)
 
 
 def altered_onnx(exported, tmp_path, value: float) -> str:
@@ -192,7 +197,7 @@ def test_another_lineage_other_labels_or_another_size_is_refused(exported, tmp_p
 def test_predictions_of_another_split_are_refused(exported, tmp_path):
     short = altered_predictions(exported, tmp_path, lambda p, labels: (p[:-1], labels[:-1]))
     with pytest.raises(ValueError, match=r"val\.npz .*: predict it again"):
-        parity.verify(arguments(exported, "onnx", predictions=short))
+        parity.measure(arguments(exported, "onnx", predictions=short))
 
 
 def test_fewer_images_than_asked_for_are_all_used_and_batch_32_is_still_run(exported, tmp_path):

@@ -1,11 +1,14 @@
-"""The digest of an artifact changes with any byte and any name in it, and with nothing else."""
+"""The table of formats is whole; the digest of an artifact changes with any byte and any name in
+it, and with nothing else."""
 
+import ast
 import hashlib
 import shutil
 
 import pytest
 
-from serving.contract import release_files as artifact
+from components.base.fingerprint import ROOT
+from serving.contract import release_files
 
 
 @pytest.fixture
@@ -19,32 +22,69 @@ def saved_model(tmp_path):
 
 def test_a_files_digest_is_its_sha256(saved_model):
     path = saved_model / "saved_model.pb"
-    assert artifact.sha256(path) == hashlib.sha256(b"graph").hexdigest()
-    assert artifact.size(path) == 5
+    assert release_files.sha256(path) == hashlib.sha256(b"graph").hexdigest()
+    assert release_files.size(path) == 5
 
 
 def test_a_copy_of_a_directory_has_the_same_digest_wherever_it_lies(saved_model, tmp_path):
     copy = shutil.copytree(saved_model, tmp_path / "elsewhere/1")
-    assert artifact.sha256(copy) == artifact.sha256(saved_model)
-    assert artifact.size(copy) == 10
+    assert release_files.sha256(copy) == release_files.sha256(saved_model)
+    assert release_files.size(copy) == 10
 
 
 def test_a_byte_a_name_and_a_file_more_or_less_change_a_directorys_digest(saved_model):
-    found = {artifact.sha256(saved_model)}
+    found = {release_files.sha256(saved_model)}
     (saved_model / "variables/index").write_bytes(b"indey")
-    found.add(artifact.sha256(saved_model))
+    found.add(release_files.sha256(saved_model))
     (saved_model / "variables/index").rename(saved_model / "variables/data")
-    found.add(artifact.sha256(saved_model))
+    found.add(release_files.sha256(saved_model))
     (saved_model / "variables/data").rename(saved_model / "data")
-    found.add(artifact.sha256(saved_model))
+    found.add(release_files.sha256(saved_model))
     (saved_model / "data").unlink()
-    found.add(artifact.sha256(saved_model))
+    found.add(release_files.sha256(saved_model))
     (saved_model / "empty").touch()
-    found.add(artifact.sha256(saved_model))
+    found.add(release_files.sha256(saved_model))
     assert len(found) == 6
 
 
 def test_an_artifact_that_is_not_there_has_no_digest(tmp_path):
     with pytest.raises(FileNotFoundError):
-        artifact.sha256(tmp_path / "none")
-    assert artifact.size(tmp_path / "none") == 0
+        release_files.sha256(tmp_path / "none")
+    assert release_files.size(tmp_path / "none") == 0
+
+
+def test_each_format_is_one_row_and_one_module_that_writes_it():
+    for name, row in release_files.FORMATS.items():
+        assert row.name == name
+        module = ROOT / "export" / "formats" / f"{name}.py"
+        functions = [n.name for n in ast.parse(module.read_text()).body if hasattr(n, "name")]
+        assert "export" in functions
+    names = [row.file for row in release_files.FORMATS.values()]
+    assert len(set(names)) == len(names)
+
+
+def test_formats_are_named_for_people_in_the_tables_order():
+    assert release_files.titles(["onnx", "saved_model", "tflite"]) == "SavedModel, TFLite and ONNX"
+    assert release_files.titles(["onnx"]) == "ONNX alone"
+    assert [row.name for row in release_files.formats_of({"formats": ["onnx"]})] == ["onnx"]
+    assert len(release_files.formats_of({})) == 3  # a contract of an earlier release
+
+
+def test_file_names_of_a_release_stand_in_the_table_only():
+    """As texts of their own: sentences and docstrings may speak of them."""
+    names = {row.file for row in release_files.FORMATS.values() if not row.directory}
+    names |= {getattr(release_files, constant) for constant in _CONSTANTS}
+    found = []
+    for package in ("serving", "components", "export", "pipeline"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path.name != "release_files.py":
+                texts = [n for n in ast.walk(ast.parse(path.read_text()))]
+                found += [
+                    f"{path.relative_to(ROOT)}:{node.lineno} {node.value!r}"
+                    for node in texts
+                    if isinstance(node, ast.Constant) and node.value in names
+                ]
+    assert not found, found
+
+
+_CONSTANTS = ("MANIFEST", "CONTRACT", "CONTRACT_IN_SAVED_MODEL", "LABELS", "GOLDEN")

@@ -1,0 +1,57 @@
+"""What `python -m export` leaves, as far as a release depends on it; nobody opens the models."""
+
+from pathlib import Path
+
+import numpy as np
+
+from components.data.arrays import ImageArrays
+from export.formats import contract as contracts
+from export.verification.config import BATCHES
+from serving.contract.release_files import FORMATS, sha256
+from tests.helpers.export_data import digits_arrays, network
+
+
+def finished_exports(directory: Path, framework: str, lineage: str) -> Path:
+    """One framework's exports, with a contract of this lineage."""
+    contract = contracts.to_json(contracts.build(network(framework), lineage)) + "\n"
+    for name, content in {
+        "saved_model/saved_model.pb": f"graph of {lineage}",
+        "saved_model/fingerprint.pb": "print",
+        "saved_model/variables/variables.index": "index",
+        "saved_model/variables/variables.data-00000-of-00001": "data",
+        "saved_model/assets.extra/contract.json": contract,
+        "model.onnx": "onnx",
+        "model.tflite": "tflite",
+        "contract.json": contract,
+    }.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(content)
+    return directory
+
+
+def arrays_and_predictions(directory: Path) -> tuple[Path, Path]:
+    """ImageArrays of 101 test digits, and an npz of some model's probabilities on them."""
+    arrays = digits_arrays(directory / "arrays", 101)
+    labels = ImageArrays(arrays).split("test").labels
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(10), 101).astype(np.float32)
+    np.savez(directory / "predictions.npz", probabilities=probabilities, labels=labels)
+    return arrays, directory / "predictions.npz"
+
+
+def parity_records(exports: Path, framework: str = "torch") -> list[dict]:
+    """parity.json's records of these exports: all agree."""
+    return [
+        {
+            "framework": framework,
+            "artifact": name,
+            "batch": batch,
+            "images": 101,
+            "max_difference": 1e-7,
+            "agreement": 1.0,
+            "error": None,
+            "passed": True,
+            "sha256": sha256(exports / row.file),
+        }
+        for name, row in FORMATS.items()
+        for batch in BATCHES
+    ]
