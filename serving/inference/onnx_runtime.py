@@ -1,5 +1,7 @@
 """ONNX Runtime sessions: threads and providers in one place."""
 
+import contextlib
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ def open_session(path: str | Path, threads: int = 0, gpu: bool = True) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list = ["CPUExecutionProvider"]
     if gpu and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        with warnings.catch_warnings():
+        # It prints, on standard output too, what of CUDA it does not find.
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             onnxruntime.preload_dlls()
         # TF32 keeps 10 bits of a product: enough to leave the golden tolerance.

@@ -6,6 +6,7 @@ import pytest
 
 from components.base.fingerprint import ROOT, named_files
 from pipeline.line.step_modules import STEP_MODULES, code
+from serving.contract.release_files import FORMATS
 
 FEEDS_TRAINING = {"ingest", "transform", "pack", "augment", "train_keras", "train_torch"}
 BOTH_TRAINERS = {"train_keras", "train_torch"}
@@ -88,9 +89,7 @@ def test_every_process_that_a_step_starts_is_among_its_modules():
             assert module.format(framework) in STEP_MODULES[step.format(framework)]
     exports = named_files(*STEP_MODULES["export"])
     assert {"export/__main__.py", "export/export_format.py"} <= exports.keys()
-    assert {
-        f"export/formats/{path.name}" for path in Path(ROOT, "export/formats").glob("*.py")
-    } >= {name for name in exports if name.startswith("export/formats/")}
+    assert {f"export/formats/{name}.py" for name in FORMATS} <= exports.keys()
 
 
 def test_a_network_of_the_users_own_reruns_what_builds_it(tmp_path, monkeypatch):
