@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from components.base import atomic
-from components.networks.custom_network import AnyArchitecture, OwnNetwork
+from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import Placed, Shape
 from components.networks.keras_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 from components.networks.layers import FINAL, AnyLayer
@@ -73,10 +73,10 @@ def build(network: Network) -> keras.Model:
     `Architecture.output` says, (N, units).
 
     Layers carry the names of the description, those inside of residual blocks too; the
-    normalisation comes first. Raises ValueError when the user's own builder gives no such network.
+    normalisation comes first. Raises ValueError when a custom network's builder gives no such one.
     """
-    if isinstance(network.architecture, OwnNetwork):
-        return _own(network)
+    if isinstance(network.architecture, CustomNetwork):
+        return _custom(network)
     spec = network.spec
     image = keras.Input(spec.shape, name="image", dtype="float32")
     x = keras.layers.Rescaling(list(spec.scale), list(spec.offset), name="normalise")(image)
@@ -85,7 +85,7 @@ def build(network: Network) -> keras.Model:
     return keras.Model(image, x, name=network.architecture.name)
 
 
-def _own(network: Network) -> keras.Model:
+def _custom(network: Network) -> keras.Model:
     shape, classes = network.spec.shape, len(network.labels)
     model = network.architecture.build("keras", shape)
     expected = (None, *shape), (None, classes)

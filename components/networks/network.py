@@ -1,7 +1,7 @@
 """What must be known to rebuild a trained network: `network.json` in every model directory.
 
 <directory>/network.json          framework, architecture (its layers, or the reference to the
-                                  user's own builders), image_spec, labels
+                                  user's builders), image_spec, labels
 <directory>/model.weights.h5      Keras's weights     (keras_model.py)
 <directory>/model.safetensors     PyTorch's weights   (torch_model.py)
 """
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from components.base import atomic
 from components.base.frameworks import FRAMEWORKS
-from components.networks.custom_network import AnyArchitecture, OwnNetwork
+from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import Architecture
 from serving.contract.image_spec import ImageSpec
 
@@ -37,8 +37,8 @@ class Network:
         object.__setattr__(self, "labels", tuple(self.labels))
         if self.framework not in FRAMEWORKS:
             raise ValueError(f"framework is {self.framework!r}, expected one of {FRAMEWORKS}.")
-        if isinstance(self.architecture, OwnNetwork):
-            _check_own(self.architecture, self.framework, len(self.labels))
+        if isinstance(self.architecture, CustomNetwork):
+            _check_custom(self.architecture, self.framework, len(self.labels))
         else:
             _check_units(self.architecture, len(self.labels))
         self.architecture.placed(self.spec.shape)
@@ -66,7 +66,7 @@ class Network:
             return cls(
                 framework=values["framework"],
                 architecture=(
-                    OwnNetwork if "reference" in values["architecture"] else Architecture
+                    CustomNetwork if "reference" in values["architecture"] else Architecture
                 ).model_validate(values["architecture"]),
                 spec=ImageSpec.from_dict(values["image_spec"]),
                 labels=tuple(values["labels"]),
@@ -77,7 +77,7 @@ class Network:
             raise ValueError(f"{path} does not describe a network: {error!r}.") from error
 
 
-def _check_own(architecture: OwnNetwork, framework: str, classes: int) -> None:
+def _check_custom(architecture: CustomNetwork, framework: str, classes: int) -> None:
     if framework not in architecture.frameworks:
         raise ValueError(
             f"{architecture.reference} gives a builder for {', '.join(architecture.frameworks)}, "

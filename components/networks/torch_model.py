@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from components.base import atomic
-from components.networks.custom_network import AnyArchitecture, OwnNetwork
+from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import Placed
 from components.networks.layers import FINAL, AnyLayer, Conv
 from components.networks.network import Network, weights_file
@@ -189,14 +189,14 @@ def probabilities(outputs: torch.Tensor, architecture: AnyArchitecture) -> torch
 
 
 def build(network: Network) -> nn.Module:
-    """A network with fresh weights, in training mode, on the CPU: an `ImageNetwork`, or what the
-    user's own builder gives. Raises ValueError when that is no such network."""
-    if isinstance(network.architecture, OwnNetwork):
-        return _own(network)
+    """A network with fresh weights, in training mode, on the CPU: an `ImageNetwork`, or what a
+    custom network's builder gives. Raises ValueError when that is no such network."""
+    if isinstance(network.architecture, CustomNetwork):
+        return _custom(network)
     return ImageNetwork(network)
 
 
-def _own(network: Network) -> nn.Module:
+def _custom(network: Network) -> nn.Module:
     height, width, channels = shape = network.spec.shape
     name, expected = network.architecture.name, (2, len(network.labels))
     module = network.architecture.build("torch", shape)

@@ -117,7 +117,7 @@ class Learner:
             kernels = [tf.convert_to_tensor(kernel.value) for kernel in self._kernels]
             parts = self._strategy.num_replicas_in_sync  # whose gradients are added up
             loss += keras_losses.penalty(kernels, config) / parts
-            if self.model.losses:  # regularisers and add_loss, of networks of the user's own
+            if self.model.losses:  # regularisers and add_loss, of custom networks
                 loss += tf.add_n([tf.cast(own, tf.float32) for own in self.model.losses]) / parts
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         right = keras_losses.predicted(outputs, self._architecture) == labels

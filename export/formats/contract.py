@@ -11,7 +11,7 @@ schema). The readers raise ValueError when there is no contract.
 import json
 from pathlib import Path
 
-from components.networks.custom_network import OwnNetwork
+from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
 from serving.contract.release_files import FILES
 
@@ -49,7 +49,7 @@ def build(network: Network, lineage: str) -> dict:
 def formats(network: Network) -> list[str]:
     """What the network is exported as. PyTorch's road to SavedModel and TFLite is a Keras twin,
     which a network of the user's own builder does not have."""
-    own = isinstance(network.architecture, OwnNetwork)
+    own = isinstance(network.architecture, CustomNetwork)
     return ["onnx"] if own and network.framework == "torch" else list(FILES)
 
 

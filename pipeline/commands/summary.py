@@ -17,7 +17,7 @@ from components.base.refusal import ConfigError
 from components.networks import built_layers as summary
 from components.networks.architectures import architecture_of
 from components.networks.built_layers import BuiltLayer
-from components.networks.custom_network import OwnNetwork, frameworks_of
+from components.networks.custom_network import CustomNetwork, frameworks_of
 from components.networks.description import Architecture, Placed, operations
 from components.networks.layers import AveragePool, ChannelDropout, Conv, Dropout, MaxPool
 from components.networks.network import FRAMEWORKS, Network
@@ -54,9 +54,9 @@ def summarise(
             terminal.waiting("building both networks")
             built = build(network, Path(work))
     out.print(heading(network), highlight=False)
-    if isinstance(network.architecture, OwnNetwork):
+    if isinstance(network.architecture, CustomNetwork):
         for framework, layers in built.items():
-            out.print(own_table(framework, list(layers.values())))
+            out.print(custom_table(framework, list(layers.values())))
     else:
         out.print(table(network, built))
 
@@ -135,8 +135,8 @@ def table(network: Network, built: Built) -> Table:
     return found
 
 
-def own_table(framework: str, layers: list[BuiltLayer]) -> Table:
-    """Of a network of the user's own builder, whose layers need not be the other framework's."""
+def custom_table(framework: str, layers: list[BuiltLayer]) -> Table:
+    """Of a custom network, whose layers need not be the other framework's."""
     found = Table(caption="Shapes without the batch")
     found.add_column("layer")
     found.add_column(_TITLES[framework], justify="right")
