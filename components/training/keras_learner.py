@@ -25,7 +25,7 @@ class Learner:
     """A network, its optimiser and, with `averaging`, the average of its weights.
 
     Make it, and the model, within the scope of a `tf.distribute` strategy: each of its replicas
-    takes a part of every batch. `weights`, float32 (classes,), are those of the classes in the
+    takes a shard of every batch. `weights`, float32 (classes,), are those of the classes in the
     loss.
     """
 
@@ -57,7 +57,7 @@ class Learner:
         """The graph of one step on images of that scale, made when it is first asked for."""
         if scale in self._learns:
             return self._learns[scale]
-        parts, network = self._strategy.num_replicas_in_sync, self.model
+        replicas, network = self._strategy.num_replicas_in_sync, self.model
         if scale < 1:
             height, width, channels = self._spec.shape
             network = keras_model.at_size(network, (*sides((height, width), scale), channels))
@@ -66,10 +66,10 @@ class Learner:
         signature = [packed, numbers, flags, tf.TensorSpec((), tf.float32)]
 
         # Values of several replicas fit no signature.
-        @tf.function(input_signature=signature if parts == 1 else None, reduce_retracing=True)
+        @tf.function(input_signature=signature if replicas == 1 else None, reduce_retracing=True)
         def learn(images, labels, copied, count):
-            part = functools.partial(self._learn, network, scale)
-            own = self._strategy.run(part, (images, labels, copied, count))
+            one = functools.partial(self._learn, network, scale)
+            own = self._strategy.run(one, (images, labels, copied, count))
             return self._strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None)
 
         self._learns[scale] = learn
@@ -98,7 +98,7 @@ class Learner:
         return follow, judge
 
     def _learn(self, network, scale, images, labels, copied, count):
-        """One replica's part of a step, by the network for images of that scale."""
+        """One replica's share of a step, by the network for images of that scale."""
         config, variables = self._config, self.model.trainable_variables
         augmented = self._augment(images, training=True)
         augmented = tf.cond(
@@ -115,10 +115,10 @@ class Learner:
             each = keras_losses.losses(outputs, labels, self._architecture, config.label_smoothing)
             loss = tf.reduce_sum(tf.gather(self._weights, labels) * each) / count
             kernels = [tf.convert_to_tensor(kernel.value) for kernel in self._kernels]
-            parts = self._strategy.num_replicas_in_sync  # whose gradients are added up
-            loss += keras_losses.penalty(kernels, config) / parts
+            replicas = self._strategy.num_replicas_in_sync  # whose gradients are added up
+            loss += keras_losses.penalty(kernels, config) / replicas
             if self.model.losses:  # regularisers and add_loss, of custom networks
-                loss += tf.add_n([tf.cast(own, tf.float32) for own in self.model.losses]) / parts
+                loss += tf.add_n([tf.cast(own, tf.float32) for own in self.model.losses]) / replicas
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         right = keras_losses.predicted(outputs, self._architecture) == labels
         return tf.stack([loss, tf.reduce_sum(tf.cast(right, tf.float32)) / count])
@@ -134,18 +134,18 @@ class Learner:
         """Learns from packed images uint8 (N, H, W, C) and labels int64 (N,) at the learning rate
         `rate`; bool (N,) `copied` tells which are augmented already, and the network sees them with
         sides of `scale` times as many pixels. Returns loss and accuracy."""
-        parts = self._strategy.num_replicas_in_sync
+        replicas = self._strategy.num_replicas_in_sync
 
-        def share(values: np.ndarray):
-            if parts == 1:
+        def shard(values: np.ndarray):
+            if replicas == 1:
                 return tf.constant(values)
             return self._strategy.experimental_distribute_values_from_function(
-                lambda context: tf.constant(values[context.replica_id_in_sync_group :: parts])
+                lambda context: tf.constant(values[context.replica_id_in_sync_group :: replicas])
             )
 
         self._optimizer.learning_rate = rate
         learn, count = self._learn_at(scale), tf.constant(len(labels), tf.float32)
-        loss, accuracy = learn(share(images), share(labels), share(copied), count).numpy()
+        loss, accuracy = learn(shard(images), shard(labels), shard(copied), count).numpy()
         if self._average is not None:
             self._averaged += 1
             kept = averaging_at(self._config.averaging, self._averaged)
