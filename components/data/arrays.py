@@ -80,6 +80,11 @@ class ImageArrays:
         return Split(self.spec, self.directory / name, *more)
 
 
+def evenly(rows: int, count: int) -> np.ndarray:
+    """`count` row numbers spread evenly over `rows`, or all of them where there are fewer."""
+    return np.linspace(0, rows - 1, min(count, rows)).round().astype(np.int64)
+
+
 def open_split(arrays: ImageArrays, name: str) -> Split:
     """A split of the arrays. Raises ValueError when it holds no images."""
     split = arrays.split(name)

@@ -22,7 +22,7 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.data.artifacts_tfx import ImageArrays, IngestReport
+from components.data.artifacts_tfx import ImageArraysArtifact, IngestReport
 from components.data.pack import ChannelSums, write_description, write_shard
 from components.sources.source import SPLITS
 from serving.contract.image_spec import ImageSpec
@@ -97,7 +97,7 @@ def Pack(
     examples: InputArtifact[standard_artifacts.Examples],
     transform_graph: InputArtifact[standard_artifacts.TransformGraph],
     report: InputArtifact[IngestReport],
-    arrays: OutputArtifact[ImageArrays],
+    arrays: OutputArtifact[ImageArraysArtifact],
     image: Parameter[str],
     code: Parameter[str],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,

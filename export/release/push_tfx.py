@@ -8,7 +8,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from components.data.artifacts_tfx import ImageArrays, IngestReport
+from components.data.artifacts_tfx import ImageArraysArtifact, IngestReport
 from components.evaluation.artifacts_tfx import Predictions
 from components.gates.artifacts_tfx import DataVerdict, GateVerdict
 from components.gates.result import GateRefused, GateResult
@@ -54,7 +54,7 @@ def _refuse_rolled_back(releases: Store, name: str, lineage: str) -> None:
 def Push(
     exports: InputArtifact[Exports],
     verdict: InputArtifact[GateVerdict],
-    arrays: InputArtifact[ImageArrays],
+    arrays: InputArtifact[ImageArraysArtifact],
     report: InputArtifact[IngestReport],
     data_verdict: InputArtifact[DataVerdict],
     pushed: OutputArtifact[standard_artifacts.PushedModel],
