@@ -16,6 +16,7 @@ from components.base import atomic
 from components.base.frameworks import FRAMEWORKS
 from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import Architecture
+from components.networks.layers import Activation
 from serving.contract.image_spec import ImageSpec
 
 FILE = "network.json"
@@ -33,7 +34,7 @@ class Network:
     spec: ImageSpec
     labels: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
         if self.framework not in FRAMEWORKS:
             raise ValueError(f"framework is {self.framework!r}, expected one of {FRAMEWORKS}.")
@@ -102,7 +103,9 @@ def _check_units(architecture: Architecture, classes: int) -> None:
             f"architecture {architecture.name!r} ends with {units} units, expected one unit for "
             f"each of the {classes} classes."
         )
-    if architecture.output != "logits" and (units == 1) != (last.function == "sigmoid"):
+    if architecture.output == "logits" or not isinstance(last, Activation):
+        return
+    if (units == 1) != (last.function == "sigmoid"):
         raise ValueError(
             f"architecture {architecture.name!r} makes probabilities of {units} units by "
             f"{last.function}, expected sigmoid of one unit, softmax or log_softmax of several."

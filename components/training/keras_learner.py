@@ -4,7 +4,8 @@
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -50,10 +51,11 @@ class Learner:
         if config.averaging:
             self._average = [tf.Variable(w, trainable=False) for w in model.get_weights()]
         self._averaged = 0
-        self._spec, self._learns = spec, {}
+        self._spec = spec
+        self._learns: dict[float, Callable[..., tf.Tensor]] = {}
         self._follow, self._judge = self._compiled()
 
-    def _learn_at(self, scale: float):
+    def _learn_at(self, scale: float) -> Callable[..., tf.Tensor]:
         """The graph of one step on images of that scale, made when it is first asked for."""
         if scale in self._learns:
             return self._learns[scale]
@@ -67,7 +69,7 @@ class Learner:
 
         # Values of several replicas fit no signature.
         @tf.function(input_signature=signature if replicas == 1 else None, reduce_retracing=True)
-        def learn(images, labels, copied, count):
+        def learn(images: Any, labels: Any, copied: Any, count: tf.Tensor) -> tf.Tensor:
             one = functools.partial(self._learn, network, scale)
             own = self._strategy.run(one, (images, labels, copied, count))
             return self._strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None)
@@ -75,13 +77,14 @@ class Learner:
         self._learns[scale] = learn
         return learn
 
-    def _compiled(self):
+    def _compiled(self) -> tuple[Callable[..., None], Callable[..., tf.Tensor]]:
         """The graphs of the average's step and of one batch of validation."""
         fed, numbers = (None, *self._spec.shape), tf.TensorSpec((None,), tf.int64)
+        averages = self._average or []
 
         @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])
-        def follow(share):
-            for average, weight in zip(self._average, self.model.weights):
+        def follow(share: tf.Tensor) -> None:
+            for average, weight in zip(averages, self.model.weights):
                 value = tf.convert_to_tensor(weight.value)
                 if average.dtype.is_floating:
                     average.assign_add(share * (value - average))
@@ -89,7 +92,7 @@ class Learner:
                     average.assign(value)
 
         @tf.function(input_signature=[tf.TensorSpec(fed, tf.uint8), numbers])
-        def judge(images, labels):
+        def judge(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
             outputs = self.model(tf.cast(images, tf.float32), training=False)
             losses = keras_losses.losses(outputs, labels, self._architecture, 0)
             right = keras_losses.predicted(outputs, self._architecture) == labels
@@ -97,7 +100,15 @@ class Learner:
 
         return follow, judge
 
-    def _learn(self, network, scale, images, labels, copied, count):
+    def _learn(
+        self,
+        network: keras.Model,
+        scale: float,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        copied: tf.Tensor,
+        count: tf.Tensor,
+    ) -> tf.Tensor:
         """One replica's share of a step, by the network for images of that scale."""
         config, variables = self._config, self.model.trainable_variables
         augmented = self._augment(images, training=True)
@@ -136,7 +147,7 @@ class Learner:
         sides of `scale` times as many pixels. Returns loss and accuracy."""
         replicas = self._strategy.num_replicas_in_sync
 
-        def shard(values: np.ndarray):
+        def shard(values: np.ndarray) -> Any:
             if replicas == 1:
                 return tf.constant(values)
             return self._strategy.experimental_distribute_values_from_function(
@@ -158,7 +169,7 @@ class Learner:
         smoothing nor class weights count."""
         with self._averaged_weights():
             found = [self._judge(tf.constant(i), tf.constant(n)).numpy() for i, n in batches]
-        return np.sum(found, axis=0, dtype=np.float64)
+        return np.asarray(found).sum(axis=0, dtype=np.float64)
 
     @contextlib.contextmanager
     def _averaged_weights(self) -> Iterator[None]:
@@ -207,7 +218,7 @@ class Learner:
         }
 
 
-def _array(variable) -> np.ndarray:
+def _array(variable: keras.Variable) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(variable))
 
 

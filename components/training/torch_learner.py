@@ -165,8 +165,9 @@ class Learner:
         """Takes over what `arrays` gave after `steps` steps."""
         tensors = _tensors(arrays)
         self.model.load_state_dict(_below("model/", tensors))
-        for name, value in _below("average/", tensors).items():
-            self._average[name].copy_(value)
+        if self._average is not None:
+            for name, value in _below("average/", tensors).items():
+                self._average[name].copy_(value)
         self._averaged = steps
         state = self._optimizer.state_dict()
         parameters = [p for group in self._optimizer.param_groups for p in group["params"]]

@@ -15,6 +15,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ class Replica:
 SINGLE = Replica()
 
 
-def launch(world_size: int, function: Callable, *arguments) -> None:
+def launch(world_size: int, function: Callable, *arguments: Any) -> None:
     """Runs `function(*arguments, Replica)` in this process and `world_size - 1` more.
 
     The others end with this one, whatever ends it. Raises what this process raises, or
@@ -129,7 +130,9 @@ def _run(function: Callable, arguments: tuple, replica: Replica, folder: Path) -
 
 def _other(function: Callable, arguments: tuple, replica: Replica, folder: Path) -> None:
     """A process that is not the first; it leaves a sentence for that one when it fails."""
-    die_with_parent(multiprocessing.parent_process().pid)
+    parent = multiprocessing.parent_process()
+    assert parent is not None and parent.pid is not None, "it was spawned"
+    die_with_parent(parent.pid)
     try:
         _run(function, arguments, replica, folder)
     except Exception as error:  # noqa: BLE001 - the last resort of a process

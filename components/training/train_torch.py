@@ -205,14 +205,14 @@ def reader(
                 images[rows[0] : rows[-1] + 1] = torch.from_numpy(gather(rows)).to(device)
             there = labels.to(device)
 
-            def from_device(rows: np.ndarray):
+            def from_device(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
                 # Pinned, so that the copy does not wait for what the GPU is at.
                 rows = torch.from_numpy(rows).pin_memory().to(device, non_blocking=True)
                 return images[rows].permute(0, 3, 1, 2), there[rows]
 
             return from_device
 
-    def from_memory(rows: np.ndarray):
+    def from_memory(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         images = torch.from_numpy(gather(rows)).to(device).permute(0, 3, 1, 2)
         return images, labels[torch.from_numpy(rows)].to(device)
 
@@ -241,7 +241,8 @@ class Readings:
     def add(self, reading: torch.Tensor, images: int, rate: float) -> None:
         """Takes a step's float32 (2,), loss and accuracy."""
         if self._device.type != "cuda":
-            self._record.step(images, *reading.tolist(), rate)
+            loss, accuracy = reading.tolist()
+            self._record.step(images, loss, accuracy, rate)
             return
         arrived = torch.empty_like(reading, device="cpu", pin_memory=True)
         arrived.copy_(reading, non_blocking=True)
@@ -259,7 +260,8 @@ class Readings:
 
     def _take(self) -> None:
         _, arrived, images, rate = self._under_way.popleft()
-        self._record.step(images, *arrived.tolist(), rate)
+        loss, accuracy = arrived.tolist()
+        self._record.step(images, loss, accuracy, rate)
 
 
 if __name__ == "__main__":

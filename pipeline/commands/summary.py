@@ -108,16 +108,18 @@ def heading(network: Network) -> Text:
 
 def table(network: Network, built: Built) -> Table:
     """Shapes are without the batch: height x width x channels in Keras's columns, channels first
-    in PyTorch's."""
+    in PyTorch's. Not for a `CustomNetwork`, see `custom_table`."""
+    architecture, shape = network.architecture, network.spec.shape
+    assert isinstance(architecture, Architecture)
     found = Table(caption="Shapes without the batch; MACs: multiply-accumulates per image")
     found.add_column("layer")
     for framework in FRAMEWORKS:
         found.add_column(_TITLES[framework], justify="right")
         found.add_column("parameters", justify="right")
     found.add_column("MACs", justify="right")
-    height, width, channels = shape = network.spec.shape
+    height, width, channels = shape
     found.add_row("image", _shape(shape), "", _shape((channels, height, width)), "", "")
-    for placed in in_order(network.architecture, shape):
+    for placed in in_order(architecture, shape):
         own = [built[framework][placed.name] for framework in FRAMEWORKS]
         cells = [cell for layer in own for cell in (_shape(layer.shape), _count(_total(layer)))]
         found.add_row(_title(placed), *cells, _count(placed.operations))
@@ -128,7 +130,7 @@ def table(network: Network, built: Built) -> Table:
         ("in all", _total),
     ):
         sums = [sum(map(count, built[framework].values())) for framework in FRAMEWORKS]
-        last = operations(network.architecture, shape) if name == "in all" else 0
+        last = operations(architecture, shape) if name == "in all" else 0
         cells = [cell for total in sums for cell in ("", f"{total:,}")]
         style = "bold" if name == "in all" else None
         found.add_row(name, *cells, _count(last), style=style)

@@ -53,7 +53,7 @@ def _chosen(store: Store, name: str | None, version: int | None = None) -> list[
 
 
 def _list(store: Store, options: argparse.Namespace) -> int:
-    rows = [("MODEL", "VERSION", "STATE", "FRAMEWORK", "CREATED", "LINEAGE")]
+    rows: list[tuple[str, ...]] = [("MODEL", "VERSION", "STATE", "FRAMEWORK", "CREATED", "LINEAGE")]
     for release in _chosen(store, options.model):
         mark = "current" if store.current(release.name) == release else ""
         manifest = release.manifest()

@@ -24,7 +24,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serving.store import config_files, files
@@ -214,6 +214,7 @@ class Store:
             path = self.root / f".staging-{secrets.token_hex(8)}"
             path.mkdir()
             descriptor = files.lock_directory(path)
+            assert descriptor is not None, "whoever looks for leftovers waits for this writer"
         try:
             yield path
         except OSError as error:
@@ -237,6 +238,7 @@ class Store:
         versions = {}
         for name in self.models():
             release = self.current(name)
+            assert release is not None, "models() lists those that have one"
             if "saved_model" in _formats(release):
                 versions[name] = release.version
             directory = self._directory(name)
@@ -267,7 +269,7 @@ def _copy(source: Path, target: Path, names: list[str]) -> None:
         files.sync_directory(Path(parent))
 
 
-def _unknown(kind: str, name: str, names) -> str:
+def _unknown(kind: str, name: str, names: Iterable[str]) -> str:
     names = list(names)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}?" if close else f"released: {', '.join(names) or 'none'}."
