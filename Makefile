@@ -11,7 +11,7 @@ help:
 	@echo "make test-full  the tests and the long proofs (MNIST, CIFAR-10, refused and rolled-back releases)"
 	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
 	@echo "make lock       rebuild requirements.txt from pyproject.toml"
-	@echo "make lint       ruff's checks and formatting"
+	@echo "make lint       ruff's checks and formatting, and mypy's types"
 	@echo "make benchmarks measure the demo's time and memory; others: $(VENV) -m benchmarks --help"
 	@echo "make clean      remove .venv (out/ with its releases stays)"
 
@@ -31,7 +31,7 @@ test-full: setup
 	@$(VENV) -m pytest -q tests
 
 lint: setup
-	@$(VENV) -m ruff check . && $(VENV) -m ruff format --check .
+	@$(VENV) -m ruff check . && $(VENV) -m ruff format --check . && $(VENV) -m mypy
 
 benchmarks: setup
 	@$(VENV) -m benchmarks

@@ -2,6 +2,7 @@
 
 import dataclasses
 import statistics
+from collections.abc import Iterable
 
 from benchmarks.ratios import mean_and_deviation
 
@@ -142,5 +143,5 @@ def _machine(record: dict) -> str:
     return f"{record['result']['device']} ({', '.join(units) or 'no bfloat16 units'})"
 
 
-def _line(cells) -> str:
+def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"

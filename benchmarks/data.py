@@ -11,6 +11,7 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -87,7 +88,7 @@ def _print(runs: dict[str, list[dict]], root: Path) -> int:
     ratio = median("plain", "seconds") / median("ours", "seconds")
     cpu_ratio = median("plain", "cpu_seconds") / median("ours", "cpu_seconds")
 
-    def row(what: str, show, *rest: str) -> None:
+    def row(what: str, show: Callable[[str], str], *rest: str) -> None:
         table.add_row(what, *(show(line) for line in _LINES), *rest)
 
     row(

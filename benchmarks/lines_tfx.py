@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import tensorflow as tf
@@ -44,7 +45,7 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
     return {"image": images, "label": inputs["label"]}
 
 
-def plain(config: RunConfig, source) -> Pipeline:
+def plain(config: RunConfig, source: Any) -> Pipeline:
     """TFX's standard components on a TFDS set's files, which are TFRecords of tf.Examples."""
     name = source.directory.parent.name
     splits = [
@@ -78,7 +79,7 @@ def plain(config: RunConfig, source) -> Pipeline:
     )
 
 
-def ours(config: RunConfig, source) -> Pipeline:
+def ours(config: RunConfig, source: Any) -> Pipeline:
     """The line itself, of which only the data half will run."""
     return dag.build(
         config,

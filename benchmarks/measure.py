@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import threading
 import time
+from typing import IO
 
 import psutil
 
@@ -26,7 +27,7 @@ class Measured:
         return max(map(min, held, held[1:] or held), default=0)
 
 
-def measure(command: list[str], stderr=None) -> Measured:
+def measure(command: list[str], stderr: IO[str] | None = None) -> Measured:
     """Runs a command to its end; its standard output is dropped."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)

@@ -83,7 +83,8 @@ def _rates(shards: list[tuple[float, str]]) -> tuple[float, float]:
     times = [time for time, _ in shards]
     quarter = len(times) // 4
     spans = times[quarter] - times[0], times[-1] - times[-1 - quarter]
-    return tuple(quarter * CHUNK / span for span in spans)
+    first, last = (quarter * CHUNK / span for span in spans)
+    return first, last
 
 
 def _pictures(count: int) -> Iterator[tuple[str, bytes]]:

@@ -6,6 +6,7 @@ plain as that.
 """
 
 import time
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from keras import layers
 from benchmarks.tutorial import BATCH, LEARNING_RATE, load, parse, report
 
 
-def augmentation():
+def augmentation() -> list[layers.Layer]:
     return [
         layers.RandomFlip("horizontal"),
         layers.RandomRotation(0.1),
@@ -24,10 +25,10 @@ def augmentation():
     ]
 
 
-def cifar10():
+def cifar10() -> list[layers.Layer]:
     """32-32-64-64-128, convolution-ReLU-batch norm."""
 
-    def block(filters):
+    def block(filters: int) -> tuple[layers.Layer, ...]:
         convolution = layers.Conv2D(filters, 3, padding="same", activation="relu")
         return convolution, layers.BatchNormalization()
 
@@ -40,10 +41,10 @@ def cifar10():
     ]  # fmt: skip
 
 
-def cifar10_small():
+def cifar10_small() -> list[layers.Layer]:
     """32-32-64-64, convolution-batch norm-ReLU, channel dropout."""
 
-    def block(filters):
+    def block(filters: int) -> tuple[layers.Layer, ...]:
         convolution = layers.Conv2D(filters, 3, padding="same")
         return convolution, layers.BatchNormalization(), layers.ReLU()
 
@@ -63,21 +64,22 @@ class Clock(keras.callbacks.Callback):
     """Seconds of each epoch, whole and without its validation. It looks at no batch: that would
     cost time of its own."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.training, self.epochs = [], []
+        self.training: list[float] = []
+        self.epochs: list[float] = []
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._start = time.perf_counter()
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.training.append(time.perf_counter() - self._start)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epochs.append(time.perf_counter() - self._start)
 
 
-def main():
+def main() -> None:
     arguments = parse(__doc__)
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
@@ -112,7 +114,7 @@ def main():
     report(len(x) * len(clock.training), sum(clock.training), clock.epochs, accuracy)
 
 
-def as_floats(images, labels):
+def as_floats(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.float32) / 255, labels
 
 

@@ -5,7 +5,11 @@ Adam, float32. It is what `python -m benchmarks train` compares with, so it stay
 """
 
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import nn
@@ -31,20 +35,20 @@ TEST = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD
 class Images(Dataset):
     """As torchvision.datasets.CIFAR10: an array in memory, a Pillow image for each item."""
 
-    def __init__(self, images, labels, transform):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable[..., Any]):
         self.images, self.labels, self.transform = images, labels, transform
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
 
 
 class Cifar10(nn.Module):
     """32-32-64-64-128, convolution-ReLU-batch norm."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
             *self.block(3, 32), *self.block(32, 32), nn.MaxPool2d(2), nn.Dropout(0.25),
@@ -56,18 +60,18 @@ class Cifar10(nn.Module):
         )
 
     @staticmethod
-    def block(channels, filters):
+    def block(channels: int, filters: int) -> tuple[nn.Module, ...]:
         convolution = nn.Conv2d(channels, filters, 3, padding=1)
         return convolution, nn.ReLU(), nn.BatchNorm2d(filters)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.features(x).flatten(1))
 
 
 class Cifar10Small(nn.Module):
     """32-32-64-64, convolution-batch norm-ReLU, channel dropout."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
             *self.block(3, 32), *self.block(32, 32), nn.MaxPool2d(2), nn.Dropout2d(0.25),
@@ -79,18 +83,18 @@ class Cifar10Small(nn.Module):
         )
 
     @staticmethod
-    def block(channels, filters):
+    def block(channels: int, filters: int) -> tuple[nn.Module, ...]:
         convolution = nn.Conv2d(channels, filters, 3, padding=1)
         return convolution, nn.BatchNorm2d(filters), nn.ReLU()
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.features(x).flatten(1))
 
 
-NETWORKS = {"cifar10": Cifar10, "cifar10_small": Cifar10Small}
+NETWORKS: dict[str, type[nn.Module]] = {"cifar10": Cifar10, "cifar10_small": Cifar10Small}
 
 
-def main():
+def main() -> None:
     arguments = parse(__doc__)
     torch.set_num_threads(arguments.threads)
     training = Images(*load(arguments.arrays, "train", arguments.images), TRAIN)
@@ -99,7 +103,8 @@ def main():
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
 
-    start, counted, epochs = None, 0, []
+    start: float | None = None
+    counted, epochs = 0, []
     for epoch in range(1, arguments.epochs + 1):
         epoch_start = time.perf_counter()
         model.train()
@@ -117,12 +122,13 @@ def main():
         stop = time.perf_counter()
         epochs.append(stop - epoch_start)
         print(f"epoch {epoch}  loss {running_loss / len(loader):.3f}", flush=True)
+    assert start is not None, "there was a step"
     accuracy = evaluate(model, arguments.arrays) if arguments.evaluate else None
     report(counted, stop - start, epochs, accuracy)
 
 
 @torch.no_grad()
-def evaluate(model, arrays):
+def evaluate(model: nn.Module, arrays: Path) -> float:
     model.eval()
     correct = total = 0
     loader = DataLoader(Images(*load(arrays, "test"), TEST), BATCH, num_workers=WORKERS)

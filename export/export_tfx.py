@@ -8,7 +8,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from components.base.process import HOURS, run_module
-from components.data.artifacts_tfx import ImageArrays
+from components.data.artifacts_tfx import ImageArraysArtifact
 from components.evaluation.artifacts_tfx import Predictions
 from components.gates.artifacts_tfx import GateVerdict
 from components.gates.result import GateRefused, GateResult
@@ -19,7 +19,7 @@ from export.verification.config import ExportConfig
 
 @component
 def Export(
-    arrays: InputArtifact[ImageArrays],
+    arrays: InputArtifact[ImageArraysArtifact],
     transform_graph: InputArtifact[standard_artifacts.TransformGraph],
     verdict: InputArtifact[GateVerdict],
     exports: OutputArtifact[Exports],

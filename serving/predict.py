@@ -4,10 +4,16 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serving.contract.release_files import FORMATS, formats_of, titles
 from serving.store.release import Release, StoreError
 from serving.store.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from serving.contract.image_spec import ImageSpec
 
 FORMATS_HERE = sorted(row.name for row in FORMATS.values() if row.runtime != "tensorflow")
 """Those that the slim install opens."""
@@ -62,19 +68,19 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _top(probabilities, labels: tuple[str, ...], count: int) -> str:
+def _top(probabilities: "np.ndarray", labels: tuple[str, ...], count: int) -> str:
     order = probabilities.argsort(kind="stable")[::-1][:count]
     return ", ".join(f"{labels[index]} {probabilities[index]:.1%}" for index in order)
 
 
-def _onnx(release: Release) -> tuple[Callable, object, tuple[str, ...]]:
+def _onnx(release: Release) -> tuple[Callable, "ImageSpec", tuple[str, ...]]:
     from serving.inference.model import Model
 
     model = Model(release)
     return model.infer, model.spec, model.labels
 
 
-def _tflite(release: Release) -> tuple[Callable, object, tuple[str, ...]]:
+def _tflite(release: Release) -> tuple[Callable, "ImageSpec", tuple[str, ...]]:
     """(images uint8 (N, H, W, C) -> float32 (N, classes), ImageSpec, labels).
 
     Raises NotServable when the release is damaged or the file cannot be loaded.
@@ -94,7 +100,7 @@ def _tflite(release: Release) -> tuple[Callable, object, tuple[str, ...]]:
     interpreter = open_interpreter(path)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
-    def infer(images):
+    def infer(images: "np.ndarray") -> "np.ndarray":
         interpreter.resize_tensor_input(source["index"], images.shape)
         with quiet():
             interpreter.allocate_tensors()

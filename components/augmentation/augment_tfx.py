@@ -8,13 +8,13 @@ from tfx.dsl.component.experimental.decorators import component
 from components.augmentation.artifacts_tfx import AugmentPlan
 from components.augmentation.augment import make_plan
 from components.augmentation.policy import AugmentConfig
-from components.data.arrays import ImageArrays as Arrays
-from components.data.artifacts_tfx import ImageArrays
+from components.data.arrays import ImageArrays
+from components.data.artifacts_tfx import ImageArraysArtifact
 
 
 @component
 def Augment(
-    arrays: InputArtifact[ImageArrays],
+    arrays: InputArtifact[ImageArraysArtifact],
     plan: OutputArtifact[AugmentPlan],
     augment: Parameter[str],
     limit: Parameter[int],
@@ -23,4 +23,4 @@ def Augment(
     """`augment` is an AugmentConfig as JSON, `limit` how many images are trained on, 0 for all."""
     del code
     config = AugmentConfig.model_validate_json(augment)
-    make_plan(Arrays(arrays.uri), config, Path(plan.uri), limit or None)
+    make_plan(ImageArrays(arrays.uri), config, Path(plan.uri), limit or None)

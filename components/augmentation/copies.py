@@ -1,7 +1,7 @@
 """Augmented copies on disk, made in a process of each framework's own."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ def write_copies(args: CopyArgs, make_augmenter: Callable) -> None:
         )
     augment = make_augmenter(args.policy, spec)
 
-    def batches(part: np.ndarray):
+    def batches(part: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for batch in np.split(part, range(_BATCH, len(part), _BATCH)):
             images = np.clip(np.round(augment(split.packed(batch))), 0, 255)
             yield images.astype(np.uint8), split.labels[batch]

@@ -7,6 +7,7 @@ The layers never become part of the network: random operations do not survive an
 import functools
 import itertools
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -54,7 +55,7 @@ def shrink(images: tf.Tensor, scale: float) -> tf.Tensor:
     return tf.image.resize(images, sides(images.shape[1:3], scale), "bilinear", antialias=True)
 
 
-def _to_float(images):
+def _to_float(images: tf.Tensor) -> tf.Tensor:
     return keras.ops.cast(images, "float32")
 
 
@@ -83,12 +84,12 @@ class _Drawing(keras.layers.Layer):
         super().__init__()
         self.generator = keras.random.SeedGenerator(seed)
 
-    def whole(self, images, count):
+    def whole(self, images: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
         """int32 (N, 1), from 0 to count - 1."""
         seed = draw_seed(self.generator)
         return tf.random.stateless_uniform((tf.shape(images)[0], 1), seed, 0, count, tf.int32)
 
-    def uniform(self, images, limit):
+    def uniform(self, images: tf.Tensor, limit: float) -> tf.Tensor:
         """float32 (N,), from -limit to limit."""
         return tf.random.stateless_uniform(
             tf.shape(images)[:1], draw_seed(self.generator), -limit, limit
@@ -103,7 +104,7 @@ class _Resample(_Drawing):
         super().__init__(seed)
         self.operations = operations
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         matrix = functools.reduce(tf.matmul, [self._source(o, images) for o in self.operations])
         # From pixels counted from the corner to ones counted from the centre, and back.
         height, width = images.shape[1:3]
@@ -120,7 +121,7 @@ class _Resample(_Drawing):
             fill_mode="CONSTANT",
         )
 
-    def _source(self, operation: AnyOperation, images):
+    def _source(self, operation: AnyOperation, images: tf.Tensor) -> tf.Tensor:
         """float32 (N, 3, 3): where in the source each place (x, y, 1) of the result is read, in
         pixels from the centre."""
         height, width = images.shape[1:3]
@@ -148,7 +149,7 @@ class _RandomCrop(_Drawing):
         super().__init__(seed)
         self.height, self.width = height, width
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         for axis, size in ((1, self.height), (2, self.width)):
             first = self.whole(images, tf.shape(images)[axis] - size + 1)
             images = tf.gather(images, first + tf.range(size), axis=axis, batch_dims=1)
@@ -163,10 +164,10 @@ class _PadCrop(_RandomCrop):
         self.padding = operation.padding
         self.mode = {"zero": "CONSTANT", "reflect": "REFLECT"}[operation.border]
 
-    def build(self, shape):
+    def build(self, shape: tuple[Any, ...]) -> None:
         self.height, self.width = shape[1:3]
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         sides = (self.padding, self.padding)
         return super().call(tf.pad(images, ((0, 0), sides, sides, (0, 0)), self.mode))
 
@@ -174,7 +175,7 @@ class _PadCrop(_RandomCrop):
 class _Flip(_Drawing):
     """Mirrors every other image, by chance."""
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         flipped = self.uniform(images, 1.0) < 0
         return tf.where(flipped[:, None, None, None], images[:, :, ::-1], images)
 
@@ -187,7 +188,7 @@ class _Contrast(_Drawing):
         super().__init__(seed)
         self.fraction = fraction
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         mean = tf.reduce_mean(images, (1, 2), keepdims=True)
         factor = 1 + self.uniform(images, self.fraction)[:, None, None, None]
         return tf.clip_by_value(mean + (images - mean) * factor, 0.0, 255.0)
@@ -200,7 +201,7 @@ class _Brightness(_Drawing):
         super().__init__(seed)
         self.fraction = fraction
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         factor = 1 + self.uniform(images, self.fraction)[:, None, None, None]
         return tf.clip_by_value(images * factor, 0.0, 255.0)
 
@@ -213,11 +214,11 @@ class _Cutout(_Drawing):
         super().__init__(seed)
         self.fraction = fraction
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         height, width = images.shape[1:3]
         side = max(1, round(self.fraction * min(height, width)))
 
-        def covered(size):
+        def covered(size: int) -> tf.Tensor:
             place = tf.range(size) - (self.whole(images, size) - side // 2)
             return (place >= 0) & (place < side)
 

@@ -35,7 +35,7 @@ def augmenter(policy: Policy, spec: ImageSpec) -> Callable[[torch.Tensor], torch
     image, from the global generator of the images' device (`torch.manual_seed`). Neighbouring
     translations, rotations and zooms become one resampling, so that small images are blurred once.
     """
-    steps = []
+    steps: list[Callable[[torch.Tensor], torch.Tensor]] = []
     for affine, group in itertools.groupby(policy, lambda o: isinstance(o, GEOMETRY)):
         if affine:
             steps.append(functools.partial(_resample, list(group)))

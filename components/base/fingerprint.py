@@ -80,17 +80,17 @@ def named_files(*modules: str) -> dict[str, Path]:
 
 def fingerprint(*modules: str, architecture: str = "") -> str:
     """`{"components/data/pack.py": "<16 hex>", ...}` as JSON, for the modules' files and the lock,
-    and the user's own files when `architecture` is `module:function`; that module may be a new one
+    and the user's files when `architecture` is `module:function`; that module may be a new one
     of the project, with all of the project that it imports."""
     module, colon, _ = architecture.partition(":")
     if colon and _file(module):
         modules += (module,)
     files = named_files(*modules) | {"requirements.txt": ROOT / "requirements.txt"}
     found = {name: _hash(path) for name, path in files.items()}
-    return json.dumps(found | own_hashes(architecture), sort_keys=True)
+    return json.dumps(found | custom_hashes(architecture), sort_keys=True)
 
 
-def own_hashes(architecture: str) -> dict[str, str]:
+def custom_hashes(architecture: str) -> dict[str, str]:
     """`{"networks.py": "<16 hex>", ...}` of the file that `module:function` names and of those
     beside it (in its folder, or that of its package, and below) that it imports, transitively.
 
@@ -101,7 +101,7 @@ def own_hashes(architecture: str) -> dict[str, str]:
 
 
 def custom_files(architecture: str) -> dict[str, Path]:
-    """The files of `own_hashes` by their names."""
+    """The files of `custom_hashes` by their names."""
     module, colon, _ = architecture.partition(":")
     if not colon:
         return {}

@@ -155,12 +155,12 @@ class Account:
         for row in np.flatnonzero(self.drop):
             twin = kept[catalogue.digests[row]]
             detail = f"same pixels as {catalogue.names[twin]} in {SPLITS[catalogue.splits[twin]]}"
-            duplicates.append(of("duplicate", row, detail))
+            duplicates.append(of("duplicate", int(row), detail))
         look_alikes = []
-        for row, other in self._alike:
-            row, other = self._kept[row], self._kept[other]
+        for late, early in self._alike:
+            other = self._kept[early]
             detail = f"looks like {catalogue.names[other]} in {SPLITS[catalogue.splits[other]]}"
-            look_alikes.append(of("near_duplicate", row, detail))
+            look_alikes.append(of("near_duplicate", int(self._kept[late]), detail))
         conflicting = [
             of("conflicting_label", row, f"picture {catalogue.digests[row].decode()[:8]}")
             for row in self._conflicts

@@ -7,6 +7,7 @@
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ class Split:
         `most` of 96x96 have. A network needs megabytes for each."""
         return max(1, min(most, most * 96 * 96 // self._pixels))
 
-    def batches(self, most: int):
+    def batches(self, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields (`images`, labels) in order, `at_a_time`, the last batch as short as it is."""
         batch_size = self.at_a_time(most)
         for start in range(0, len(self), batch_size):
@@ -78,6 +79,11 @@ class ImageArrays:
     def split(self, name: str, *more: Path) -> Split:
         """A split, with the shards in the directories `more` behind its own."""
         return Split(self.spec, self.directory / name, *more)
+
+
+def evenly(rows: int, count: int) -> np.ndarray:
+    """`count` row numbers spread evenly over `rows`, or all of them where there are fewer."""
+    return np.linspace(0, rows - 1, min(count, rows)).round().astype(np.int64)
 
 
 def open_split(arrays: ImageArrays, name: str) -> Split:

@@ -9,7 +9,7 @@ class IngestReport(Artifact):
     TYPE_NAME = "IngestReport"
 
 
-class ImageArrays(Artifact):
+class ImageArraysArtifact(Artifact):
     """Memory-mapped uint8 arrays, see components/data/arrays.py."""
 
     TYPE_NAME = "ImageArrays"

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import numpy.typing as npt
 import scipy.fft
 
 ALIKE = 2
@@ -48,7 +49,9 @@ class Catalogue:
         return len(self.names)
 
     @classmethod
-    def of(cls, names: list, splits: list, labels: list, digests: list, looks) -> "Catalogue":
+    def of(
+        cls, names: list, splits: list, labels: list, digests: list, looks: npt.ArrayLike
+    ) -> "Catalogue":
         """From plain lists of one length."""
         return cls(
             np.array(names, object),

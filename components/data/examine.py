@@ -89,6 +89,7 @@ def _describe(data: bytes, image: Image.Image, ordinary: bool) -> Example:
     picture = image if kept else upright(image, 1 if grey else 3)
     width, height = picture.size
     raw_pixels = picture.tobytes()
+    assert image.format is not None, "it was read from a file"
     mean, std = _moments(np.frombuffer(raw_pixels, np.uint8))
     return Example(
         image=data if kept else _png(picture),
@@ -110,7 +111,7 @@ def _moments(values: np.ndarray) -> tuple[float, float]:
     for start in range(0, len(values), _BLOCK):  # bounds the memory of a large image's floats
         block = values[start : start + _BLOCK].astype(np.float64)
         total += block.sum()
-        squares += block @ block
+        squares += float(block @ block)
     mean = total / len(values)
     return float(mean / 255), float(max(0.0, squares / len(values) - mean**2) ** 0.5 / 255)
 

@@ -12,6 +12,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -59,17 +60,18 @@ class IngestChunk(beam.DoFn):
     """
 
     def __init__(
-        self, config: DataConfig, source, labels: tuple[str, ...], directory: Path, count: int
+        self, config: DataConfig, source: Any, labels: tuple[str, ...], directory: Path, count: int
     ):
         self._config, self._source = config, source
         self._index = [labels.index(name) for name in source.labels]
         self._names = [name.encode("utf-8", "surrogateescape") for name in labels]
         self._directory, self._count = directory, count
 
-    def process(self, numbered):
+    def process(self, numbered: Any) -> Iterator[Any]:  # Beam chooses coders by these types
         number, chunk = numbered
         splits = self._source.splits
-        names, places, labels, digests, thumbnails = [], [], [], [], []
+        names: list[str] = []
+        places, labels, digests, thumbnails = [], [], [], []
         quarantined, reencoded = [], []
         with _SplitWriters(self._directory, file_name(number, self._count)) as writers:
             for raw in self._source.read(chunk, int(self._config.max_file_mib * 2**20)):
@@ -90,7 +92,7 @@ class IngestChunk(beam.DoFn):
                 labels.append(label)
                 digests.append(result.sha256)
                 thumbnails.append(result.thumbnail)
-        looks = perceptual_hashes(np.stack(thumbnails)) if thumbnails else []
+        looks = perceptual_hashes(np.stack(thumbnails)) if thumbnails else np.zeros(0, np.uint64)
         catalogue = Catalogue.of(names, places, labels, digests, looks)
         yield ChunkReport(number, catalogue, quarantined, reencoded)
 
@@ -117,7 +119,7 @@ class _SplitWriters:
             self._writers[split] = tf.io.TFRecordWriter(str(self._unfinished / split))
         self._writers[split].write(record)
 
-    def __exit__(self, kind, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for split, writer in self._writers.items():
             writer.close()
             if kind is None:

@@ -34,7 +34,7 @@ class ChannelSums:
 
     def normalise(self, spec: ImageSpec) -> ImageSpec:
         """`spec` with this mean and std; a constant channel gets std 1 so that it stays finite."""
-        mean = self.total / self.pixels / 255
+        mean = np.asarray(self.total / self.pixels / 255)
         std = np.sqrt(np.maximum(self.squares / self.pixels / 255**2 - mean**2, 0))
         std = np.where(std < 1e-3, 1.0, std)
         return dataclasses.replace(spec, mean=tuple(mean.tolist()), std=tuple(std.tolist()))

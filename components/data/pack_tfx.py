@@ -5,9 +5,10 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -22,7 +23,7 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.data.artifacts_tfx import ImageArrays, IngestReport
+from components.data.artifacts_tfx import ImageArraysArtifact, IngestReport
 from components.data.pack import ChannelSums, write_description, write_shard
 from components.sources.source import SPLITS
 from serving.contract.image_spec import ImageSpec
@@ -43,12 +44,12 @@ class PackFile(beam.DoFn):
         # A few MiB at a time, whatever the images' size.
         self._batch = max(1, min(256, _BATCH_BYTES // math.prod(spec.packed_shape)))
 
-    def setup(self):
+    def setup(self) -> None:
         transform = tft.TFTransformOutput(self._transform_graph)
 
         # Autograph would rewrite all of TFT's Python for seconds and find nothing to convert.
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-        def preprocess(serialized):
+        def preprocess(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             parsed = tf.io.parse_example(serialized, _FEATURES)
             raw = {"image_bytes": parsed["image_bytes"][:, None]}
             images = transform.transform_raw_features(raw)["image"]
@@ -56,9 +57,11 @@ class PackFile(beam.DoFn):
 
         self._preprocess = preprocess
 
-    def process(self, item):
+    def process(self, item: Any) -> Iterator[Any]:  # Beam chooses coders by these types
         split, path = item
-        number = int(re.search(r"-(\d{5})-of-", path).group(1))
+        numbered = re.search(r"-(\d{5})-of-", path)
+        assert numbered is not None, "as ingest names its files"
+        number = int(numbered.group(1))
         directory, count = self._directory / split, _count_records(path)
         yield split, write_shard(directory, number, count, self._spec, self._batches(path))
 
@@ -68,7 +71,7 @@ class PackFile(beam.DoFn):
         A thread rather than `tf.data.Dataset.map`, which optimises the graph anew for each file.
         """
         with ThreadPoolExecutor(_THREADS) as pool:
-            ahead = collections.deque()
+            ahead: collections.deque[Future] = collections.deque()
             for serialized in tf.data.TFRecordDataset(path).batch(self._batch):
                 ahead.append(pool.submit(self._preprocess, serialized))
                 if len(ahead) > _THREADS:
@@ -77,8 +80,9 @@ class PackFile(beam.DoFn):
                 yield _to_numpy(ahead.popleft().result())
 
 
-def _to_numpy(tensors: Iterable[tf.Tensor]) -> tuple[np.ndarray, ...]:
-    return tuple(tensor.numpy() for tensor in tensors)
+def _to_numpy(tensors: tuple[tf.Tensor, tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = tensors
+    return images.numpy(), labels.numpy()
 
 
 def _count_records(path: str) -> int:
@@ -97,7 +101,7 @@ def Pack(
     examples: InputArtifact[standard_artifacts.Examples],
     transform_graph: InputArtifact[standard_artifacts.TransformGraph],
     report: InputArtifact[IngestReport],
-    arrays: OutputArtifact[ImageArrays],
+    arrays: OutputArtifact[ImageArraysArtifact],
     image: Parameter[str],
     code: Parameter[str],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,

@@ -39,12 +39,12 @@ def decode_image(data: tf.Tensor) -> tf.Tensor:
     EXIF orientation is ignored: ingest has turned such files upright, other callers must.
     """
 
-    def png():
+    def png() -> tf.Tensor:
         # Bit depth 16, colour type grey: for the rest TensorFlow drops low bytes like Pillow.
         wide = tf.equal(tf.strings.substr(data, 24, 2), b"\x10\x00")
         return tf.cond(wide, scaled, lambda: tf.io.decode_png(data))
 
-    def scaled():
+    def scaled() -> tf.Tensor:
         values = tf.cast(tf.io.decode_png(data, dtype=tf.uint16), tf.int32)
         return tf.cast((values + 128) // 257, tf.uint8)
 
@@ -59,7 +59,7 @@ def decode_image(data: tf.Tensor) -> tf.Tensor:
 def _decode(data: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     image = decode_image(data)
 
-    def adapt():
+    def adapt() -> tf.Tensor:
         fitting = _crop_to_aspect(_convert_channels(image, spec.channels), spec)
         resized = tf.image.resize(fitting, spec.packed_shape[:2], "bilinear", antialias=True)
         return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
@@ -77,7 +77,7 @@ def _convert_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
     if channels == 3:
         return tf.cond(grey, lambda: tf.repeat(image[..., :1], 3, axis=-1), lambda: image[..., :3])
 
-    def luma():
+    def luma() -> tf.Tensor:
         red, green, blue = tf.unstack(tf.cast(image[..., :3], tf.int32), 3, axis=-1)
         weighted = red * 19595 + green * 38470 + blue * 7471 + 0x8000
         return tf.cast(tf.bitwise.right_shift(weighted, 16), tf.uint8)[..., None]

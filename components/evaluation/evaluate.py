@@ -1,6 +1,7 @@
 """Evaluation: which metrics TFMA computes, and how its result reads as plain numbers."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def summarise(slicing_metrics: list, plots: list, labels: list[str]) -> dict:
     """
     by_slice = {tuple(key): outputs[""][""] for key, outputs in slicing_metrics}
     matrix = confusion_matrix(plots, len(labels))
-    summary = {name: _number(value) for name, value in by_slice[()].items()}
+    summary: dict[str, Any] = {name: _number(value) for name, value in by_slice[()].items()}
     if not math.isnan(summary["accuracy"]):
         summary["accuracy"] = float(matrix.trace() / matrix.sum())
     summary["per_class"] = {}

@@ -20,8 +20,8 @@ from tfx.types import standard_artifacts
 from tfx_bsl.arrow import table_util
 
 from components.base.process import HOURS, run_module
-from components.data.arrays import ImageArrays as Arrays
-from components.data.artifacts_tfx import ImageArrays
+from components.data.arrays import ImageArrays
+from components.data.artifacts_tfx import ImageArraysArtifact
 from components.evaluation.artifacts_tfx import Predictions
 from components.evaluation.evaluate import eval_config, summarise
 from components.evaluation.predictions import PredictArgs, load_predictions
@@ -29,7 +29,7 @@ from components.evaluation.predictions import PredictArgs, load_predictions
 
 @component(use_beam=True)
 def Evaluate(
-    arrays: InputArtifact[ImageArrays],
+    arrays: InputArtifact[ImageArraysArtifact],
     model: InputArtifact[standard_artifacts.Model],
     predictions: OutputArtifact[Predictions],
     evaluation: OutputArtifact[standard_artifacts.ModelEvaluation],
@@ -47,7 +47,7 @@ def Evaluate(
     module = f"components.evaluation.{framework}_predict"
     run_module(module, arguments, predictions.uri, seconds=24 * HOURS)
     probabilities, labels = load_predictions(stored["test"])
-    names = Arrays(arrays.uri).labels
+    names = ImageArrays(arrays.uri).labels
     table = pd.DataFrame(
         {
             "label": labels,

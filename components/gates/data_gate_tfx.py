@@ -8,7 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
@@ -98,7 +98,7 @@ def _against(
     return results
 
 
-def _keep(directory: Path, schema, statistics: dict[str, Path]) -> None:
+def _keep(directory: Path, schema: schema_pb2.Schema, statistics: dict[str, Path]) -> None:
     directory.mkdir()
     (directory / tfdv.SCHEMA).write_text(str(schema))
     for split, path in statistics.items():

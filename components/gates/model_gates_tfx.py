@@ -7,8 +7,8 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from components.data.arrays import ImageArrays as Arrays
-from components.data.artifacts_tfx import ImageArrays
+from components.data.arrays import ImageArrays
+from components.data.artifacts_tfx import ImageArraysArtifact
 from components.gates import baseline
 from components.gates.artifacts_tfx import GateVerdict
 from components.gates.model_gates import GatesConfig, check_model
@@ -24,7 +24,7 @@ def _bless(artifact: standard_artifacts.ModelBlessing, blessed: bool) -> None:
 
 @component
 def Gates(
-    arrays: InputArtifact[ImageArrays],
+    arrays: InputArtifact[ImageArraysArtifact],
     keras_blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     torch_blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     verdict: OutputArtifact[GateVerdict],
@@ -46,7 +46,7 @@ def Gates(
     releases = {release.version: release for release in Store(store).releases(name)}
     reference = None
     if baseline_version:
-        reference = baseline.measure(releases[baseline_version], Arrays(arrays.uri))
+        reference = baseline.measure(releases[baseline_version], ImageArrays(arrays.uri))
     results = []
     for framework, evaluation, blessing in (
         ("keras", keras_evaluation, keras_blessing),

@@ -8,7 +8,7 @@ norm's moving statistics where nothing else is said.
 
 from collections.abc import Callable
 
-from components.networks.custom_network import AnyArchitecture, own
+from components.networks.custom_network import AnyArchitecture, custom_architecture
 from components.networks.custom_network import Builders as Builders
 from components.networks.description import Architecture
 from components.networks.layers import (
@@ -193,10 +193,10 @@ ARCHITECTURES: dict[str, Callable[[int], Architecture]] = {
 
 
 def architecture_of(name: str, classes: int) -> AnyArchitecture:
-    """The network called `name`, one of ARCHITECTURES or `module:function` of the user's own, for
+    """The network called `name`, one of ARCHITECTURES or `module:function` of the user's, for
     that many classes. Raises ValueError when there is none."""
     if ":" in name:
-        return own(name, classes)
+        return custom_architecture(name, classes)
     if name not in ARCHITECTURES:
         raise ValueError(
             f"architecture is {name!r}, expected one of {', '.join(sorted(ARCHITECTURES))}, or "

@@ -1,4 +1,4 @@
-"""Networks of the user's own: `model.architecture=module:function`.
+"""Custom networks: `model.architecture=module:function`.
 
 The function takes the number of classes and returns an `Architecture`, which both frameworks build
 like any other, or `Builders`, of which only those frameworks are trained that it has one for. The
@@ -32,7 +32,7 @@ class Builders:
     torch: Callable[[Shape, int], Any] | None = None
 
 
-class OwnNetwork(BaseModel):
+class CustomNetwork(BaseModel):
     """A network that builders make, in the place of an `Architecture`.
 
     `network.json` keeps the reference: whoever loads the model needs the module too.
@@ -68,16 +68,16 @@ class OwnNetwork(BaseModel):
         return _guarded(f"{self.reference}'s {framework} builder", builder, shape, self.classes)
 
 
-AnyArchitecture = Architecture | OwnNetwork
+AnyArchitecture = Architecture | CustomNetwork
 """Layers that both frameworks build, or what the user's builders make."""
 
 
 def frameworks_of(architecture: AnyArchitecture) -> tuple[str, ...]:
-    """Those that it can be built in: both, but for the user's own that has one builder."""
-    return architecture.frameworks if isinstance(architecture, OwnNetwork) else FRAMEWORKS
+    """Those that it can be built in: both, but for a custom network with one builder."""
+    return architecture.frameworks if isinstance(architecture, CustomNetwork) else FRAMEWORKS
 
 
-def own(reference: str, classes: int) -> AnyArchitecture:
+def custom_architecture(reference: str, classes: int) -> AnyArchitecture:
     """What the user's function makes for that many classes.
 
     Raises ValueError, naming what is wrong, when there is none or it returns something else.
@@ -88,7 +88,7 @@ def own(reference: str, classes: int) -> AnyArchitecture:
     given = tuple(f.name for f in dataclasses.fields(made) if callable(getattr(made, f.name)))
     if not given:
         raise ValueError(f"{reference} returned no builder at all: expected keras, torch or both.")
-    return OwnNetwork(reference=reference, classes=classes, frameworks=given)
+    return CustomNetwork(reference=reference, classes=classes, frameworks=given)
 
 
 def _called(reference: str, classes: int) -> Architecture | Builders:

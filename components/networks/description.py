@@ -6,7 +6,7 @@ Shapes are without the batch dimension: (height, width, channels) for images, (u
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,7 +19,6 @@ from components.networks.layers import (
     Dense,
     Flatten,
     GlobalAveragePool,
-    Layer,
     Pool,
     Residual,
 )
@@ -39,7 +38,7 @@ class Placed:
     has its inner layers and, where shapes differ, the projection of its input."""
 
     name: str
-    layer: Layer
+    layer: AnyLayer
     before: Shape
     after: Shape
     inner: tuple["Placed", ...] = ()
@@ -133,7 +132,20 @@ def operations(architecture: Architecture, shape: Shape) -> int:
     return sum(p.operations for p in architecture.all_placed(shape))
 
 
-def check_loss(architecture: Architecture, loss: str) -> None:
+class Classifier(Protocol):
+    """What any architecture says of its answers."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def output(self) -> Output: ...
+
+    @property
+    def units(self) -> int: ...
+
+
+def check_loss(architecture: Classifier, loss: str) -> None:
     """Raises ValueError when `loss`, one of TrainConfig's, does not fit what the network gives."""
     if architecture.units == 1:
         fitting, given = "binary_cross_entropy", "one unit for two classes"
@@ -149,11 +161,13 @@ def check_loss(architecture: Architecture, loss: str) -> None:
 
 
 def _place(
-    architecture: Architecture, layers: tuple[Layer, ...], shape: Shape, prefix: str
+    architecture: Architecture, layers: tuple[AnyLayer, ...], shape: Shape, prefix: str
 ) -> tuple[Placed, ...]:
     found = []
     for number, layer in enumerate(layers):
-        name, inner, projection = f"{prefix}{number:02d}_{layer.label()}", (), None
+        name = f"{prefix}{number:02d}_{layer.label()}"
+        inner: tuple[Placed, ...] = ()
+        projection = None
         where = f"architecture {architecture.name!r}, layer {name}"
         if isinstance(layer, Residual):
             inner = _place(architecture, layer.layers, shape, f"{name}.")
@@ -172,15 +186,15 @@ def _projection(
     """What makes the block's input fit what its layers give, or None where it does."""
     if before == after:
         return None
+    made: Dense | Conv | None = None
+    shape = before
     if len(before) == len(after) == 1:
         made, shape = Dense(units=after[0]), after
     elif len(before) == len(after):
         stride = layer.strides()
         made = Conv(filters=after[-1], kernel=1, stride=stride, padding="valid")
         shape = _after(where, made, before)
-    else:
-        made, shape = None, before
-    if shape != after:
+    if made is None or shape != after:
         raise ValueError(
             f"{where}: its layers make {after} of its input {before}, to which a projection with "
             f"their strides gives {shape}: use `same` padding and sizes that the strides divide."
@@ -188,7 +202,7 @@ def _projection(
     return Placed(f"{name}.projection", made, before, after)
 
 
-def _after(where: str, layer: Layer, shape: Shape) -> Shape:
+def _after(where: str, layer: AnyLayer, shape: Shape) -> Shape:
     if isinstance(layer, Dense) and len(shape) == 3:
         raise ValueError(
             f"{where}: its input has shape {shape}, expected a flat one: put flatten or "

@@ -8,6 +8,7 @@ what was then left.
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -30,11 +31,13 @@ class BatchNorm(keras.layers.BatchNormalization):
     """TensorFlow's fused operation while training, over N, H, W; Keras's own otherwise. On several
     replicas statistics are those of the whole batch."""
 
-    def __init__(self, *, name: str | None = None, **settings):
+    def __init__(self, *, name: str | None = None, **settings: Any):
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
         super().__init__(name=name, synchronized=several, **settings)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
         plain = not training or not self.trainable or self.synchronized
         if plain or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
@@ -64,7 +67,7 @@ class Dropout(keras.layers.Dropout):
     """`rate` is taken to the nearest 1/256 (but above zero): four values share one random number
     of 32 bits."""
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training or not self.rate:
             return inputs
         dropped = min(255, max(1, round(256 * self.rate)))
@@ -82,7 +85,7 @@ class Dropout(keras.layers.Dropout):
 class ChannelDropout(keras.layers.SpatialDropout2D):
     """Zeroes whole channels of (N, H, W, C)."""
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training or not self.rate:
             return inputs
         shape = tf.shape(inputs)

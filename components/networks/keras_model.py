@@ -5,10 +5,10 @@ from pathlib import Path
 import keras
 
 from components.base import atomic
-from components.networks.custom_network import AnyArchitecture, OwnNetwork
+from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import Placed, Shape
 from components.networks.keras_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
-from components.networks.layers import FINAL, AnyLayer
+from components.networks.layers import FINAL, Activation, AnyLayer
 from components.networks.network import Network, weights_file
 
 WEIGHTS = "model.weights.h5"
@@ -50,7 +50,7 @@ def layer(name: str, description: AnyLayer) -> keras.layers.Layer:
     raise TypeError(f"layer {name}: Keras has no translation of {description!r} yet.")
 
 
-def _activation(name: str, description: AnyLayer) -> keras.layers.Layer:
+def _activation(name: str, description: Activation) -> keras.layers.Layer:
     match description.function:
         case "relu":
             return keras.layers.ReLU(name=name)
@@ -73,10 +73,10 @@ def build(network: Network) -> keras.Model:
     `Architecture.output` says, (N, units).
 
     Layers carry the names of the description, those inside of residual blocks too; the
-    normalisation comes first. Raises ValueError when the user's own builder gives no such network.
+    normalisation comes first. Raises ValueError when a custom network's builder gives no such one.
     """
-    if isinstance(network.architecture, OwnNetwork):
-        return _own(network)
+    if isinstance(network.architecture, CustomNetwork):
+        return _custom(network.architecture, network)
     spec = network.spec
     image = keras.Input(spec.shape, name="image", dtype="float32")
     x = keras.layers.Rescaling(list(spec.scale), list(spec.offset), name="normalise")(image)
@@ -85,20 +85,21 @@ def build(network: Network) -> keras.Model:
     return keras.Model(image, x, name=network.architecture.name)
 
 
-def _own(network: Network) -> keras.Model:
+def _custom(architecture: CustomNetwork, network: Network) -> keras.Model:
     shape, classes = network.spec.shape, len(network.labels)
-    model = network.architecture.build("keras", shape)
+    model = architecture.build("keras", shape)
     expected = (None, *shape), (None, classes)
     received = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if not isinstance(model, keras.Model) or received != expected:
         raise ValueError(
-            f"{network.architecture.name}'s Keras builder gives {type(model).__name__} from "
+            f"{architecture.name}'s Keras builder gives {type(model).__name__} from "
             f"{received[0]} to {received[1]}, expected a keras.Model from {expected[0]} to "
             f"{expected[1]}: build it on keras.Input(shape), without softmax."
         )
     if not model.trainable_variables:
-        name = network.architecture.name
-        raise ValueError(f"{name}'s Keras network has no weight to train, expected one.")
+        raise ValueError(
+            f"{architecture.name}'s Keras network has no weight to train, expected one."
+        )
     return model
 
 

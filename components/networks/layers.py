@@ -3,7 +3,7 @@
 `keras_model.py` and `torch_model.py` each translate it; `description.py` puts layers together.
 """
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -17,6 +17,10 @@ FINAL: tuple[Function, ...] = ("softmax", "log_softmax", "sigmoid")
 
 class Layer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    if TYPE_CHECKING:  # not a field here: it comes after what Pool declares
+
+        @property
+        def kind(self) -> str: ...
 
     def label(self) -> str:
         """The part of the layer's name that says what it is."""

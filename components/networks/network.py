@@ -1,7 +1,7 @@
 """What must be known to rebuild a trained network: `network.json` in every model directory.
 
 <directory>/network.json          framework, architecture (its layers, or the reference to the
-                                  user's own builders), image_spec, labels
+                                  user's builders), image_spec, labels
 <directory>/model.weights.h5      Keras's weights     (keras_model.py)
 <directory>/model.safetensors     PyTorch's weights   (torch_model.py)
 """
@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from components.base import atomic
 from components.base.frameworks import FRAMEWORKS
-from components.networks.custom_network import AnyArchitecture, OwnNetwork
+from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import Architecture
+from components.networks.layers import Activation
 from serving.contract.image_spec import ImageSpec
 
 FILE = "network.json"
@@ -33,12 +34,12 @@ class Network:
     spec: ImageSpec
     labels: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
         if self.framework not in FRAMEWORKS:
             raise ValueError(f"framework is {self.framework!r}, expected one of {FRAMEWORKS}.")
-        if isinstance(self.architecture, OwnNetwork):
-            _check_own(self.architecture, self.framework, len(self.labels))
+        if isinstance(self.architecture, CustomNetwork):
+            _check_custom(self.architecture, self.framework, len(self.labels))
         else:
             _check_units(self.architecture, len(self.labels))
         self.architecture.placed(self.spec.shape)
@@ -66,7 +67,7 @@ class Network:
             return cls(
                 framework=values["framework"],
                 architecture=(
-                    OwnNetwork if "reference" in values["architecture"] else Architecture
+                    CustomNetwork if "reference" in values["architecture"] else Architecture
                 ).model_validate(values["architecture"]),
                 spec=ImageSpec.from_dict(values["image_spec"]),
                 labels=tuple(values["labels"]),
@@ -77,7 +78,7 @@ class Network:
             raise ValueError(f"{path} does not describe a network: {error!r}.") from error
 
 
-def _check_own(architecture: OwnNetwork, framework: str, classes: int) -> None:
+def _check_custom(architecture: CustomNetwork, framework: str, classes: int) -> None:
     if framework not in architecture.frameworks:
         raise ValueError(
             f"{architecture.reference} gives a builder for {', '.join(architecture.frameworks)}, "
@@ -102,7 +103,9 @@ def _check_units(architecture: Architecture, classes: int) -> None:
             f"architecture {architecture.name!r} ends with {units} units, expected one unit for "
             f"each of the {classes} classes."
         )
-    if architecture.output != "logits" and (units == 1) != (last.function == "sigmoid"):
+    if architecture.output == "logits" or not isinstance(last, Activation):
+        return
+    if (units == 1) != (last.function == "sigmoid"):
         raise ValueError(
             f"architecture {architecture.name!r} makes probabilities of {units} units by "
             f"{last.function}, expected sigmoid of one unit, softmax or log_softmax of several."

@@ -6,6 +6,8 @@ a sixth of a step, and the gradient of a mean over height and width, which is sp
 zero, made every layer before it leave channels-last memory.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -62,12 +64,12 @@ class _Average(torch.autograd.Function):
     """The mean, whose gradient is in channels-last memory order."""
 
     @staticmethod
-    def forward(context, x: torch.Tensor) -> torch.Tensor:
+    def forward(context: Any, x: torch.Tensor) -> torch.Tensor:
         context.shape = x.shape
         return x.mean((2, 3))
 
     @staticmethod
-    def backward(context, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
         height, width = context.shape[2:]
         spread = (gradient / (height * width))[:, :, None, None].expand(context.shape)
         return spread.contiguous(memory_format=torch.channels_last)

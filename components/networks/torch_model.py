@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -9,9 +10,9 @@ import torch
 from torch import nn
 
 from components.base import atomic
-from components.networks.custom_network import AnyArchitecture, OwnNetwork
+from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import Placed
-from components.networks.layers import FINAL, AnyLayer, Conv
+from components.networks.layers import FINAL, Activation, Conv
 from components.networks.network import Network, weights_file
 from components.networks.torch_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 
@@ -34,7 +35,7 @@ class PaddedConv2d(nn.Conv2d):
     itself pads both ends of an axis alike, whatever its size. TensorFlow's `same` pads the end by
     one more where the number is odd, and with a stride the number depends on the size."""
 
-    def __init__(self, *arguments, edges: Callable[[int], tuple[int, int]], **options):
+    def __init__(self, *arguments: Any, edges: Callable[[int], tuple[int, int]], **options: Any):
         super().__init__(*arguments, **options)
         self.edges = edges
 
@@ -154,7 +155,7 @@ def _conv(description: Conv, channels: int) -> nn.Conv2d:
     return nn.Conv2d(*arguments, padding=description.edges(1)[0], **options)
 
 
-def _activation(description: AnyLayer, overwrite: bool) -> nn.Module:
+def _activation(description: Activation, overwrite: bool) -> nn.Module:
     match description.function:
         case "relu":
             return nn.ReLU(inplace=overwrite)
@@ -189,17 +190,17 @@ def probabilities(outputs: torch.Tensor, architecture: AnyArchitecture) -> torch
 
 
 def build(network: Network) -> nn.Module:
-    """A network with fresh weights, in training mode, on the CPU: an `ImageNetwork`, or what the
-    user's own builder gives. Raises ValueError when that is no such network."""
-    if isinstance(network.architecture, OwnNetwork):
-        return _own(network)
+    """A network with fresh weights, in training mode, on the CPU: an `ImageNetwork`, or what a
+    custom network's builder gives. Raises ValueError when that is no such network."""
+    if isinstance(network.architecture, CustomNetwork):
+        return _custom(network.architecture, network)
     return ImageNetwork(network)
 
 
-def _own(network: Network) -> nn.Module:
+def _custom(architecture: CustomNetwork, network: Network) -> nn.Module:
     height, width, channels = shape = network.spec.shape
-    name, expected = network.architecture.name, (2, len(network.labels))
-    module = network.architecture.build("torch", shape)
+    name, expected = architecture.name, (2, len(network.labels))
+    module = architecture.build("torch", shape)
     if not isinstance(module, nn.Module):
         raise ValueError(
             f"{name}'s PyTorch builder gives {type(module).__name__}, expected a torch.nn.Module."

@@ -41,7 +41,7 @@ def layers(module: nn.Module, shape: tuple[int, int, int]) -> list[BuiltLayer]:
     module.eval()(torch.zeros((1, channels, height, width)))
     for hook in hooks:
         hook.remove()
-    # The user's own network may have weights that no layer of its own uses by being called.
+    # A custom network may have weights that no layer of its own uses by being called.
     for name, layer in {**named, "(itself)": module}.items():
         if name not in found and next(layer.parameters(recurse=False), None) is not None:
             note(name, layer, None)

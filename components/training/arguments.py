@@ -24,7 +24,7 @@ class TrainArgs(Arguments):
     plan: Path
     """The augment step's directory, see components/augmentation/augment.py."""
     architecture: str
-    """A name in `components/networks/architectures.py`, or `module:function` of the user's own."""
+    """A name in `components/networks/architectures.py`, or `module:function` of the user's."""
     train: TrainConfig
     model_dir: Path
     """Where the trained model goes: `network.json` and the weights."""

@@ -4,7 +4,8 @@
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +26,7 @@ class Learner:
     """A network, its optimiser and, with `averaging`, the average of its weights.
 
     Make it, and the model, within the scope of a `tf.distribute` strategy: each of its replicas
-    takes a part of every batch. `weights`, float32 (classes,), are those of the classes in the
+    takes a shard of every batch. `weights`, float32 (classes,), are those of the classes in the
     loss.
     """
 
@@ -50,14 +51,15 @@ class Learner:
         if config.averaging:
             self._average = [tf.Variable(w, trainable=False) for w in model.get_weights()]
         self._averaged = 0
-        self._spec, self._learns = spec, {}
+        self._spec = spec
+        self._learns: dict[float, Callable[..., tf.Tensor]] = {}
         self._follow, self._judge = self._compiled()
 
-    def _learn_at(self, scale: float):
+    def _learn_at(self, scale: float) -> Callable[..., tf.Tensor]:
         """The graph of one step on images of that scale, made when it is first asked for."""
         if scale in self._learns:
             return self._learns[scale]
-        parts, network = self._strategy.num_replicas_in_sync, self.model
+        replicas, network = self._strategy.num_replicas_in_sync, self.model
         if scale < 1:
             height, width, channels = self._spec.shape
             network = keras_model.at_size(network, (*sides((height, width), scale), channels))
@@ -66,22 +68,23 @@ class Learner:
         signature = [packed, numbers, flags, tf.TensorSpec((), tf.float32)]
 
         # Values of several replicas fit no signature.
-        @tf.function(input_signature=signature if parts == 1 else None, reduce_retracing=True)
-        def learn(images, labels, copied, count):
-            part = functools.partial(self._learn, network, scale)
-            own = self._strategy.run(part, (images, labels, copied, count))
+        @tf.function(input_signature=signature if replicas == 1 else None, reduce_retracing=True)
+        def learn(images: Any, labels: Any, copied: Any, count: tf.Tensor) -> tf.Tensor:
+            one = functools.partial(self._learn, network, scale)
+            own = self._strategy.run(one, (images, labels, copied, count))
             return self._strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None)
 
         self._learns[scale] = learn
         return learn
 
-    def _compiled(self):
+    def _compiled(self) -> tuple[Callable[..., None], Callable[..., tf.Tensor]]:
         """The graphs of the average's step and of one batch of validation."""
         fed, numbers = (None, *self._spec.shape), tf.TensorSpec((None,), tf.int64)
+        averages = self._average or []
 
         @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])
-        def follow(share):
-            for average, weight in zip(self._average, self.model.weights):
+        def follow(share: tf.Tensor) -> None:
+            for average, weight in zip(averages, self.model.weights):
                 value = tf.convert_to_tensor(weight.value)
                 if average.dtype.is_floating:
                     average.assign_add(share * (value - average))
@@ -89,7 +92,7 @@ class Learner:
                     average.assign(value)
 
         @tf.function(input_signature=[tf.TensorSpec(fed, tf.uint8), numbers])
-        def judge(images, labels):
+        def judge(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
             outputs = self.model(tf.cast(images, tf.float32), training=False)
             losses = keras_losses.losses(outputs, labels, self._architecture, 0)
             right = keras_losses.predicted(outputs, self._architecture) == labels
@@ -97,8 +100,16 @@ class Learner:
 
         return follow, judge
 
-    def _learn(self, network, scale, images, labels, copied, count):
-        """One replica's part of a step, by the network for images of that scale."""
+    def _learn(
+        self,
+        network: keras.Model,
+        scale: float,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        copied: tf.Tensor,
+        count: tf.Tensor,
+    ) -> tf.Tensor:
+        """One replica's share of a step, by the network for images of that scale."""
         config, variables = self._config, self.model.trainable_variables
         augmented = self._augment(images, training=True)
         augmented = tf.cond(
@@ -115,10 +126,10 @@ class Learner:
             each = keras_losses.losses(outputs, labels, self._architecture, config.label_smoothing)
             loss = tf.reduce_sum(tf.gather(self._weights, labels) * each) / count
             kernels = [tf.convert_to_tensor(kernel.value) for kernel in self._kernels]
-            parts = self._strategy.num_replicas_in_sync  # whose gradients are added up
-            loss += keras_losses.penalty(kernels, config) / parts
-            if self.model.losses:  # regularisers and add_loss, of networks of the user's own
-                loss += tf.add_n([tf.cast(own, tf.float32) for own in self.model.losses]) / parts
+            replicas = self._strategy.num_replicas_in_sync  # whose gradients are added up
+            loss += keras_losses.penalty(kernels, config) / replicas
+            if self.model.losses:  # regularisers and add_loss, of custom networks
+                loss += tf.add_n([tf.cast(own, tf.float32) for own in self.model.losses]) / replicas
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         right = keras_losses.predicted(outputs, self._architecture) == labels
         return tf.stack([loss, tf.reduce_sum(tf.cast(right, tf.float32)) / count])
@@ -134,18 +145,18 @@ class Learner:
         """Learns from packed images uint8 (N, H, W, C) and labels int64 (N,) at the learning rate
         `rate`; bool (N,) `copied` tells which are augmented already, and the network sees them with
         sides of `scale` times as many pixels. Returns loss and accuracy."""
-        parts = self._strategy.num_replicas_in_sync
+        replicas = self._strategy.num_replicas_in_sync
 
-        def share(values: np.ndarray):
-            if parts == 1:
+        def shard(values: np.ndarray) -> Any:
+            if replicas == 1:
                 return tf.constant(values)
             return self._strategy.experimental_distribute_values_from_function(
-                lambda context: tf.constant(values[context.replica_id_in_sync_group :: parts])
+                lambda context: tf.constant(values[context.replica_id_in_sync_group :: replicas])
             )
 
         self._optimizer.learning_rate = rate
         learn, count = self._learn_at(scale), tf.constant(len(labels), tf.float32)
-        loss, accuracy = learn(share(images), share(labels), share(copied), count).numpy()
+        loss, accuracy = learn(shard(images), shard(labels), shard(copied), count).numpy()
         if self._average is not None:
             self._averaged += 1
             kept = averaging_at(self._config.averaging, self._averaged)
@@ -158,7 +169,7 @@ class Learner:
         smoothing nor class weights count."""
         with self._averaged_weights():
             found = [self._judge(tf.constant(i), tf.constant(n)).numpy() for i, n in batches]
-        return np.sum(found, axis=0, dtype=np.float64)
+        return np.asarray(found).sum(axis=0, dtype=np.float64)
 
     @contextlib.contextmanager
     def _averaged_weights(self) -> Iterator[None]:
@@ -207,7 +218,7 @@ class Learner:
         }
 
 
-def _array(variable) -> np.ndarray:
+def _array(variable: keras.Variable) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(variable))
 
 

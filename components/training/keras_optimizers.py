@@ -13,6 +13,7 @@ Decoupled weight decay is Keras's own: it takes rate x weight_decay x variable b
 """
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -23,7 +24,9 @@ from components.training.recipe import ADAM_EPSILON, MUON_RMS, ORTHOGONALIZED
 class Adam(keras.optimizers.Adam):
     """Adam, and with `weight_decay` AdamW."""
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor
+    ) -> None:
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations.value + 1, tf.float32)
         first, second = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
@@ -44,7 +47,9 @@ class Adam(keras.optimizers.Adam):
 class SGD(keras.optimizers.SGD):
     """With Nesterov momentum, or without any."""
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor
+    ) -> None:
         rate = tf.cast(learning_rate, tf.float32)
         if not self.momentum:
             tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=gradient)
@@ -63,11 +68,13 @@ class Muon(Adam):
     """Steps kernels along the nearest orthogonal matrix to their momentum, a column for each
     output; all else by Adam at the same rate."""
 
-    def __init__(self, learning_rate: float, momentum: float, **options):
+    def __init__(self, learning_rate: float, momentum: float, **options: Any):
         super().__init__(learning_rate, **options)
         self._momentum = momentum
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor
+    ) -> None:
         if len(variable.shape) < 2:
             super().update_step(gradient, variable, learning_rate)
             return

@@ -36,9 +36,9 @@ def step_count(rows: int, config: TrainConfig) -> int:
     return max(1, whole + (rest >= 2 * config.devices))
 
 
-def step_seed(seed: int, epoch: int, step: int, part: int) -> int:
+def step_seed(seed: int, epoch: int, step: int, replica: int) -> int:
     """Of what a step draws at random on one device: a training can be resumed at any step."""
-    sequence = np.random.SeedSequence((seed, epoch, step, part))
+    sequence = np.random.SeedSequence((seed, epoch, step, replica))
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
 

@@ -24,7 +24,7 @@ class Learner:
     """A network, its optimiser and, with `averaging`, the average of its weights.
 
     `forward` runs the network on several devices (`DistributedDataParallel`), of which this process
-    is one of `parts`. `weights`, float32 (classes,), are those of the classes in the loss.
+    is one of `replicas`. `weights`, float32 (classes,), are those of the classes in the loss.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Learner:
         config: TrainConfig,
         precision: torch.dtype,
         forward: nn.Module | None = None,
-        parts: int = 1,
+        replicas: int = 1,
     ):
-        self.model, self._forward, self._parts = model, forward or model, parts
+        self.model, self._forward, self._replicas = model, forward or model, replicas
         self._architecture, self._config, self._precision = architecture, config, precision
         self._augment = torch_augment.augmenter(policy, spec)
         self._crop = torch_augment.augmenter((), spec)
@@ -64,8 +64,8 @@ class Learner:
         `rate`; bool (N,) `copied` tells which are augmented already, and the network sees them with
         sides of `scale` times as many pixels.
 
-        `count` is the size of the whole batch, of which these images are a part. Returns float32
-        (2,), on the device: the loss and the accuracy of the part, times the number of parts.
+        `count` is the size of the whole batch, of which these images are a shard. Returns float32
+        (2,), on the device: loss and accuracy of the shard, times the number of replicas.
         """
         self._forward.train()
         augmented = self._augment(images)
@@ -78,13 +78,13 @@ class Learner:
             outputs = self._forward(augmented)
         config = self._config
         each = torch_losses.losses(outputs, labels, self._architecture, config.label_smoothing)
-        loss = (self._weights[labels] * each).sum() * (self._parts / count)
+        loss = (self._weights[labels] * each).sum() * (self._replicas / count)
         loss = loss + torch_losses.penalty(self._kernels, config)
         self._optimizer.zero_grad()
         loss.backward()
         self._apply(rate)
         right = torch_losses.predicted(outputs, self._architecture) == labels
-        return torch.stack([loss.detach(), right.sum() * (self._parts / count)])
+        return torch.stack([loss.detach(), right.sum() * (self._replicas / count)])
 
     @torch.no_grad()
     def _apply(self, rate: float) -> None:
@@ -165,8 +165,9 @@ class Learner:
         """Takes over what `arrays` gave after `steps` steps."""
         tensors = _tensors(arrays)
         self.model.load_state_dict(_below("model/", tensors))
-        for name, value in _below("average/", tensors).items():
-            self._average[name].copy_(value)
+        if self._average is not None:
+            for name, value in _below("average/", tensors).items():
+                self._average[name].copy_(value)
         self._averaged = steps
         state = self._optimizer.state_dict()
         parameters = [p for group in self._optimizer.param_groups for p in group["params"]]

@@ -3,6 +3,8 @@
 """
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 
@@ -13,7 +15,7 @@ class Muon(torch.optim.Adam):
     """Steps kernels along the nearest orthogonal matrix to their momentum, a row for each output
     (Jordan et al. 2024, kellerjordan.github.io/posts/muon); all else by Adam at the same rate."""
 
-    def __init__(self, parameters, momentum: float, **options):
+    def __init__(self, parameters: Iterable[Any], momentum: float, **options: Any):
         super().__init__(parameters, **options)
         self._momentum = momentum
 

@@ -1,8 +1,8 @@
 """PyTorch's training on several devices: one process each, with DistributedDataParallel.
 
-Each process takes its part of every batch; gradients are averaged, so that the step is that of one
-process with the whole batch. Batch norm's statistics are those of the whole batch on GPUs
-(SyncBatchNorm, which CPUs do not have) and of each part on a CPU.
+Each process, a replica, takes its shard of every batch; gradients are averaged, so that the step is
+that of one process with the whole batch. Batch norm's statistics are those of the whole batch on
+GPUs (SyncBatchNorm, which CPUs do not have) and of each shard on a CPU.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,76 +32,78 @@ _LOST = re.compile("gloo|nccl|connection (closed|reset)", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
-    """This process among `count`, numbered from 0."""
+class Replica:
+    """This process among `world_size`, numbered from 0."""
 
-    number: int = 0
-    count: int = 1
+    rank: int = 0
+    world_size: int = 1
 
     @property
     def first(self) -> bool:
         """Whether this process keeps the record and the checkpoints."""
-        return self.number == 0
+        return self.rank == 0
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """`model` with averaged gradients. On GPUs batch norm becomes synchronised, in place."""
-        if self.count == 1:
+        if self.world_size == 1:
             return model
         if next(model.parameters()).device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return nn.parallel.DistributedDataParallel(model)
 
-    def share(self, rows: np.ndarray) -> np.ndarray:
-        """Every `count`-th of the rows."""
-        return rows[self.number :: self.count]
+    def shard(self, rows: np.ndarray) -> np.ndarray:
+        """Every `world_size`-th of the rows."""
+        return rows[self.rank :: self.world_size]
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The mean over all processes, in each of them."""
-        return self.sum(values) / self.count
+        return self.sum(values) / self.world_size
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in each of them."""
-        if self.count > 1:
+        if self.world_size > 1:
             dist.all_reduce(values)
         return values
 
-    def spread(self, values: Iterable[torch.Tensor]) -> None:
+    def broadcast(self, values: Iterable[torch.Tensor]) -> None:
         """Gives every process the first one's values, in place."""
-        if self.count > 1:
+        if self.world_size > 1:
             for value in values:
                 dist.broadcast(value, 0)
 
     def wait(self) -> None:
         """Until all processes are here."""
-        if self.count > 1:
+        if self.world_size > 1:
             dist.barrier()
 
 
-ALONE = Part()
+SINGLE = Replica()
 
 
-def together(count: int, function: Callable, *arguments) -> None:
-    """Runs `function(*arguments, Part)` in this process and `count - 1` more.
+def launch(world_size: int, function: Callable, *arguments: Any) -> None:
+    """Runs `function(*arguments, Replica)` in this process and `world_size - 1` more.
 
-    The others end with this one, whatever ends it. Raises what this process's part raises, or
+    The others end with this one, whatever ends it. Raises what this process raises, or
     TrainingError with what ended another.
     """
-    if count == 1:
-        return function(*arguments, ALONE)
+    if world_size == 1:
+        return function(*arguments, SINGLE)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         context = multiprocessing.get_context("spawn")
         others = [
             context.Process(
-                target=_other, args=(function, arguments, Part(n, count), Path(folder)), daemon=True
+                target=_other,
+                args=(function, arguments, Replica(n, world_size), Path(folder)),
+                daemon=True,
             )
-            for n in range(1, count)
+            for n in range(1, world_size)
         ]
         for other in others:
             stack.callback(other.join)
             stack.callback(other.kill)
             other.start()
         try:
-            _run(function, arguments, Part(0, count), Path(folder))
+            _run(function, arguments, Replica(0, world_size), Path(folder))
         except RuntimeError as error:
             if _lost_another(error):
                 raise TrainingError(_reason(others, Path(folder), error)) from error
@@ -109,32 +112,34 @@ def together(count: int, function: Callable, *arguments) -> None:
             other.join()
 
 
-def _run(function: Callable, arguments: tuple, part: Part, folder: Path) -> None:
+def _run(function: Callable, arguments: tuple, replica: Replica, folder: Path) -> None:
     kind = "nccl" if torch.cuda.is_available() else "gloo"
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     dist.init_process_group(
         kind,
         init_method=f"file://{folder}/meeting",
-        rank=part.number,
-        world_size=part.count,
+        rank=replica.rank,
+        world_size=replica.world_size,
         timeout=_PATIENCE,
     )
     try:
-        function(*arguments, part)
+        function(*arguments, replica)
     finally:
         dist.destroy_process_group()
 
 
-def _other(function: Callable, arguments: tuple, part: Part, folder: Path) -> None:
+def _other(function: Callable, arguments: tuple, replica: Replica, folder: Path) -> None:
     """A process that is not the first; it leaves a sentence for that one when it fails."""
-    die_with_parent(multiprocessing.parent_process().pid)
+    parent = multiprocessing.parent_process()
+    assert parent is not None and parent.pid is not None, "it was spawned"
+    die_with_parent(parent.pid)
     try:
-        _run(function, arguments, part, folder)
+        _run(function, arguments, replica, folder)
     except Exception as error:  # noqa: BLE001 - the last resort of a process
         if not _lost_another(error):
             if not isinstance(error, ValueError):
                 traceback.print_exc()
-            (folder / f"{part.number}.error").write_text(str(error) or type(error).__name__)
+            (folder / f"{replica.rank}.error").write_text(str(error) or type(error).__name__)
         os._exit(1)
 
 

@@ -85,8 +85,8 @@ def choose_device(config: TrainConfig) -> tuple[tf.distribute.Strategy, str]:
         name = f"cpu, {threads} threads"
         if count > 1:
             cpu = tf.config.list_physical_devices("CPU")[0]
-            parts = [tf.config.LogicalDeviceConfiguration()] * count
-            tf.config.set_logical_device_configuration(cpu, parts)
+            replicas = [tf.config.LogicalDeviceConfiguration()] * count
+            tf.config.set_logical_device_configuration(cpu, replicas)
     strategy = tf.distribute.get_strategy()
     if count > 1:
         kind = "GPU" if gpus else "CPU"

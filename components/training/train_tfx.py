@@ -8,14 +8,14 @@ from tfx.types import standard_artifacts
 
 from components.augmentation.artifacts_tfx import AugmentPlan
 from components.base.process import run_module
-from components.data.artifacts_tfx import ImageArrays
+from components.data.artifacts_tfx import ImageArraysArtifact
 from components.training.arguments import TrainArgs
 from components.training.config import TrainConfig
 
 
 @component
 def Train(
-    arrays: InputArtifact[ImageArrays],
+    arrays: InputArtifact[ImageArraysArtifact],
     plan: InputArtifact[AugmentPlan],
     model: OutputArtifact[standard_artifacts.Model],
     model_run: OutputArtifact[standard_artifacts.ModelRun],

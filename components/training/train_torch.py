@@ -26,7 +26,7 @@ from components.training.progress import Progress
 from components.training.recipe import shuffled, step_count, step_seed
 from components.training.schedule import Schedule
 from components.training.torch_learner import Learner
-from components.training.torch_parallel import ALONE, Part, together
+from components.training.torch_parallel import SINGLE, Replica, launch
 from components.training.training_record import ScalarWriter, TrainingRecord
 
 EVALUATED_AT_A_TIME = 500
@@ -37,14 +37,14 @@ RESIDENT_SHARE = 0.6
 
 def main(args: TrainArgs) -> None:
     """Trains, then writes the model directory and the run directory of `args`."""
-    together(args.train.devices, part_main, args)
+    launch(args.train.devices, replica_main, args)
 
 
-def part_main(args: TrainArgs, part: Part) -> None:
-    """The training, or this process's part of it."""
+def replica_main(args: TrainArgs, replica: Replica) -> None:
+    """The training, or this process's share of it."""
     arrays = ImageArrays(args.arrays)
     network = network_for(args, arrays, "torch")
-    device, precision, description = choose_device(args.train, part)
+    device, precision, description = choose_device(args.train, replica)
     torch.manual_seed(args.train.seed)
     model = torch_model.build(network).to(device, memory_format=torch.channels_last)
     record = TrainingRecord(
@@ -53,17 +53,17 @@ def part_main(args: TrainArgs, part: Part) -> None:
         torch_model.parameter_count(model),
         args.train,
         args.run_dir,
-        scalar_writer(args.run_dir / "tensorboard") if part.first else None,
+        scalar_writer(args.run_dir / "tensorboard") if replica.first else None,
     )
     with record:
         checkpoints = Checkpoints(args.checkpoint_directory, identity(args, network, arrays))
         try:
-            train(args, model, network, arrays, precision, record, checkpoints, part)
+            train(args, model, network, arrays, precision, record, checkpoints, replica)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise too_large(args.train) from error
             raise
-        if part.first:
+        if replica.first:
             torch_model.save(model, network, args.model_dir)
             record.finish()
 
@@ -75,7 +75,9 @@ def is_out_of_memory(error: Exception) -> bool:
     return "can't allocate memory" in str(error) or "could not create a memory" in str(error)
 
 
-def choose_device(config: TrainConfig, part: Part = ALONE) -> tuple[torch.device, torch.dtype, str]:
+def choose_device(
+    config: TrainConfig, replica: Replica = SINGLE
+) -> tuple[torch.device, torch.dtype, str]:
     """CUDA, then MPS, then CPU with `threads` threads (0 for all cores); what to compute in; and
     both in words. Raises ValueError when there are fewer GPUs than `devices`.
 
@@ -85,9 +87,11 @@ def choose_device(config: TrainConfig, part: Part = ALONE) -> tuple[torch.device
     """
     if torch.cuda.is_available():
         gpus = torch.cuda.device_count()
-        if part.count > gpus:
-            raise ValueError(f"train.devices is {part.count}, expected at most {gpus}, the GPUs.")
-        device = torch.device("cuda", part.number)
+        if replica.world_size > gpus:
+            raise ValueError(
+                f"train.devices is {replica.world_size}, expected at most {gpus}, the GPUs."
+            )
+        device = torch.device("cuda", replica.rank)
         torch.cuda.set_device(device)
         has_units = torch.cuda.is_bf16_supported(including_emulation=False)
         name = f"cuda ({torch.cuda.get_device_name()})"
@@ -95,11 +99,11 @@ def choose_device(config: TrainConfig, part: Part = ALONE) -> tuple[torch.device
         device, has_units, name = torch.device("mps"), False, "mps"
     else:
         torch.set_flush_denormal(True)  # before there are other threads, which take it over
-        torch.set_num_threads(max(1, thread_count(config.threads) // part.count))
+        torch.set_num_threads(max(1, thread_count(config.threads) // replica.world_size))
         device, has_units = torch.device("cpu"), cpu_has_bfloat16()
         name = f"cpu, {torch.get_num_threads()} threads"
-    if part.count > 1:
-        name = f"{part.count} x {name}"
+    if replica.world_size > 1:
+        name = f"{replica.world_size} x {name}"
     if config.precision == "float32":
         return device, torch.float32, f"{name}, float32"
     if config.precision == "auto" and not has_units:
@@ -124,7 +128,7 @@ def train(
     precision: torch.dtype,
     record: TrainingRecord,
     checkpoints: Checkpoints,
-    part: Part = ALONE,
+    replica: Replica = SINGLE,
 ) -> None:
     """Leaves `model` with the weights of the lowest val_loss.
 
@@ -139,19 +143,19 @@ def train(
     weights = read_class_weights(args.plan, len(arrays.labels))
     learner = Learner(
         model, network.architecture, arrays.spec, policy, weights, config, precision,
-        part.wrap(model), part.count,
+        replica.wrap(model), replica.world_size,
     )  # fmt: skip
     steps = step_count(len(index), config)
     schedule = Schedule(config, steps * config.epochs)
     progress = Progress(
-        learner, record, schedule, checkpoints, steps, config.checkpoint_seconds, part.first
+        learner, record, schedule, checkpoints, steps, config.checkpoint_seconds, replica.first
     )
     # One after the other, because the first removes damaged checkpoints.
-    if not part.first:
-        part.wait()
+    if not replica.first:
+        replica.wait()
     progress.resume()
-    if part.first:
-        part.wait()
+    if replica.first:
+        replica.wait()
     read = reader(training.packed, training, learner.device)
     read_val = reader(validation.images, validation, learner.device)
 
@@ -161,18 +165,19 @@ def train(
         readings = Readings(record, learner.device)
         for step in range(progress.step, steps):
             batch = order[step * config.batch_size :][: config.batch_size]
-            torch.manual_seed(step_seed(config.seed, progress.epoch, step, part.number))
-            rows, rate = part.share(batch), schedule.rate(progress.total)
+            torch.manual_seed(step_seed(config.seed, progress.epoch, step, replica.rank))
+            rows, rate = replica.shard(batch), schedule.rate(progress.total)
             copied = torch.from_numpy(rows >= originals) if originals < len(training) else None
             scale = schedule.scale(progress.total)
             reading = learner.step(*read(rows), copied, rate, len(batch), scale)
-            readings.add(part.mean(reading), len(batch), rate)
+            readings.add(replica.mean(reading), len(batch), rate)
             progress.step_done(readings.drain)
         readings.drain()
-        part.spread(learner.judged_state().values())  # batch norm's statistics are each part's own
-        rows = part.share(np.arange(len(validation)))
+        # Batch norm's statistics are each shard's.
+        replica.broadcast(learner.judged_state().values())
+        rows = replica.shard(np.arange(len(validation)))
         batches = evaluation_batches(read_val, rows, validation.at_a_time(EVALUATED_AT_A_TIME))
-        totals = part.sum(learner.evaluate(batches))
+        totals = replica.sum(learner.evaluate(batches))
         val_loss, val_accuracy = (totals / len(validation)).tolist()
         rate = schedule.rate(progress.total - 1)
         if record.end_epoch(val_loss, val_accuracy, rate, learner.not_finite()):
@@ -200,14 +205,14 @@ def reader(
                 images[rows[0] : rows[-1] + 1] = torch.from_numpy(gather(rows)).to(device)
             there = labels.to(device)
 
-            def from_device(rows: np.ndarray):
+            def from_device(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
                 # Pinned, so that the copy does not wait for what the GPU is at.
                 rows = torch.from_numpy(rows).pin_memory().to(device, non_blocking=True)
                 return images[rows].permute(0, 3, 1, 2), there[rows]
 
             return from_device
 
-    def from_memory(rows: np.ndarray):
+    def from_memory(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         images = torch.from_numpy(gather(rows)).to(device).permute(0, 3, 1, 2)
         return images, labels[torch.from_numpy(rows)].to(device)
 
@@ -236,7 +241,8 @@ class Readings:
     def add(self, reading: torch.Tensor, images: int, rate: float) -> None:
         """Takes a step's float32 (2,), loss and accuracy."""
         if self._device.type != "cuda":
-            self._record.step(images, *reading.tolist(), rate)
+            loss, accuracy = reading.tolist()
+            self._record.step(images, loss, accuracy, rate)
             return
         arrived = torch.empty_like(reading, device="cpu", pin_memory=True)
         arrived.copy_(reading, non_blocking=True)
@@ -254,7 +260,8 @@ class Readings:
 
     def _take(self) -> None:
         _, arrived, images, rate = self._under_way.popleft()
-        self._record.step(images, *arrived.tolist(), rate)
+        loss, accuracy = arrived.tolist()
+        self._record.step(images, loss, accuracy, rate)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class TrainingRecord:
         self._bar.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
         if self._writer is not None:
             self._writer.close()
@@ -149,6 +149,7 @@ class TrainingRecord:
 
     def finish(self) -> dict:
         """Writes result.json and returns it."""
+        assert self.best is not None, "an epoch has ended"
         result = {
             "framework": self._framework,
             "device": self._device,

@@ -9,7 +9,7 @@ export/verification/runtimes.py reads it back. Nothing here imports a framework.
 
 import json
 
-from components.networks.custom_network import OwnNetwork
+from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
 from serving.contract.release_files import FORMATS
 
@@ -45,7 +45,7 @@ def build(network: Network, lineage: str) -> dict:
 def formats(network: Network) -> list[str]:
     """What the network is exported as. PyTorch reaches the formats that it does not write itself by
     a Keras twin, which a custom network does not have."""
-    without_twin = isinstance(network.architecture, OwnNetwork) and network.framework == "torch"
+    without_twin = isinstance(network.architecture, CustomNetwork) and network.framework == "torch"
     return [row.name for row in FORMATS.values() if row.from_torch or not without_twin]
 
 

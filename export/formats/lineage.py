@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from components.base.fingerprint import custom_files, meaning, named_files
-from components.networks.custom_network import OwnNetwork
+from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
 from export.formats import contract
 
@@ -32,7 +32,7 @@ def code(network: Network, with_transform: bool) -> dict[str, str]:
     """
     roots = [f"export.formats.{name}" for name in contract.formats(network)]
     files = named_files(*roots, *[_TRANSFORM] * with_transform)
-    if isinstance(network.architecture, OwnNetwork):
+    if isinstance(network.architecture, CustomNetwork):
         files |= custom_files(network.architecture.reference)
     return {
         name: meaning(path)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.networks.custom_network import OwnNetwork
+from components.networks.custom_network import CustomNetwork
 from components.networks.layers import BatchNorm, Conv, Dense
 from components.networks.network import Network, weights_file
 
@@ -49,7 +49,7 @@ def _entries(network: Network) -> Iterator[tuple[str, str, str, tuple[int, ...]]
 def keras_weights(model, network: Network) -> Weights:
     """The weights of a Keras model, float32, in Keras's layout; those of the user's own network,
     whose names count through a process, by their place."""
-    if isinstance(network.architecture, OwnNetwork):
+    if isinstance(network.architecture, CustomNetwork):
         return {f"{i:04d}": weight.numpy() for i, weight in enumerate(model.weights)}
     return {
         f"{layer}/{name}": getattr(model.get_layer(layer), name).value.numpy().astype(np.float32)
@@ -81,7 +81,7 @@ def load_torch_weights(directory: str | Path, network: Network) -> Weights:
     from safetensors.numpy import load_file
 
     state = load_file(weights_file(directory, "model.safetensors"))
-    own = isinstance(network.architecture, OwnNetwork)
+    own = isinstance(network.architecture, CustomNetwork)
     return state if own else torch_weights(state, network)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.data.arrays import ImageArrays
+from components.data.arrays import ImageArrays, evenly
 from export.verification import held_out
 from export.verification.config import batches_of
 from serving.contract import release_files
@@ -91,7 +91,7 @@ def golden(arrays: Path, predictions: Path) -> dict[str, np.ndarray]:
     image uint8 (n, H, W, C), probabilities float32 (n, classes), label int64 (n,).
     """
     split, probabilities = held_out.predicted(ImageArrays(arrays), "test", predictions)
-    rows = held_out.spread(len(split), GOLDEN_IMAGES)
+    rows = evenly(len(split), GOLDEN_IMAGES)
     return {
         "image": split.images(rows),
         "probabilities": probabilities[rows].astype(np.float32),

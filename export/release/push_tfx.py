@@ -8,7 +8,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from components.data.artifacts_tfx import ImageArrays, IngestReport
+from components.data.artifacts_tfx import ImageArraysArtifact, IngestReport
 from components.evaluation.artifacts_tfx import Predictions
 from components.gates.artifacts_tfx import DataVerdict, GateVerdict
 from export.release.push import Facts, push, read_exported
@@ -26,7 +26,7 @@ def _read(uri: str, name: str) -> Any:
 def Push(
     exports: InputArtifact[Exports],
     verdict: InputArtifact[GateVerdict],
-    arrays: InputArtifact[ImageArrays],
+    arrays: InputArtifact[ImageArraysArtifact],
     report: InputArtifact[IngestReport],
     data_verdict: InputArtifact[DataVerdict],
     pushed: OutputArtifact[standard_artifacts.PushedModel],

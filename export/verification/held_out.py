@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.data.arrays import ImageArrays, Split
+from components.data.arrays import ImageArrays, Split, evenly
 
 # In the order in which they are drawn on.
 SPLITS = ("test", "val")
@@ -29,7 +29,7 @@ def load(arrays: ImageArrays, predictions: Path, count: int) -> tuple[np.ndarray
         if not missing or not len(arrays.split(name)):
             continue
         split, answers = predicted(arrays, name, predictions / f"{name}.npz")
-        rows = spread(len(split), missing)
+        rows = evenly(len(split), missing)
         images.append(split.images(rows))
         probabilities.append(answers[rows])
     if not images:
@@ -51,8 +51,3 @@ def predicted(arrays: ImageArrays, name: str, path: Path) -> tuple[Split, np.nda
             f"({len(split)} images): predict it again."
         )
     return split, probabilities
-
-
-def spread(rows: int, count: int) -> np.ndarray:
-    """`count` row numbers spread evenly over `rows`, or all of them where there are fewer."""
-    return np.linspace(0, rows - 1, min(count, rows)).round().astype(int)

@@ -39,7 +39,8 @@ def list_presets() -> None:
     from pipeline.configuration.presets import PRESETS
 
     for name, function in PRESETS.items():
-        typer.echo(f"{name:<14}{function.__doc__.splitlines()[0]}")
+        first, *_ = (function.__doc__ or "").partition("\n")
+        typer.echo(f"{name:<14}{first}")
     for name in ("folder:PATH", "tar:PATH", "zip:PATH"):
         typer.echo(f"{name:<14}Your own images, one folder per class.")
     typer.echo(f"{'tfds:NAME':<14}Any TFDS set with images and a class (data.label=NAME).")

@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def preview(preset: str, arguments: list[str], output: Path | None) -> Path:
     return output
 
 
-def raw_images(source, config: RunConfig) -> Iterator[RawImage]:
+def raw_images(source: Any, config: RunConfig) -> Iterator[RawImage]:
     """Up to `MOST` of a source's images; where files are listed, the first few of each class."""
     max_bytes = int(config.data.max_file_mib * 2**20)
     left, seen = MOST, dict.fromkeys(range(len(source.labels)), 0)

@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 from components.base import atomic
-from components.base.fingerprint import PACKAGES, ROOT, own_hashes
+from components.base.fingerprint import PACKAGES, ROOT, custom_hashes
 from components.base.refusal import DataRefused
 from components.networks.network import FRAMEWORKS
 from components.sources.open_source import listed_once, open_source
@@ -246,7 +246,7 @@ def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
     }
     lock = ROOT / "requirements.txt"
     code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
-    code["own network"] = own_hashes(config.model.architecture)
+    code["own network"] = custom_hashes(config.model.architecture)
     settings = config.model_dump(mode="json", exclude={"root", "beam", "tune"})
     everything = json.dumps([source, schema, settings, code], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()

@@ -17,7 +17,7 @@ from components.base.refusal import ConfigError
 from components.networks import built_layers
 from components.networks.architectures import architecture_of
 from components.networks.built_layers import BuiltLayer, SummaryArgs
-from components.networks.custom_network import OwnNetwork, frameworks_of
+from components.networks.custom_network import CustomNetwork, frameworks_of
 from components.networks.description import Architecture, Placed, operations
 from components.networks.layers import AveragePool, ChannelDropout, Conv, Dropout, MaxPool
 from components.networks.network import FRAMEWORKS, Network
@@ -54,9 +54,9 @@ def summarise(
             terminal.waiting("building both networks")
             built = build(network, Path(work))
     out.print(heading(network), highlight=False)
-    if isinstance(network.architecture, OwnNetwork):
+    if isinstance(network.architecture, CustomNetwork):
         for framework, layers in built.items():
-            out.print(own_table(framework, list(layers.values())))
+            out.print(custom_table(framework, list(layers.values())))
     else:
         out.print(table(network, built))
 
@@ -108,16 +108,18 @@ def heading(network: Network) -> Text:
 
 def table(network: Network, built: Built) -> Table:
     """Shapes are without the batch: height x width x channels in Keras's columns, channels first
-    in PyTorch's."""
+    in PyTorch's. Not for a `CustomNetwork`, see `custom_table`."""
+    architecture, shape = network.architecture, network.spec.shape
+    assert isinstance(architecture, Architecture)
     found = Table(caption="Shapes without the batch; MACs: multiply-accumulates per image")
     found.add_column("layer")
     for framework in FRAMEWORKS:
         found.add_column(_TITLES[framework], justify="right")
         found.add_column("parameters", justify="right")
     found.add_column("MACs", justify="right")
-    height, width, channels = shape = network.spec.shape
+    height, width, channels = shape
     found.add_row("image", _shape(shape), "", _shape((channels, height, width)), "", "")
-    for placed in in_order(network.architecture, shape):
+    for placed in in_order(architecture, shape):
         own = [built[framework][placed.name] for framework in FRAMEWORKS]
         cells = [cell for layer in own for cell in (_shape(layer.shape), _count(_total(layer)))]
         found.add_row(_title(placed), *cells, _count(placed.operations))
@@ -128,15 +130,15 @@ def table(network: Network, built: Built) -> Table:
         ("in all", _total),
     ):
         sums = [sum(map(count, built[framework].values())) for framework in FRAMEWORKS]
-        last = operations(network.architecture, shape) if name == "in all" else 0
+        last = operations(architecture, shape) if name == "in all" else 0
         cells = [cell for total in sums for cell in ("", f"{total:,}")]
         style = "bold" if name == "in all" else None
         found.add_row(name, *cells, _count(last), style=style)
     return found
 
 
-def own_table(framework: str, layers: list[BuiltLayer]) -> Table:
-    """Of a network of the user's own builder, whose layers need not be the other framework's."""
+def custom_table(framework: str, layers: list[BuiltLayer]) -> Table:
+    """Of a custom network, whose layers need not be the other framework's."""
     found = Table(caption="Shapes without the batch")
     found.add_column("layer")
     found.add_column(_TITLES[framework], justify="right")

@@ -22,7 +22,7 @@ def check_network(config: RunConfig) -> None:
         raise ConfigError(f"Bad value for image or model.architecture: {error}") from error
     _check_resizing(config, architecture)
     _check_reflection(config)
-    # A description of the user's own may end in another way for another number of classes.
+    # A custom description may end in another way for another number of classes.
     described = ":" in config.model.architecture and isinstance(architecture, Architecture)
     if not described:
         _check_loss(config, architecture)

@@ -7,6 +7,7 @@ Gates lie a point or two below what a recipe was measured to reach (README, Deve
 
 import difflib
 from collections.abc import Callable
+from typing import Any
 
 from components.augmentation import policy
 from components.augmentation.policy import AugmentConfig
@@ -214,7 +215,7 @@ def smiles_v4() -> RunConfig:
     return _smiles("smiles_v4", learning_rate=0.004)
 
 
-def _smiles(name: str, **recipe) -> RunConfig:
+def _smiles(name: str, **recipe: Any) -> RunConfig:
     config = smiles_v1()
     train = config.train.model_copy(update=recipe)
     model = ModelConfig(architecture=name)

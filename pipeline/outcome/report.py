@@ -3,6 +3,7 @@
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -75,7 +76,7 @@ def learning_curves(models: dict) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _curve(axes, rows: list[dict], key: str, colour: str, style: str, label: str) -> None:
+def _curve(axes: Any, rows: list[dict], key: str, colour: str, style: str, label: str) -> None:
     """The rows that have the key; a single one as a point, for a line of one point is invisible."""
     points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
     if points:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from components.base import atomic
-from components.data.arrays import ImageArrays, Split
+from components.data.arrays import ImageArrays, Split, evenly
 from components.evaluation.predictions import load_predictions
 from pipeline.outcome.sheet import GAP, TEXT, fitted, font, tile, tile_size
 
@@ -69,13 +69,8 @@ def rows_shown(labels: np.ndarray, answers: dict[str, np.ndarray], label: int) -
     wrong = rows[np.argsort(-confidence, kind="stable")][: np.count_nonzero(confidence)]
     right = rows[confidence == 0]
     mistakes = wrong[: max(MISTAKES, COLUMNS - len(right))]
-    return np.concatenate([mistakes, spread(right, COLUMNS - len(mistakes))])
-
-
-def spread(rows: np.ndarray, most: int) -> np.ndarray:
-    """Up to `most` of `rows`, from all over them."""
-    count = min(most, len(rows))
-    return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
+    more = right[evenly(len(right), COLUMNS - len(mistakes))]
+    return np.concatenate([mistakes, more])
 
 
 def _wrong(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -89,7 +84,8 @@ def _train_sheet(arrays: ImageArrays, train: Split, shown: list[int]) -> Image.I
         title += f": {len(shown)} of {len(arrays.labels):,} classes, those with most mistakes"
     sheet = _Sheet(arrays.labels, shown, [title], (height, width), captions=0)
     for number, label in enumerate(shown):
-        rows = spread(np.flatnonzero(train.labels == label), COLUMNS)
+        rows = np.flatnonzero(train.labels == label)
+        rows = rows[evenly(len(rows), COLUMNS)]
         for column, pixels in enumerate(train.packed(rows) if len(rows) else ()):
             sheet.place(number, column, pixels)
     return sheet.image

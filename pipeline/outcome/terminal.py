@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,9 @@ from pipeline.configuration.config import RunConfig
 from pipeline.line.steps import Step
 from pipeline.outcome.verdict import EXIT_OK, Verdict
 from serving.contract.release_files import FORMATS, titles
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 _OWN_PROGRESS = ("train_keras", "train_torch", "export")
 _WIDTH = 110
@@ -38,10 +42,10 @@ class Terminal:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        self._status = None
+        self._status: Status | None = None
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop_status()
         flush_standard_streams()
         del os.environ[CONSOLE_FD]
@@ -108,8 +112,7 @@ class Terminal:
         out.print(f"Report     {short(report)}", highlight=False)
         good = verdict.exit_code == EXIT_OK
         colour = "bold green" if good else "bold red"
-        line = Text.assemble((f"{verdict.status.capitalize():<11}", colour), verdict.sentence)
-        out.print(line)
+        out.print(Text.assemble((f"{verdict.status.capitalize():<11}", colour), verdict.sentence))
         if good:
             root = directory.parent.parent
             python = short(Path(sys.executable))

@@ -48,7 +48,8 @@ class Outcome:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Sorts the best first."""
+        """Sorts the best first, of those that have an accuracy."""
+        assert self.accuracy is not None and self.loss is not None
         return -self.accuracy, self.loss
 
 

@@ -11,7 +11,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -43,8 +43,9 @@ class Range:
         return self.low, self.high
 
     def suggest(self, trial: Trial, name: str) -> float:
-        draw = trial.suggest_int if _whole(name) else trial.suggest_float
-        return draw(name, self.low, self.high, log=self.log)
+        if _whole(name):
+            return trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
 
     def parameter(self, name: str, value: Any) -> dict[str, Any]:
         """`value` as the trial's own parameter; empty where it lies outside."""
@@ -166,7 +167,7 @@ def recipe(base: TrainConfig, chosen: Mapping[str, Any]) -> TrainConfig:
 
     Raises ConfigError with the rule that they break.
     """
-    values = base.model_dump() | chosen
+    values = base.model_dump() | dict(chosen)
     if "weight_decay" not in chosen and not _decays(values):
         values["weight_decay"] = 0
     try:
@@ -236,7 +237,7 @@ def _dimension(name: str, values: tuple) -> Range | Powers | Choices:
     return Range(whole(low), whole(high), log)
 
 
-def _powers(low: float, high: float, refuse) -> Powers:
+def _powers(low: float, high: float, refuse: Callable[[str], ConfigError]) -> Powers:
     powers = [2**n for n in range(31) if low <= 2**n <= high]
     if not powers:
         raise refuse(f"no power of two lies between {low!r} and {high!r}")

@@ -33,7 +33,7 @@ class ImageSpec:
     margin_height: int = 0
     margin_width: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}, expected 1 (grey) or 3 (RGB).")
         if min(self.height, self.width) < 1:

@@ -70,7 +70,7 @@ def open_image(data: bytes, max_megapixels: float) -> tuple[Image.Image, bool]:
         raise Undecodable(found.problem, len(data))
     try:
         image = Image.open(io.BytesIO(data), formats=(format,))
-        if format in ("PNG", "WEBP") and image.is_animated:
+        if format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
             raise Undecodable("animated", len(data))
         image.load()
     except Undecodable:

@@ -31,8 +31,10 @@ _CHECKSUM = struct.Struct(">I")
 # Bit depth, colour type (grey or RGB), compression, filter, interlacing.
 _ORDINARY_HEADERS = [bytes((8, colour, 0, 0, lace)) for colour in (0, 2) for lace in (0, 1)]
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
-_ADAM7 += ((0, 1, 1, 2),)
+_ADAM7: tuple[tuple[int, int, int, int], ...] = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)  # fmt: skip
 _BLOCK = 2**20
 _COMPRESSED_TEXTS = frozenset({b"zTXt", b"iTXt", b"iCCP"})
 _HARMLESS = _COMPRESSED_TEXTS | {
@@ -158,7 +160,9 @@ def inflated(data: bytes, found: Structure) -> Structure:
         height * ((width * channels * depth + 7) // 8 + 1)
         for width, height in _png_passes(found.width, found.height, data[28])
     )
-    stream, missing, window, rest = zlib.decompressobj(), expected, 0, b""
+    stream, missing, window = zlib.decompressobj(), expected, 0
+    piece: bytes | memoryview
+    rest: bytes | memoryview = b""
     try:
         for piece in _png_data(data):
             window = window or len(piece) and 256 << (piece[0] >> 4)

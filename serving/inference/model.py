@@ -36,7 +36,7 @@ class Model:
         model, its input or output is not the contract's, or it does not repeat golden.npz.
         """
         contract = verified_contract(release)
-        self.name, self.version = release.model, str(release.version)
+        self.name, self.version = release.name, str(release.version)
         self.labels, self.spec = contract["labels"], contract["image_spec"]
         self.input_name, self.input_shape = (
             contract["input"]["name"],

@@ -107,11 +107,13 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-async def _serving_error(request: Request, error: ServingError) -> JSONResponse:
+async def _serving_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ServingError)
     return JSONResponse({"error": str(error)}, status_code=error.status)
 
 
-async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path}: {error.detail}"
     return JSONResponse({"error": message}, status_code=error.status_code, headers=error.headers)
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import uvloop
 from granian.constants import Interfaces
@@ -37,7 +38,7 @@ def claim(host: str, port: int) -> socket.socket:
     return claimed
 
 
-def serve(app, host: str, port: int, started: Callable[[], None]) -> None:
+def serve(app: Callable[..., Any], host: str, port: int, started: Callable[[], None]) -> None:
     """Serves the ASGI application until SIGINT or SIGTERM; requests under way are finished.
 
     `started` is called once connections are accepted. Raises OSError or RuntimeError when the
@@ -46,7 +47,9 @@ def serve(app, host: str, port: int, started: Callable[[], None]) -> None:
     uvloop.run(_serve(app, host, port, started))
 
 
-async def _serve(app, host: str, port: int, started: Callable[[], None]) -> None:
+async def _serve(
+    app: Callable[..., Any], host: str, port: int, started: Callable[[], None]
+) -> None:
     server = Server(
         app,
         address=host,

@@ -41,24 +41,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _chosen(store: Store, model: str | None, version: int | None = None) -> list[Release]:
-    names = store.models() if model is None else [store.select(model).model]
-    releases = [release for name in names for release in store.releases(name)]
+def _chosen(store: Store, name: str | None, version: int | None = None) -> list[Release]:
+    names = store.models() if name is None else [store.select(name).name]
+    releases = [release for line in names for release in store.releases(line)]
     if version is not None:
         releases = [release for release in releases if release.version == version]
     if not releases:
-        what = f"version {version} of {model}" if version is not None else "release"
+        what = f"version {version} of {name}" if version is not None else "release"
         raise StoreError(f"there is no {what} in {store.root}.")
     return releases
 
 
 def _list(store: Store, options: argparse.Namespace) -> int:
-    rows = [("MODEL", "VERSION", "STATE", "FRAMEWORK", "CREATED", "LINEAGE")]
+    rows: list[tuple[str, ...]] = [("MODEL", "VERSION", "STATE", "FRAMEWORK", "CREATED", "LINEAGE")]
     for release in _chosen(store, options.model):
-        mark = "current" if store.current(release.model) == release else ""
+        mark = "current" if store.current(release.name) == release else ""
         manifest = release.manifest()
         facts = [str(manifest.get(key, "-")) for key in ("framework", "created", "lineage")]
-        rows.append((release.model, str(release.version), mark, *facts))
+        rows.append((release.name, str(release.version), mark, *facts))
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
@@ -70,16 +70,16 @@ def _verify(store: Store, options: argparse.Namespace) -> int:
     for release in _chosen(store, options.model, options.version):
         try:
             release.verify()
-            print(f"{release.model} version {release.version}: ok")
+            print(f"{release.name} version {release.version}: ok")
         except StoreError as error:
             damaged += 1
-            print(f"{release.model} version {release.version}: DAMAGED: {error}")
+            print(f"{release.name} version {release.version}: DAMAGED: {error}")
     return 1 if damaged else 0
 
 
 def _rollback(store: Store, options: argparse.Namespace) -> int:
     release = store.rollback(options.model, options.version)
-    print(f"{release.model}: version {release.version} is current ({release.path})")
+    print(f"{release.name}: version {release.version} is current ({release.path})")
     return 0
 
 

@@ -33,12 +33,12 @@ def tf_serving_models(versions: Mapping[str, int]) -> str:
     """
     entries = [
         "  config {\n"
-        f"    name: {quoted(model)}\n"
-        f"    base_path: {quoted(f'/models/{model}')}\n"
+        f"    name: {quoted(name)}\n"
+        f"    base_path: {quoted(f'/models/{name}')}\n"
         '    model_platform: "tensorflow"\n'
         f"    model_version_policy {{ specific {{ versions: {version} }} }}\n"
         "  }\n"
-        for model, version in sorted(versions.items())
+        for name, version in sorted(versions.items())
     ]
     return "model_config_list {\n" + "".join(entries) + "}\n"
 
@@ -53,7 +53,7 @@ def tf_serving_batching() -> str:
     )
 
 
-def triton_model(model: str, version: int, contract: Mapping) -> str:
+def triton_model(name: str, version: int, contract: Mapping) -> str:
     """`config.pbtxt` for Triton's ONNX Runtime backend, pinned to one version.
 
     `contract` is the release's contract.json. Dimensions exclude the batch, which Triton adds
@@ -61,7 +61,7 @@ def triton_model(model: str, version: int, contract: Mapping) -> str:
     Raises KeyError, TypeError or ValueError when the contract is not of that form.
     """
     return (
-        f"name: {quoted(model)}\n"
+        f"name: {quoted(name)}\n"
         'backend: "onnxruntime"\n'
         f"default_model_filename: {quoted(FORMATS['onnx'].file)}\n"
         f"max_batch_size: {MAX_BATCH}\n"

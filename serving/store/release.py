@@ -21,9 +21,9 @@ class StoreError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """Version `version` of `model`, complete and never written again, at `path`."""
+    """Version `version` of the model called `name`, complete and never written again, at `path`."""
 
-    model: str
+    name: str
     version: int
     path: Path
 

@@ -1,10 +1,10 @@
 """The release store: immutable, hashed, atomically published and reversible model releases.
 
     <root>/models.config, batching.config           what TensorFlow Serving reads
-    <root>/models/<model>/<version>/                a release, see serving/store/release.py
-    <root>/models/<model>/current -> <version>
-    <root>/models/<model>/history.jsonl             lines of {"event", "version", "time"}
-    <root>/models/<model>/config.pbtxt              what Triton reads
+    <root>/models/<name>/<version>/                 a release, see serving/store/release.py
+    <root>/models/<name>/current -> <version>
+    <root>/models/<name>/history.jsonl              lines of {"event", "version", "time"}
+    <root>/models/<name>/config.pbtxt               what Triton reads
     <root>/.lock, .staging-*, .tmp-*                work in progress, outside what servers watch
 
 Standard library only. How a publish survives being killed at any moment: history.jsonl is a
@@ -24,7 +24,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serving.contract.release_files import CONTRACT, FORMATS, MANIFEST, Format, formats_of
@@ -51,21 +51,21 @@ class Store:
             return sorted(n for n in names if self._line(n))
         return []
 
-    def releases(self, model: str) -> list[Release]:
-        """Every complete release of `model`, oldest first; empty for an unknown model."""
-        directory = self._directory(model)
+    def releases(self, name: str) -> list[Release]:
+        """Every complete release of the model `name`, oldest first; empty for an unknown model."""
+        directory = self._directory(name)
         versions = []
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             versions = [int(n) for n in os.listdir(directory) if _VERSION.fullmatch(n)]
-        return [self._release(model, version) for version in sorted(versions)]
+        return [self._release(name, version) for version in sorted(versions)]
 
-    def current(self, model: str) -> Release | None:
+    def current(self, name: str) -> Release | None:
         """The release that servers should serve, or None when there is none."""
-        line = self._line(model)
-        return self._release(model, line[-1]) if line else None
+        line = self._line(name)
+        return self._release(name, line[-1]) if line else None
 
-    def select(self, model: str | None = None) -> Release:
-        """The current release of `model`, or of the only model when None.
+    def select(self, name: str | None = None) -> Release:
+        """The current release of the model `name`, or of the only one when None.
 
         Raises StoreError when there is no release, the name is unknown (naming the closest), or no
         name was given and there are several.
@@ -73,87 +73,87 @@ class Store:
         names = self.models()
         if not names:
             raise StoreError(f"there is no release in {self.root}: run `make demo`, or set --root.")
-        if model is None and len(names) > 1:
+        if name is None and len(names) > 1:
             raise StoreError(
                 f"several models are released ({', '.join(names)}): choose one with --model NAME."
             )
-        name = model if model is not None else names[0]
-        if name not in names:
+        name = names[0] if name is None else name
+        if name not in names or (release := self.current(name)) is None:
             raise StoreError(_unknown("model", name, names))
-        return self.current(name)
+        return release
 
     # Writing.
 
-    def publish(self, model: str, directory: str | Path) -> Release:
+    def publish(self, name: str, directory: str | Path) -> Release:
         """Copies a verified release directory into the store and makes it current.
 
         The source is left as it is. Raises StoreError when a file of it does not match its
         manifest.json, the manifest names another model, or the contract cannot be served.
         """
-        source, target = Path(directory), self._directory(model)
+        source, target = Path(directory), self._directory(name)
         names = verify_directory(source)
-        self._check_source(model, source)
+        self._check_source(name, source)
         with self._staging() as staging:
             _copy(source, staging, [*names, MANIFEST])
             verify_directory(staging)  # what was read back, not what was meant to be written
             with self._writing():
                 files.make_directory(target)
-                version = 1 + max([0, *self._used_versions(model)])
-                self._append(model, "publish", version)
+                version = 1 + max([0, *self._used_versions(name)])
+                self._append(name, "publish", version)
                 os.rename(staging, target / str(version))
                 files.sync_directory(target)
                 self._synchronise()
-        return self._release(model, version)
+        return self._release(name, version)
 
-    def rollback(self, model: str, version: int | None = None) -> Release:
+    def rollback(self, name: str, version: int | None = None) -> Release:
         """Makes `version` current again, or the release that was current before this one.
 
         Repeated without a version it walks further back; it never returns to a release that was
         rolled back from. Raises StoreError when there is no such release or none before.
         """
-        self._directory(model)
-        if model not in self.models():
-            raise StoreError(_unknown("model", model, self.models()))
+        self._directory(name)
+        if name not in self.models():
+            raise StoreError(_unknown("model", name, self.models()))
         with self._writing():
-            line = self._line(model)
+            line = self._line(name)
             if version is None:
                 if len(line) < 2:
-                    raise StoreError(f"{model} has nothing before version {line[-1]}.")
+                    raise StoreError(f"{name} has nothing before version {line[-1]}.")
                 version = line[-2]
-            versions = [release.version for release in self.releases(model)]
+            versions = [release.version for release in self.releases(name)]
             if version not in versions:
-                raise StoreError(_unknown(f"version of {model}", str(version), map(str, versions)))
+                raise StoreError(_unknown(f"version of {name}", str(version), map(str, versions)))
             if version != line[-1]:
-                self._release(model, version).verify()
-                self._append(model, "rollback", version)
+                self._release(name, version).verify()
+                self._append(name, "rollback", version)
                 self._synchronise()
-        return self._release(model, version)
+        return self._release(name, version)
 
     # How it is done.
 
-    def _directory(self, model: str) -> Path:
-        if not _MODEL_NAME.fullmatch(model):
+    def _directory(self, name: str) -> Path:
+        if not _MODEL_NAME.fullmatch(name):
             raise StoreError(
-                f"model name {model!r} is not usable: expected up to 100 letters, digits, '_', '-'"
+                f"model name {name!r} is not usable: expected up to 100 letters, digits, '_', '-'"
                 " and '.', beginning with a letter or digit."
             )
-        return self._models / model
+        return self._models / name
 
-    def _release(self, model: str, version: int) -> Release:
-        return Release(model, version, self._directory(model) / str(version))
+    def _release(self, name: str, version: int) -> Release:
+        return Release(name, version, self._directory(name) / str(version))
 
-    def _check_source(self, model: str, source: Path) -> None:
-        release = Release(model, 1, source)
-        named = release.manifest().get("model", model)
-        if named != model:
-            raise StoreError(f"{source / MANIFEST} is of model {named!r}, expected {model!r}.")
+    def _check_source(self, name: str, source: Path) -> None:
+        release = Release(name, 1, source)
+        named = release.manifest().get("model", name)
+        if named != name:
+            raise StoreError(f"{source / MANIFEST} is of model {named!r}, expected {name!r}.")
         try:
-            config_files.triton_model(model, 1, release.contract())
+            config_files.triton_model(name, 1, release.contract())
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"{source / CONTRACT} cannot be served: {error!r}.") from error
 
-    def _events(self, model: str) -> list[dict]:
-        path = self._directory(model) / "history.jsonl"
+    def _events(self, name: str) -> list[dict]:
+        path = self._directory(name) / "history.jsonl"
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (FileNotFoundError, NotADirectoryError):
@@ -167,11 +167,11 @@ class Store:
                 raise StoreError(f"{path}, line {number}, is damaged: {text[:80]!r}.") from error
         return events
 
-    def _line(self, model: str) -> list[int]:
+    def _line(self, name: str) -> list[int]:
         """Versions that were current and were not rolled back from, oldest first, current last."""
-        present = {release.version for release in self.releases(model)}
+        present = {release.version for release in self.releases(name)}
         line: list[int] = []
-        for event in self._events(model):
+        for event in self._events(name):
             version = event["version"]
             if version not in present:
                 continue
@@ -180,19 +180,19 @@ class Store:
             line.append(version)
         return line
 
-    def _used_versions(self, model: str) -> list[int]:
+    def _used_versions(self, name: str) -> list[int]:
         """Also those that a killed publish announced: a number is never given out twice."""
-        announced = [event["version"] for event in self._events(model)]
-        return announced + [release.version for release in self.releases(model)]
+        announced = [event["version"] for event in self._events(name)]
+        return announced + [release.version for release in self.releases(name)]
 
-    def _append(self, model: str, event: str, version: int) -> None:
+    def _append(self, name: str, event: str, version: int) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         events = [
-            *self._events(model),
+            *self._events(name),
             {"event": event, "version": version, "time": now},
         ]
         text = "".join(json.dumps(entry) + "\n" for entry in events)
-        files.replace_text(self._directory(model) / "history.jsonl", text, self.root)
+        files.replace_text(self._directory(name) / "history.jsonl", text, self.root)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -213,6 +213,7 @@ class Store:
             path = self.root / f".staging-{secrets.token_hex(8)}"
             path.mkdir()
             descriptor = files.lock_directory(path)
+            assert descriptor is not None, "whoever looks for leftovers waits for this writer"
         try:
             yield path
         except OSError as error:
@@ -234,15 +235,16 @@ class Store:
     def _synchronise(self) -> None:
         """Brings `current` and the servers' files to what the history says; writes only changes."""
         versions = {}
-        for model in self.models():
-            release = self.current(model)
+        for name in self.models():
+            release = self.current(name)
+            assert release is not None, "models() lists those that have one"
             if any(row.directory for row in _formats(release)):
-                versions[model] = release.version
-            directory = self._directory(model)
+                versions[name] = release.version
+            directory = self._directory(name)
             files.replace_link(directory / "current", str(release.version), self.root)
             # A release damaged since must not stop the publish or the rollback that repairs it.
             with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
-                text = config_files.triton_model(model, release.version, release.contract())
+                text = config_files.triton_model(name, release.version, release.contract())
                 files.replace_text(directory / "config.pbtxt", text, self.root)
         models = config_files.tf_serving_models(versions)
         batching = config_files.tf_serving_batching()
@@ -266,7 +268,7 @@ def _copy(source: Path, target: Path, names: list[str]) -> None:
         files.sync_directory(Path(parent))
 
 
-def _unknown(kind: str, name: str, names) -> str:
+def _unknown(kind: str, name: str, names: Iterable[str]) -> str:
     names = list(names)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}?" if close else f"released: {', '.join(names) or 'none'}."

@@ -43,19 +43,18 @@ def contract(height=8, width=8, channels=1, labels=LABELS) -> dict:
     }
 
 
-def seal(directory: Path, model: str = "digits") -> Path:
+def seal(directory: Path, name: str = "digits") -> Path:
     """Writes manifest.json over whatever `directory` holds."""
     files = {}
     for path in sorted(directory.rglob("*")):
         if path.is_file() and path.name != "manifest.json":
             data = path.read_bytes()
-            name = path.relative_to(directory).as_posix()
-            files[name] = {
+            files[path.relative_to(directory).as_posix()] = {
                 "sha256": hashlib.sha256(data).hexdigest(),
                 "bytes": len(data),
             }
     manifest = {
-        "model": model,
+        "model": name,
         "lineage": "keras-0123456789abcdef",
         "framework": "keras",
     }
@@ -64,14 +63,14 @@ def seal(directory: Path, model: str = "digits") -> Path:
     return directory
 
 
-def bundle(directory: Path, model: str = "digits", text: str = "weights") -> Path:
+def bundle(directory: Path, name: str = "digits", text: str = "weights") -> Path:
     """A small release directory whose formats are never opened: for the store's own tests."""
     (directory / "variables").mkdir(parents=True)
     (directory / "variables/variables.data").write_bytes(text.encode() * 1000)
     (directory / "saved_model.pb").write_text(text)
     (directory / "contract.json").write_text(json.dumps(contract()))
     (directory / "labels.txt").write_text("\n".join(LABELS) + "\n")
-    return seal(directory, model)
+    return seal(directory, name)
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -120,9 +119,9 @@ def expected(images: np.ndarray) -> np.ndarray:
     return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
 
 
-def digits_release(directory: Path, scale: float = 1.0, model: str = "digits") -> Path:
+def digits_release(directory: Path, scale: float = 1.0, name: str = "digits") -> Path:
     """A release directory with a real ONNX model; a `scale` other than 1 breaks its golden."""
-    bundle(directory, model)
+    bundle(directory, name)
     images, labels = digits()
     golden = {
         "image": images[:100],
@@ -133,7 +132,7 @@ def digits_release(directory: Path, scale: float = 1.0, model: str = "digits") -
     (directory / "model.onnx").write_bytes(onnx_bytes(scale))
     # The same network, converted once from a SavedModel: converting needs TensorFlow.
     shutil.copyfile(REPOSITORY / "tests/data/centroids.tflite", directory / "model.tflite")
-    return seal(directory, model)
+    return seal(directory, name)
 
 
 def free_port() -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.arrays import ImageArrays, Split
+from components.data.arrays import ImageArrays, Split, evenly
 from components.data.pack import write_description, write_shard
 from serving.contract.image_spec import ImageSpec, decode, fit_packed
 from tests.helpers.images import encode, photographs
@@ -60,6 +60,16 @@ def test_another_directory_of_shards_continues_a_split(packed, tmp_path):
     assert len(split) == 14
     np.testing.assert_array_equal(split.labels[11:], [1, 7, 8])
     np.testing.assert_array_equal(split.packed(np.array([13, 0])), [255 - expected[1], expected[0]])
+
+
+def test_rows_are_spread_from_the_first_to_the_last_without_repeating():
+    rows = evenly(300, 256)
+    assert (rows[0], rows[-1], len(set(rows))) == (0, 299, 256)
+    assert evenly(100, 4).tolist() == [0, 33, 66, 99]
+    assert evenly(3, 256).tolist() == [0, 1, 2]
+    assert evenly(0, 9).tolist() == [] == evenly(5, 0).tolist()
+    rows = np.arange(0)
+    assert rows[evenly(len(rows), 9)].tolist() == []
 
 
 def test_a_directory_without_a_description_is_refused(tmp_path):

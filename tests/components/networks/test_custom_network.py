@@ -1,4 +1,4 @@
-"""Networks of the user's own: found in the current directory, built, exported, fingerprinted."""
+"""Custom networks: found in the current directory, built, exported, fingerprinted."""
 
 import json
 import subprocess
@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from components.base.fingerprint import fingerprint, own_hashes
+from components.base.fingerprint import custom_hashes, fingerprint
 from components.base.process import ROOT, python_path
 from components.base.refusal import ConfigError
 from components.networks import keras_model, torch_model
 from components.networks.architectures import architecture_of
-from components.networks.custom_network import OwnNetwork, frameworks_of
+from components.networks.custom_network import CustomNetwork, frameworks_of
 from components.networks.description import Architecture
 from components.networks.network import Network
 from export.formats import contract as contracts
-from export.formats import savedmodel, twin
+from export.formats import twin
+from export.formats.inference import inference
 from pipeline.commands.tune import tune
 from pipeline.configuration.fitting import check_classes, check_searched
 from pipeline.configuration.presets import configure
@@ -109,7 +110,7 @@ def network(framework: str, function: str, classes: int = 10) -> Network:
     return Network(framework, made, ImageSpec(8, 8, 1), tuple("0123456789"[:classes]))
 
 
-def test_a_description_of_the_users_own_is_like_any_other(here):
+def test_a_custom_description_is_like_any_other(here):
     made = architecture_of("network_of_mine:described", 7)
     assert isinstance(made, Architecture) and made.units == 7
     config = configure("digits", {"model.architecture": "network_of_mine:described"})
@@ -165,7 +166,7 @@ def test_builders_of_one_framework_are_not_searched_with_the_other(here):
 
 def test_builders_leave_their_reference_in_network_json_and_are_called_again(here):
     described = network("torch", "built")
-    assert isinstance(described.architecture, OwnNetwork)
+    assert isinstance(described.architecture, CustomNetwork)
     assert described.architecture.frameworks == ("keras", "torch")
     module = torch_model.build(described)
     assert module.training
@@ -183,7 +184,7 @@ def test_a_keras_builders_network_is_exported_as_its_softmax(here):
     model = twin.load_keras(here / "model")
     assert [w.shape for w in twin.keras_weights(model, described).values()] == [(64, 10), (10,)]
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
-    answer = savedmodel.inference(model, described.architecture).image(images)["probabilities"]
+    answer = inference(model, described.architecture).image(images)["probabilities"]
     logits = model(images.astype(np.float32)).numpy().astype(np.float64)
     powers = np.exp(logits - logits.max(1, keepdims=True))
     np.testing.assert_allclose(answer, powers / powers.sum(1, keepdims=True), atol=1e-5)
@@ -215,10 +216,10 @@ def test_lazy_layers_and_infinite_constants_of_a_pytorch_builder_are_trained(her
 
 def test_an_edit_of_the_users_files_changes_the_fingerprint_and_nothing_elses(here):
     reference = "network_of_mine:built"
-    assert own_hashes("digits") == {}
-    assert own_hashes(reference).keys() == {"network_of_mine.py", "widths_of_mine.py"}
+    assert custom_hashes("digits") == {}
+    assert custom_hashes(reference).keys() == {"network_of_mine.py", "widths_of_mine.py"}
     before = fingerprint("components.training.train_tfx", architecture=reference)
-    assert json.loads(before).items() >= own_hashes(reference).items()
+    assert json.loads(before).items() >= custom_hashes(reference).items()
     (here / "widths_of_mine.py").write_text("WIDTH = 8\n")
     after = fingerprint("components.training.train_tfx", architecture=reference)
     changed = dict(json.loads(after).items() - json.loads(before).items())
@@ -236,7 +237,7 @@ def test_files_of_a_package_and_their_relative_imports_are_found(here):
         "parts/head.py": "from ..blocks import x\n",
     }.items():
         (here / "mine_package" / name).write_text(text)
-    found = own_hashes("mine_package.networks:f")
+    found = custom_hashes("mine_package.networks:f")
     names = ["networks.py", "blocks.py", "parts/__init__.py", "parts/head.py", "__init__.py"]
     assert found.keys() == {f"mine_package/{name}" for name in names}
 

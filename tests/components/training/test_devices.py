@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 import pytest
 
-from components.training.torch_parallel import together
+from components.training.torch_parallel import launch
 from components.training.training_record import TrainingError
-from tests.helpers import parallel_parts
+from tests.helpers import parallel_replicas
 from tests.helpers.survival import check_same_record, newest, start
 from tests.helpers.training_data import ROOT, write_train_arguments
 
@@ -71,13 +71,13 @@ def test_two_devices_have_the_loss_curve_of_one_with_the_same_batches(
 @pytest.mark.parametrize(
     "function, kind, sentence",
     [
-        (parallel_parts.fail, TrainingError, "the second process has no images, expected some."),
+        (parallel_replicas.fail, TrainingError, "the second process has no images, expected some."),
         pytest.param(
-            parallel_parts.vanish, TrainingError, "number 1 with exit status 9 ended too early",
+            parallel_replicas.vanish, TrainingError, "number 1 with exit status 9 ended too early",
             marks=pytest.mark.full,
         ),
         pytest.param(
-            parallel_parts.fail_first, ValueError, "the first process has no images.",
+            parallel_replicas.fail_first, ValueError, "the first process has no images.",
             marks=pytest.mark.full,
         ),
     ],
@@ -86,7 +86,7 @@ def test_one_process_that_fails_ends_all_with_its_sentence(
     tmp_path, capfd, function, kind, sentence
 ):
     with pytest.raises(kind, match=sentence):
-        together(2, function, tmp_path)
+        launch(2, function, tmp_path)
     assert multiprocessing.active_children() == []
     assert "Traceback" not in capfd.readouterr().err
 
@@ -117,7 +117,7 @@ def test_two_processes_resume_after_either_was_killed_and_leave_no_orphans(tmp_p
 @pytest.mark.parametrize("framework", ["torch", "keras"])
 def test_without_units_for_bfloat16_precision_falls_back_to_float32_and_says_so(framework):
     program = f"""
-from components import train_{framework} as trainer
+from components.training import train_{framework} as trainer
 from pipeline.configuration.config import TrainConfig
 
 for units in (False, True):
@@ -147,7 +147,7 @@ for units in (False, True):
 def test_on_a_cpu_no_thread_of_pytorch_spends_time_on_denormal_numbers():
     program = """
 import torch
-from components import train_torch
+from components.training import train_torch
 from pipeline.configuration.config import TrainConfig
 
 train_torch.choose_device(TrainConfig(epochs=1, threads=2))

@@ -84,7 +84,7 @@ def test_what_validation_judges_is_a_copy_that_can_be_taken_over():
     assert validate(fresh) == before
 
 
-def test_a_counter_among_the_weights_of_the_users_own_network_is_kept_beside_the_average():
+def test_a_counter_among_the_weights_of_a_custom_network_is_kept_beside_the_average():
     normalise = keras.layers.Normalization(axis=-1)
     normalise.adapt(np.array([[[[0.0]], [[255.0]]]]))
     head = [keras.layers.Flatten(), keras.layers.Dense(10)]
@@ -98,7 +98,7 @@ def test_a_counter_among_the_weights_of_the_users_own_network_is_kept_beside_the
         assert np.array_equal(weight.numpy(), judged) != weight.trainable
 
 
-def test_what_the_users_own_network_adds_to_its_loss_is_learned():
+def test_what_a_custom_network_adds_to_its_loss_is_learned():
     """Keras's `L2(x)` is what `train.l2=x` is."""
     recipe = recipes.RECIPES["sgd without momentum"]
     network = recipes.network("keras", random=False)

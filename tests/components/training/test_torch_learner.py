@@ -88,7 +88,7 @@ def test_what_validation_judges_is_a_copy_that_can_be_taken_over():
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
 def test_frozen_parameters_stay_as_they_are(name):
-    """As the backbone of a user's own network does that was trained before."""
+    """As the backbone of a custom network does that was trained before."""
     torch.manual_seed(0)
     network = recipes.network("torch", random=False)
     model = torch_model.build(network)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.base import fingerprint
-from components.networks.custom_network import OwnNetwork
+from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
 from export.formats import lineage
 from tests.helpers.export_data import LABELS, SPECS, network
@@ -109,7 +109,7 @@ def test_a_users_own_network_brings_its_module_and_what_lies_beside_it(tmp_path,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lineage_net.py").write_text("import lineage_block\n")
     (tmp_path / "lineage_block.py").write_text("WIDTH = 1\n")
-    custom = OwnNetwork(reference="lineage_net:build", classes=10, frameworks=("torch",))
+    custom = CustomNetwork(reference="lineage_net:build", classes=10, frameworks=("torch",))
     description = Network("torch", custom, SPECS["digits"], LABELS)
     first = identify(description=description)
     (tmp_path / "lineage_block.py").write_text("WIDTH = 1  # a comment\n")

@@ -48,12 +48,6 @@ def test_all_of_both_are_used_where_they_have_fewer(load):
     assert load(30, 0, 256) == {"test": 30, "val": 0}
 
 
-def test_rows_are_spread_from_the_first_to_the_last_without_repeating():
-    rows = held_out.spread(300, 256)
-    assert (rows[0], rows[-1], len(set(rows))) == (0, 299, 256)
-    assert list(held_out.spread(3, 256)) == [0, 1, 2]
-
-
 def test_no_held_out_images_at_all_are_refused(load):
     with pytest.raises(ValueError, match="splits test and val are empty"):
         load(0, 0, 256)

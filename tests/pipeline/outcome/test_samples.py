@@ -13,7 +13,6 @@ from pipeline.outcome.samples import (
     MISTAKES,
     classes_shown,
     rows_shown,
-    spread,
     write_samples,
 )
 from serving.contract.image_spec import ImageSpec
@@ -121,12 +120,6 @@ def test_the_most_confident_mistakes_of_any_framework_come_first_and_right_ones_
     only = rows_shown(labels[5:15], {"keras": keras[5:15], "torch": torch[5:15]}, 0)
     assert only.tolist() == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert len(rows_shown(labels, {"keras": keras}, 1)) == 0
-
-
-def test_images_are_taken_from_all_over_a_split():
-    assert spread(np.arange(100), 4).tolist() == [0, 33, 66, 99]
-    assert spread(np.arange(3), 9).tolist() == [0, 1, 2]
-    assert spread(np.arange(0), 9).tolist() == [] == spread(np.arange(5), 0).tolist()
 
 
 def test_predictions_of_other_images_are_refused(tmp_path):
