@@ -275,7 +275,7 @@ def test_a_pytorch_builders_network_is_exported_verified_and_bundled_as_onnx_alo
         ("onnx", 32, True),
     ]
     release = bundle(
-        here / "out/torch", here / "release", model="mine", run_id="1", arrays=arrays,
+        here / "out/torch", here / "release", name="mine", run_id="1", arrays=arrays,
         predictions=predictions / "test.npz", metrics={}, gates=[], parity=parity,
     )  # fmt: skip
     manifest = json.loads((release / "manifest.json").read_text())
