@@ -57,7 +57,7 @@ class PackFile(beam.DoFn):
 
         self._preprocess = preprocess
 
-    def process(self, item: Any) -> Iterator[Any]:  # Beam chooses coders by these types
+    def process(self, item: Any) -> Iterator[tuple[Any, Any]]:  # Beam chooses coders by these types
         split, path = item
         numbered = re.search(r"-(\d{5})-of-", path)
         assert numbered is not None, "as ingest names its files"

@@ -17,7 +17,7 @@ FINAL: tuple[Function, ...] = ("softmax", "log_softmax", "sigmoid")
 
 class Layer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    if TYPE_CHECKING:  # not a field here: it comes after what Pool declares
+    if TYPE_CHECKING:  # a field below only: for pools it comes after the fields of Pool
 
         @property
         def kind(self) -> str: ...
