@@ -117,8 +117,8 @@ def test_two_processes_resume_after_either_was_killed_and_leave_no_orphans(tmp_p
 @pytest.mark.parametrize("framework", ["torch", "keras"])
 def test_without_units_for_bfloat16_precision_falls_back_to_float32_and_says_so(framework):
     program = f"""
-from components import train_{framework} as trainer
-from pipeline.configuration.config import TrainConfig
+from components.training import train_{framework} as trainer
+from components.training.config import TrainConfig
 
 for units in (False, True):
     trainer.cpu_has_bfloat16 = lambda: units
@@ -147,8 +147,8 @@ for units in (False, True):
 def test_on_a_cpu_no_thread_of_pytorch_spends_time_on_denormal_numbers():
     program = """
 import torch
-from components import train_torch
-from pipeline.configuration.config import TrainConfig
+from components.training import train_torch
+from components.training.config import TrainConfig
 
 train_torch.choose_device(TrainConfig(epochs=1, threads=2))
 tiny = torch.full((1 << 22,), 1e-37) * 1e-3
