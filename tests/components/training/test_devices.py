@@ -48,8 +48,12 @@ def run(framework: str, *arguments) -> None:
 
 @pytest.mark.parametrize(
     "framework, optimizer",
-    # Muon in Keras is the one step written without an operation of TensorFlow's for replicas.
-    [("torch", "sgd"), ("keras", "sgd"), ("keras", "muon")],
+    [
+        ("torch", "sgd"),
+        # Muon in Keras is the one step written without an operation of TensorFlow's for replicas.
+        ("keras", "muon"),
+        pytest.param("keras", "sgd", marks=pytest.mark.full),
+    ],
 )
 def test_two_devices_have_the_loss_curve_of_one_with_the_same_batches(
     tmp_path, framework, optimizer
