@@ -24,11 +24,16 @@ lock: setup
 demo: setup
 	@$(VENV) -m pipeline run digits
 
+# Two processes, however many cores there are: more would gain little, as the longest file alone
+# takes almost half of the time, and each needs the memory of a whole line. A file stays in one
+# process, for its tests share what it made.
+TESTS := $(VENV) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
 test: setup
-	@$(VENV) -m pytest -q -m "not full" tests
+	@$(TESTS) -m "not full" tests
 
 test-full: setup
-	@$(VENV) -m pytest -q tests
+	@$(TESTS) tests
 
 lint: setup
 	@$(VENV) -m ruff check . && $(VENV) -m ruff format --check . && $(VENV) -m mypy

@@ -1,8 +1,32 @@
-"""One process runs all tests, and thereby TensorFlow and PyTorch together."""
+"""One process runs all tests of a file, and thereby TensorFlow and PyTorch together."""
 
+import os
 import sys
+
+# Several processes run tests at once: each framework, here and in the processes that tests start,
+# has one thread where nobody asks for more. Read when a framework is imported.
+for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 # Triton, which PyTorch's optimisers import where it is installed, crashes the process when it is
 # loaded after TensorFlow: both bring an LLVM of their own. No test compiles kernels with it, and
 # PyTorch does without.
 sys.modules.setdefault("triton", None)
+
+_LONGEST = (
+    "tests/line/test_end_to_end.py",
+    "tests/line/test_data_end_to_end.py",
+    "tests/components/training/test_train_keras.py",
+    "tests/components/training/test_devices.py",
+    "tests/export/test_exporter.py",
+    "tests/components/training/test_out_of_memory.py",
+    "tests/components/training/test_train_torch.py",
+    "tests/pipeline/search/test_search.py",
+    "tests/test_imports.py",
+)
+"""Files that take the most time begin first, so that no process is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items) -> None:
+    place = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))

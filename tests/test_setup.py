@@ -1,5 +1,8 @@
-"""`make setup` says in one sentence what a machine lacks, before it builds anything."""
+"""`make setup` says in one sentence what a machine lacks, before it builds anything, and builds
+only what changed: tried on a copy of the files it reads, with commands in the place of pip and uv.
+"""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -20,15 +23,22 @@ def clone(tmp_path) -> Path:
     return tmp_path
 
 
+def _command(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
 def _setup(clone: Path, **replaced: str) -> subprocess.CompletedProcess:
     for name, script in replaced.items():
-        command = clone / "bin" / name
-        command.write_text(f"#!/bin/sh\n{script}\n")
-        command.chmod(0o755)
+        _command(clone / "bin" / name, script)
+    # What `make test` itself was told is not for this set-up, and no index of packages is either.
+    ours = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GPU", "PYTHON")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
     path = f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        ["make", "--no-print-directory", "setup"], cwd=clone, env=os.environ | {"PATH": path},
-        capture_output=True, text=True, timeout=60,
+        ["make", "--no-print-directory", "setup"], cwd=clone, capture_output=True, text=True,
+        env=environment | {"PATH": path, "PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}, timeout=60,
     )  # fmt: skip
 
 
@@ -57,10 +67,50 @@ def test_a_full_disk_is_named_with_both_figures(clone):
     assert not (clone / ".venv").exists()
 
 
-def test_nothing_is_done_when_nothing_changed():
-    command = ["make", "--no-print-directory", "setup"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and done.stdout == ""
+def _built(clone: Path, stamp: str, uv: str = "exit 0") -> Path:
+    """An environment whose commands only write down how they were called; returns its stamp."""
+    note = f'echo "${{0##*/}} $*" >>"{clone}/calls"'
+    _command(clone / ".venv/bin/python", note)
+    _command(clone / ".venv/bin/uv", f"{note}\n{uv}")
+    (clone / ".venv/.lock-sha256").write_text(f"{stamp}\n")
+    return clone / ".venv/.lock-sha256"
+
+
+def _digest(clone: Path) -> str:
+    return hashlib.sha256((clone / "requirements.txt").read_bytes()).hexdigest()
+
+
+def _installing(clone: Path) -> list[str]:
+    """The calls of pip and uv, without their options."""
+    calls = [line.split() for line in (clone / "calls").read_text().splitlines()]
+    return [" ".join(w for w in words if w[0] not in "-/") for words in calls if "pip" in words]
+
+
+def test_nothing_is_done_when_nothing_changed(clone):
+    stamp = _built(clone, _digest(clone))
+    before = stamp.stat().st_mtime_ns
+    done = _setup(clone)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert stamp.stat().st_mtime_ns == before and _installing(clone) == []
+
+
+def test_another_lock_is_installed_and_stamped(clone):
+    stamp = _built(clone, "0" * 64)
+    done = _setup(clone)
+    assert done.returncode == 0 and "building .venv from requirements.txt" in done.stdout
+    assert _installing(clone) == [
+        "python pip install",
+        "uv pip sync .venv/bin/python requirements.txt",
+        "uv pip list .venv/bin/python",
+    ]
+    assert stamp.read_text().strip() == _digest(clone)
+
+
+def test_an_installation_that_fails_leaves_no_stamp_and_is_shown(clone):
+    stamp = _built(clone, "0" * 64, uv="echo no such hash >&2\nexit 1")
+    done = _setup(clone)
+    assert done.returncode != 0 and not stamp.exists()
+    assert "no such hash\n" in done.stderr and "uv pip sync" in done.stderr
 
 
 def test_the_lock_has_a_hash_for_every_package_and_says_how_to_install_it():

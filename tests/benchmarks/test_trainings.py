@@ -82,7 +82,8 @@ def test_a_training_s_record_holds_what_the_table_needs(tmp_path):
     mean = (straight["probabilities"] + mirrored["probabilities"]) / 2
     assert record["mirrored"] == (mean.argmax(1) == straight["labels"]).mean()
     assert record["mirrored"] != (mirrored["probabilities"].argmax(1) == straight["labels"]).mean()
-    arguments = json.loads((tmp_path / "run/components.train_torch.args.json").read_text())
+    (left,) = (tmp_path / "run").glob("*train_torch.args.json")
+    arguments = json.loads(left.read_text())
     assert arguments["train"]["seed"] == 3
     accuracy.append(tmp_path / "accuracy.jsonl", record)
     assert accuracy.finished(accuracy.read(tmp_path / "accuracy.jsonl"), key)

@@ -125,7 +125,7 @@ def _frame(data: bytes, rng: random.Random) -> bytes:
             place = rng.choice((1, *range(4, len(part))))
             if place == 1:
                 part[1] = rng.choice((0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA))
-            elif rng.random() < 0.7 and len(part) > 11:
+            elif rng.random() < 0.7 and len(part) > 12:
                 component = 10 + 3 * rng.randrange((len(part) - 10) // 3)
                 part[component + 1] = rng.choice((0x11, 0x12, 0x21, 0x22, 0x41, 0x14, 0x31, 0x44))
             else:

@@ -1,29 +1,43 @@
-"""The data half in a scheduled run: a second run on other data is refused, and says why."""
+"""The line on a folder of PNG and JPEG files, in a scheduled run: trained, released and served; a
+second run on other data is refused, and says why."""
 
 import csv
+import io
 import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from components.sources.digits_source import DigitsSource
 from serving.store.store import Store
 from tests.helpers.command_line import run
+from tests.helpers.predictions import predicted, served
 
-QUICK = ("train.epochs=2", "gates.min_accuracy=0.2")
+QUICK = ("train.epochs=6", "train.threads=1", "gates.min_accuracy=0.6")
 IMAGES = 1200
+
+
+def _write(raw, path: Path) -> Path:
+    """A digit as a photograph would come: larger, in one of three colours, PNG or JPEG."""
+    grey = Image.open(io.BytesIO(raw.data)).resize((16, 16))
+    colour = ("white", "gold", "pink")[int(path.name) % 3]
+    path = path.with_suffix((".png", ".jpg")[int(path.name) % 2])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ImageOps.colorize(grey, "black", colour).save(path, quality=92)
+    return path
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """1,200 digits as files; a picture of class 3 lies a second time under 8."""
+    """1,200 digits as files; a picture of class 3 lies a second time under 8, one more digit is in
+    the colours of print."""
     root = tmp_path_factory.mktemp("digits") / "photos"
-    for raw in DigitsSource().read({"start": 0, "stop": IMAGES}, 10**6):
-        path = root / str(raw.label) / f"{raw.name.partition('/')[2]}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(raw.data)
-    shutil.copyfile(next((root / "3").iterdir()), root / "8" / "three.png")
+    for raw in DigitsSource().read({"start": 0, "stop": IMAGES + 1}, 10**6):
+        path = _write(raw, root / str(raw.label) / raw.name.partition("/")[2])
+    Image.open(path).convert("CMYK").save(path.with_name("print.jpg"))
+    path.unlink()
+    shutil.copyfile(next((root / "3").glob("*.png")), root / "8" / "three.png")
     (root / "8" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (root / "README.txt").write_text("not an image, and not in a class")
     return root
@@ -43,9 +57,11 @@ def test_every_file_is_accounted_for_in_verdict_report_terminal_and_findings(fir
     done, verdict = first
     assert done.returncode == 0, done.stdout + done.stderr
     data = verdict["data"]
-    assert (data["read"], data["good"]) == (IMAGES + 2, IMAGES + 1)
+    assert verdict["status"] == "released" and verdict["name"] == "photos"
+    assert (data["read"], data["good"]) == (IMAGES + 3, IMAGES + 2)
     assert (data["quarantined"], data["duplicates"], data["ignored"]) == (1, 0, 1)
-    assert data["conflicting_labels"] == 2
+    assert data["conflicting_labels"] == 2 and data["reencoded"] == {"JPEG": 1}
+    assert data["findings"]["quarantined"][0]["name"] == "8/broken.png"
     for row in data["accounting"]:
         assert row["read"] == row["good"] + row["quarantined"] + row["duplicates"]
     assert sum(row["read"] for row in data["accounting"]) == data["read"]
@@ -66,11 +82,25 @@ def test_the_release_holds_the_schema_and_the_statistics_it_was_made_with(first,
     release.verify()
 
 
+def test_server_and_both_predictors_name_the_folders_images_alike(first, folder, root):
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    images = [
+        path
+        for name in names
+        for ending in ("png", "jpg")
+        for path in sorted((folder / name).glob(f"[0-9]*.{ending}"))[:2]
+    ]
+    assert len(images) == 40
+    labels = served(root, images)
+    assert labels == predicted(root, "onnx", images) == predicted(root, "tflite", images)
+    assert set(labels) <= set(names)
+
+
 def test_inverted_brightness_stops_the_second_run_in_tfdvs_words(first, folder, root, tmp_path):
     shutil.copytree(folder, tmp_path / "photos")
-    for path in (tmp_path / "photos").glob("*/*.png"):
+    for path in (tmp_path / "photos").glob("*/*.*"):
         if path.name != "broken.png":
-            Image.open(path).point(lambda value: 255 - value).save(path)
+            ImageOps.invert(Image.open(path).convert("RGB")).save(path)
     done, verdict = run(root, f"folder:{tmp_path / 'photos'}", *QUICK)
     assert done.returncode == 4 and verdict["status"] == "refused"
     assert "drift_train_mean" in verdict["sentence"]

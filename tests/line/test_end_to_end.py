@@ -1,25 +1,20 @@
-"""The whole line on scikit-learn's digits and on a folder of images, as a person runs it."""
+"""The whole line on scikit-learn's digits, as a person runs it."""
 
-import json
 import re
-import socket
-import subprocess
-import sys
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from components.base.fingerprint import ROOT
 from components.sources.digits_source import DigitsSource
-from serving.contract.image_spec import ImageSpec, decode
 from serving.store.store import Store
 from tests.helpers.command_line import darkroom, run
-from tests.helpers.images import write_class_folders
+from tests.helpers.predictions import predicted, served
 
-QUICK = ("train.epochs=8", "train.checkpoint_seconds=0.5", "gates.min_accuracy=0.8")
+QUICK = (
+    *("train.epochs=8", "train.threads=1", "train.checkpoint_seconds=0.5"),
+    "gates.min_accuracy=0.8",
+)
 STEPS = [
     "ingest", "statistics", "schema", "validator", "data_gate", "transform", "pack", "augment",
     "train_keras", "train_torch", "evaluate_keras", "evaluate_torch", "gates", "export", "push",
@@ -157,70 +152,13 @@ def test_a_search_takes_the_lines_images_and_leaves_a_recipe_to_run(again, root)
     assert "1 of 1 trials are known" in done.stdout
 
 
-def _predict(root: Path, format: str, images: list[Path]) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "serving.predict", *map(str, images), "--root", str(root)]
-        + ["--format", format],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return [line.rsplit(": ", 1)[1].split()[0] for line in done.stdout.splitlines()]
-
-
-def _serve(root: Path, images: list[Path]) -> list[str]:
-    """Top-1 labels from the real server, over HTTP."""
-    release = Store(root / "serving").select()
-    spec = ImageSpec.from_dict(release.contract()["image_spec"])
-    batch = np.stack([decode(path.read_bytes(), spec) for path in images])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "serving", "--root", str(root), "--port", str(port)],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        url = server.stdout.readline().split()[0]
-        body = {
-            "inputs": [
-                {"name": "image", "datatype": "UINT8", "shape": batch.shape, "data": batch.tolist()}
-            ]
-        }
-        request = urllib.request.Request(f"{url}/infer", json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            output = json.load(answer)["outputs"][0]
-    finally:
-        server.terminate()
-        server.wait(20)
-    probabilities = np.array(output["data"]).reshape(output["shape"])
-    return [release.contract()["labels"][i] for i in probabilities.argmax(axis=1)]
-
-
 def test_server_and_both_predictors_name_the_digits_alike(first, root, tmp_path):
     (chunk, *_) = DigitsSource().chunks()
     raws = list(DigitsSource().read(chunk, 10**6))[:20]
     paths = [tmp_path / f"{number}.png" for number in range(len(raws))]
     for path, raw in zip(paths, raws):
         path.write_bytes(raw.data)
-    served = _serve(root, paths)
-    assert served == _predict(root, "onnx", paths) == _predict(root, "tflite", paths)
-    right = sum(int(label) == raw.label for label, raw in zip(served, raws))
+    labels = served(root, paths)
+    assert labels == predicted(root, "onnx", paths) == predicted(root, "tflite", paths)
+    right = sum(int(label) == raw.label for label, raw in zip(labels, raws))
     assert right >= 17
-
-
-def test_a_folder_of_png_and_jpeg_files_is_trained_released_and_served(tmp_path):
-    folder = write_class_folders(tmp_path / "photos", per_class=220)
-    (folder / "temple" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
-    Image.open(folder / "temple" / "000.jpg").convert("CMYK").save(folder / "temple" / "c.jpg")
-    root = tmp_path / "out"
-    done, verdict = run(root, f"folder:{folder}", "train.epochs=6", "gates.min_accuracy=0.6")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert verdict["status"] == "released" and verdict["name"] == "photos"
-    assert (verdict["data"]["read"], verdict["data"]["quarantined"]) == (662, 1)
-    assert verdict["data"]["reencoded"] == {"JPEG": 1}
-    assert verdict["data"]["findings"]["quarantined"][0]["name"] == "temple/broken.png"
-    images = [folder / name / f"{n:03d}.{e}" for name in ("flower", "temple", "negative")
-              for n, e in ((0, "jpg"), (1, "png"), (3, "png"))]  # fmt: skip
-    served = _serve(root, images)
-    assert served == _predict(root, "onnx", images) == _predict(root, "tflite", images)
-    assert set(served) <= {"flower", "temple", "negative"}

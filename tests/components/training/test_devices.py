@@ -48,8 +48,12 @@ def run(framework: str, *arguments) -> None:
 
 @pytest.mark.parametrize(
     "framework, optimizer",
-    # Muon in Keras is the one step written without an operation of TensorFlow's for replicas.
-    [("torch", "sgd"), ("keras", "sgd"), ("keras", "muon")],
+    [
+        ("torch", "sgd"),
+        # Muon in Keras is the one step written without an operation of TensorFlow's for replicas.
+        ("keras", "muon"),
+        pytest.param("keras", "sgd", marks=pytest.mark.full),
+    ],
 )
 def test_two_devices_have_the_loss_curve_of_one_with_the_same_batches(
     tmp_path, framework, optimizer
@@ -118,7 +122,7 @@ def test_two_processes_resume_after_either_was_killed_and_leave_no_orphans(tmp_p
 def test_without_units_for_bfloat16_precision_falls_back_to_float32_and_says_so(framework):
     program = f"""
 from components.training import train_{framework} as trainer
-from pipeline.configuration.config import TrainConfig
+from components.training.config import TrainConfig
 
 for units in (False, True):
     trainer.cpu_has_bfloat16 = lambda: units
@@ -148,7 +152,7 @@ def test_on_a_cpu_no_thread_of_pytorch_spends_time_on_denormal_numbers():
     program = """
 import torch
 from components.training import train_torch
-from pipeline.configuration.config import TrainConfig
+from components.training.config import TrainConfig
 
 train_torch.choose_device(TrainConfig(epochs=1, threads=2))
 tiny = torch.full((1 << 22,), 1e-37) * 1e-3

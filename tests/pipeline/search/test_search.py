@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 
 from components.base.fingerprint import ROOT
@@ -17,6 +18,7 @@ from pipeline.commands.tune import best_table, trial_line, write_best
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig
 from pipeline.configuration.overrides import override, parse_overrides
+from pipeline.line import step_modules
 from pipeline.search.search import Search
 from pipeline.search.search_space import search_space
 from tests.helpers.training_data import write_arrays, write_plan
@@ -34,7 +36,8 @@ def search(root: Path, asked: RunConfig) -> Search:
         write_arrays(root / "arrays")
         write_plan(root / "plan")
     space = search_space(asked)
-    return Search(root / "tune", asked, space, root / "arrays", root / "plan", "digits")
+    code = step_modules.code(f"train_{asked.tune.framework}", asked.model.architecture)
+    return Search(root / "tune", asked, space, root / "arrays", root / "plan", "digits", code)
 
 
 def run(asked: Search) -> list:
@@ -75,9 +78,8 @@ def test_trials_are_trainings_judged_on_the_validation_split(first, root):
         directory = root / "tune" / "trials" / f"{asked.name}-{outcome.number:04d}"
         result = json.loads((directory / "result.json").read_text())
         assert outcome.accuracy == result["val_accuracy"] and outcome.epochs == 1
-        arguments = json.loads(
-            (directory / "components.training.train_torch.args.json").read_text()
-        )
+        (left,) = directory.glob("*.args.json")
+        arguments = json.loads(left.read_text())
         assert arguments["train"] == outcome.train.model_dump(mode="json")
         assert not (directory / "model").exists() and not (directory / "checkpoints").exists()
     # The first trial is the preset's own recipe.
@@ -130,11 +132,11 @@ def test_an_edit_of_the_network_makes_a_search_of_its_own(tmp_path, monkeypatch)
     assert len({*names, search(tmp_path, config()).name}) == 3
 
 
-_ENDLESS = """
+_ENDLESS = f"""
 import sys
 from pathlib import Path
-from tests.test_search import config, run, search
-run(search(Path(sys.argv[1]), config(**{"train.epochs": "10000"})))
+from {__name__} import config, run, search
+run(search(Path(sys.argv[1]), config(**{{"train.epochs": "10000"}})))
 """
 
 
@@ -143,9 +145,12 @@ def test_a_trial_that_a_kill_interrupted_is_repeated_and_its_trainer_does_not_li
     process = subprocess.Popen(program, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
     try:
         _wait_for(lambda: list((tmp_path / "tune").glob("trials/*/*.args.json")))
+        _wait_for(psutil.Process(process.pid).children)
+        trainers = psutil.Process(process.pid).children(recursive=True)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(10)
+    assert psutil.wait_procs(trainers, timeout=10)[1] == []
     (left,) = (tmp_path / "tune" / "trials").iterdir()
     (left / "model").mkdir(exist_ok=True)
     (left / "checkpoints").mkdir(exist_ok=True)
