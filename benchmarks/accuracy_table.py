@@ -1,4 +1,4 @@
-"""The README's table of accuracies, from the records of `python -m benchmarks accuracy`."""
+"""The table of accuracies in benchmarks/README.md, from the records of `python -m benchmarks accuracy`."""
 
 import dataclasses
 import statistics

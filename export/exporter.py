@@ -20,7 +20,7 @@ from export.formats import contract as contracts
 from export.formats.trained_model import TrainedModel
 from export.verification.config import ExportConfig, batches_of
 from export.verification.parity import ParityArgs
-from export.verification.verify import CHILD_SECONDS, NotMeasured, verify
+from export.verification.verify import CHILD_SECONDS, NotMeasured, verify_artifact
 from serving.contract.release_files import CONTRACT, FORMATS, formats_of
 
 PARITY = "parity.json"
@@ -146,7 +146,7 @@ class Exporter:
 
     def _measured(self, args: ParityArgs, framework: str) -> list[dict]:
         try:
-            return verify(args, framework, self.args.export)
+            return verify_artifact(args, framework, self.args.export)
         except NotMeasured as error:
             raise ExportError(
                 f"The verification of {framework}'s {args.artifact} ended without a result: "

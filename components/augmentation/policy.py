@@ -97,7 +97,7 @@ class AugmentConfig(Slice):
     torch: Policy = ()
     balance: Literal["none", "weights", "oversample", "augmented"] = Field(
         "none",
-        description="what evens out classes of different sizes, see augmentation/augment.py",
+        description="what evens out classes of different sizes, see components/README.md",
     )
 
     @field_validator("balance")

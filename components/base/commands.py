@@ -1,4 +1,4 @@
-"""A process of the line: `python -m components.NAME ARGS.json`, its arguments and exit codes."""
+"""A process of the line: `python -m MODULE ARGS.json`, its arguments and exit codes."""
 
 import resource
 import sys

@@ -75,7 +75,7 @@ class Account:
             found.setdefault(place, set()).add(self.catalogue.digests[row].decode())
         return {place: frozenset(digests) for place, digests in sorted(found.items())}
 
-    def summary(self) -> dict:
+    def to_json(self) -> dict:
         """The `data` part of the verdict."""
         table = self._table()
         totals = {

@@ -169,7 +169,7 @@ def ingest(
     source, count = copy.copy(source), len(chunks)  # a copy, like a worker's, has no listing
 
     def write(account: Account) -> None:
-        (report / "accounting.json").write_text(json.dumps(account.summary(), indent=1))
+        (report / "accounting.json").write_text(json.dumps(account.to_json(), indent=1))
         write_findings(report / "findings.csv", account.findings())
 
     def files(account: Account) -> Iterator[tuple[str, frozenset[str]]]:

@@ -29,7 +29,7 @@ def eval_config(classes: int) -> dict:
     }
 
 
-def summarise(slicing_metrics: list, plots: list, labels: list[str]) -> dict:
+def plain_metrics(slicing_metrics: list, plots: list, labels: list[str]) -> dict:
     """TFMA's `EvalResult` as `{"accuracy", "loss", ..., "confusion_matrix", "per_class"}`.
 
     `per_class` holds each class's slice and its precision and recall. These follow from TFMA's

@@ -23,7 +23,7 @@ from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays
 from components.data.artifacts_tfx import ImageArraysArtifact
 from components.evaluation.artifacts_tfx import Predictions
-from components.evaluation.evaluate import eval_config, summarise
+from components.evaluation.evaluate import eval_config, plain_metrics
 from components.evaluation.predictions import PredictArgs, load_predictions
 
 
@@ -70,5 +70,5 @@ def Evaluate(
             )
         )
     result = tfma.load_eval_result(evaluation.uri)
-    summary = summarise(result.slicing_metrics, result.plots, names)
+    summary = plain_metrics(result.slicing_metrics, result.plots, names)
     Path(evaluation.uri, "metrics.json").write_text(json.dumps(summary, indent=1))

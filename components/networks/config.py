@@ -8,5 +8,5 @@ from components.base.config import Slice
 class ModelConfig(Slice):
     architecture: str = Field(
         min_length=1,
-        description="a name in networks/architectures.py, or module:function of your own",
+        description="a name in components/networks/architectures.py, or your own module:function",
     )

@@ -1,8 +1,8 @@
 """One framework's weights in a network of the other with the same architecture, which gives the
 same numbers.
 
-PyTorch has no road of its own to SavedModel and TFLite; its weights take Keras's, in a twin of the
-same architecture. Weights travel as a mapping from `<layer>/<weight>` to a float32 array in Keras's
+PyTorch itself writes neither SavedModel nor TFLite; they are made of its weights in a Keras twin of
+the same architecture. Weights travel as a mapping from `<layer>/<weight>` to a float32 array in Keras's
 layout:
 
     convolution   kernel (H, W, in, out)   PyTorch keeps (out, in, H, W)

@@ -17,7 +17,7 @@ class NotMeasured(RuntimeError):
     """A verification gave neither numbers nor a fault of the artifact; it can be repeated."""
 
 
-def verify(args: ParityArgs, framework: str, limits: ExportConfig) -> list[dict]:
+def verify_artifact(args: ParityArgs, framework: str, limits: ExportConfig) -> list[dict]:
     """parity.json's records for one artifact, one for each batch size: those of `parity.measure`
     with `framework` and `passed`. They are left in `args.output`, as measured.
 

@@ -193,7 +193,7 @@ def _close(verdict: Verdict, directory: Path, terminal: Terminal) -> int:
     except Exception as error:  # noqa: BLE001 - the verdict stands whatever its page looks like
         traceback.print_exc()
         terminal.say(f"the report could not be written: {error}")
-    terminal.summary(verdict, directory)
+    terminal.show_outcome(verdict, directory)
     return verdict.exit_code
 
 

@@ -1,7 +1,7 @@
 """Presets: each a function that returns the whole configuration of one run.
 
 A variant copies one and changes two or three fields; the command line overrides with `key=value`.
-Gates lie a point or two below what a recipe was measured to reach (README, Development); those of
+Gates lie a point or two below what a recipe was measured to reach (benchmarks/README.md); those of
 `cifar10_fast` and `celeba_smile` are guesses.
 """
 

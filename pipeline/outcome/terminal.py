@@ -91,7 +91,7 @@ class Terminal:
             self._status.stop()
             self._status = None
 
-    def summary(self, verdict: Verdict, directory: Path) -> None:
+    def show_outcome(self, verdict: Verdict, directory: Path) -> None:
         """The table of models and artifacts, the verdict's sentence and what to do next."""
         out = self._console
         if verdict.models:

@@ -1,4 +1,4 @@
-"""`python -m tests.short_of_memory MODULE ARGS.json`: the command in a process that can take eight
+"""`python -m tests.helpers.short_of_memory MODULE ARGS.json`: the command in a process that can take eight
 GiB more than it has, as on a machine with little memory."""
 
 import importlib

@@ -38,7 +38,7 @@ def account() -> Account:
 
 
 def test_read_is_good_plus_quarantined_plus_duplicates_for_every_split_and_class():
-    summary = account().summary()
+    summary = account().to_json()
     assert (summary["read"], summary["good"]) == (9, 5)
     assert (summary["quarantined"], summary["duplicates"], summary["ignored"]) == (2, 2, 1)
     for row in summary["accounting"]:
@@ -86,12 +86,12 @@ def test_a_name_that_a_spreadsheet_would_run_is_made_inert(tmp_path):
 
 def test_the_order_in_which_chunks_report_changes_nothing():
     other = Account([FIRST, SECOND], LABELS, (".DS_Store",))
-    assert other.summary() == account().summary() and other.findings() == account().findings()
+    assert other.to_json() == account().to_json() and other.findings() == account().findings()
 
 
 def test_a_set_without_a_single_image_still_has_an_account():
     empty = Account(
         [_report(0, [], [Quarantined("x", "empty_file", 0, "unassigned", 0)])], LABELS, ()
     )
-    assert (empty.summary()["read"], empty.summary()["quarantined"]) == (1, 1)
+    assert (empty.to_json()["read"], empty.to_json()["quarantined"]) == (1, 1)
     assert empty.to_drop() == {}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from google.protobuf import json_format
 
-from components.evaluation.evaluate import confusion_matrix, eval_config, summarise
+from components.evaluation.evaluate import confusion_matrix, eval_config, plain_metrics
 
 LABELS = ["a", "b", "c"]
 
@@ -51,7 +51,7 @@ def test_precision_and_recall_follow_from_the_matrix_and_what_is_undefined_is_no
     overall = {"accuracy": {"doubleValue": 0.6666667}, "loss": {}}
     slice_c = {"accuracy": {"doubleValue": 1.0}}
     metrics = [((), {"": {"": overall}}), ((("class_name", "c"),), {"": {"": slice_c}})]
-    summary = summarise(metrics, _plots(CELLS), LABELS)
+    summary = plain_metrics(metrics, _plots(CELLS), LABELS)
     assert summary["accuracy"] == 4 / 6 and np.isnan(summary["loss"])
     assert summary["per_class"]["a"] == {"precision": 1.0, "recall": pytest.approx(1 / 3)}
     assert summary["per_class"]["c"] == {"precision": 1.0, "recall": 1.0, "accuracy": 1.0}

@@ -20,7 +20,7 @@ import json, os, sys, time
 from pathlib import Path
 from components.data.examine import Example, examine
 from components.sources.folder_source import FolderSource
-from pipeline.configuration.config import DataConfig
+from components.sources.config import DataConfig
 
 def results(folder):
     config = DataConfig(source=f"folder:{folder}")

@@ -156,7 +156,7 @@ def test_an_artifact_that_its_runtime_cannot_load_is_a_failed_record(exported, t
     broken = shutil.copytree(exported / "saved_model", tmp_path / "saved_model")
     (broken / "variables/variables.data-00000-of-00001").write_bytes(b"")
     args = arguments(exported, "saved_model", path=str(broken))
-    records = verify.verify(args, "keras", ExportConfig())
+    records = verify.verify_artifact(args, "keras", ExportConfig())
     assert [record["passed"] for record in records] == [False, False]
     assert all(record["error"] and record["max_difference"] is None for record in records)
 
@@ -164,13 +164,13 @@ def test_an_artifact_that_its_runtime_cannot_load_is_a_failed_record(exported, t
 def test_a_process_that_ends_without_records_measured_nothing(exported, tmp_path, monkeypatch):
     values = arguments(exported, "onnx", predictions=str(tmp_path / "none"))
     with pytest.raises(verify.NotMeasured, match="FileNotFoundError: .*none/test.npz"):
-        verify.verify(values, "keras", ExportConfig())
+        verify.verify_artifact(values, "keras", ExportConfig())
 
     os.mkfifo(tmp_path / "endless.onnx")  # Whoever reads it waits for ever.
     values = arguments(exported, "onnx", path=str(tmp_path / "endless.onnx"))
     monkeypatch.setattr(verify, "CHILD_SECONDS", 2)
     with pytest.raises(verify.NotMeasured, match="did not end within 2 s"):
-        verify.verify(values, "keras", ExportConfig())
+        verify.verify_artifact(values, "keras", ExportConfig())
 
 
 def test_a_file_that_is_not_there_is_a_failed_record(exported, tmp_path):
