@@ -1,4 +1,4 @@
-"""The table of accuracies in benchmarks/README.md, from the records of `python -m benchmarks accuracy`."""
+"""The table of accuracies in benchmarks/README.md, from the records of `benchmarks accuracy`."""
 
 import dataclasses
 import statistics

@@ -2,8 +2,8 @@
 same numbers.
 
 PyTorch itself writes neither SavedModel nor TFLite; they are made of its weights in a Keras twin of
-the same architecture. Weights travel as a mapping from `<layer>/<weight>` to a float32 array in Keras's
-layout:
+the same architecture. Weights travel as a mapping from `<layer>/<weight>` to a float32 array in
+Keras's layout:
 
     convolution   kernel (H, W, in, out)   PyTorch keeps (out, in, H, W)
     dense         kernel (in, out)         PyTorch keeps (out, in)

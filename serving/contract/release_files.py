@@ -60,8 +60,10 @@ DATA = "data"
 
 
 def formats_of(contract: dict) -> list[Format]:
-    """The formats that a contract names; of one that names none, which is older, all three."""
-    return [FORMATS[name] for name in contract.get("formats", ("saved_model", "tflite", "onnx"))]
+    """The formats that a contract names, as far as they are known here; of one that names none,
+    which is older, the first three."""
+    names = contract.get("formats", ("saved_model", "tflite", "onnx"))
+    return [FORMATS[name] for name in names if name in FORMATS]
 
 
 def titles(names: list[str]) -> str:
