@@ -98,7 +98,7 @@ def main() -> None:
     imported = memory(os.getpid())
     start, cpu = time.perf_counter(), _cpu_seconds()
     config = presets.configure(preset, parse_overrides(sys.argv[4:]))
-    source = open_source(config.data)
+    source: Any = open_source(config.data)  # for the plain line a TfdsSource
     opened = time.perf_counter() - start
     pipeline = {"plain": plain, "ours": ours}[line](config, source)
     BeamDagRunner().run(pipeline, RunOptions(to_nodes=[_LAST]) if line == "ours" else None)

@@ -88,7 +88,7 @@ class Exporter:
         text = contracts.to_json(contract) + "\n"
         atomic.write(self.args.output / framework / CONTRACT, text)
         alone = [f for f in formats_of(contract) if framework == "torch" and f.from_torch]
-        futures = [self.pool.submit(self._by_itself, model, f.name) for f in alone]
+        futures = [self.pool.submit(self._by_itself, framework, model, f.name) for f in alone]
         for format in formats_of(contract):
             if format not in alone:
                 self._load_tensorflow(framework)
@@ -107,8 +107,7 @@ class Exporter:
             tf.config.threading.set_intra_op_parallelism_threads(THREADS)
             tf.config.threading.set_inter_op_parallelism_threads(THREADS)
 
-    def _by_itself(self, model: TrainedModel, name: str) -> None:
-        framework = model.network.framework
+    def _by_itself(self, framework: Framework, model: TrainedModel, name: str) -> None:
         args = FormatArgs(
             framework=framework,
             model_dir=model.directory,

@@ -33,7 +33,7 @@ from components.data.examine import Example, Quarantined, examine
 from components.data.ingest import assign_split, require_trainable
 from components.sources.config import DataConfig
 from components.sources.open_source import open_source
-from components.sources.source import SPLITS
+from components.sources.source import SPLITS, Source
 
 
 def to_tf_example(example: Example, label: int, name: bytes) -> tf.train.Example:
@@ -60,7 +60,12 @@ class IngestChunk(beam.DoFn):
     """
 
     def __init__(
-        self, config: DataConfig, source: Any, labels: tuple[str, ...], directory: Path, count: int
+        self,
+        config: DataConfig,
+        source: Source,
+        labels: tuple[str, ...],
+        directory: Path,
+        count: int,
     ):
         self._config, self._source = config, source
         self._index = [labels.index(name) for name in source.labels]

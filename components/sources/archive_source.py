@@ -14,18 +14,19 @@ import stat
 import tarfile
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from components.base.refusal import ConfigError, DataRefused
 from components.sources.layout import OUTSIDE_ARCHIVE, Entry, ListedSource, Unreadable, holds
 from components.sources.source import stamp
 
-_COMPRESSIONS = (
-    (b"\x1f\x8b", "gz", gzip.open),
-    (b"BZh", "bz2", bz2.open),
-    (b"\xfd7zXZ\0", "xz", lzma.open),
+_Mode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
+_COMPRESSIONS: tuple[tuple[bytes, _Mode, Callable[..., Any]], ...] = (
+    (b"\x1f\x8b", "r:gz", gzip.open),
+    (b"BZh", "r:bz2", bz2.open),
+    (b"\xfd7zXZ\0", "r:xz", lzma.open),
 )
 _MAX_HEADER = 2**20
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -74,8 +75,9 @@ class ArchiveSource(ListedSource):
         """The archive, for reading members."""
 
     @functools.cached_property
-    def _archive(self):
-        """Kept open from chunk to chunk: to list a large zip anew for each would cost seconds."""
+    def _archive(self) -> Any:
+        """What `_open` gives, kept open from chunk to chunk: to list a large zip anew for each
+        would cost seconds."""
         archive = self._open()
         weakref.finalize(self, archive.close)
         return archive
@@ -113,8 +115,9 @@ class TarSource(ArchiveSource):
     def _list(self, folders: list[str]) -> Iterator[Entry]:
         _, decompress = _compression(self.path)
         with decompress(self.path, "rb") as stream:
+            headers: Any = _Headers(stream)  # has what listing needs of a file
             try:
-                tar = tarfile.open(fileobj=_Headers(stream), mode="r:")
+                tar = tarfile.open(fileobj=headers, mode="r:")
             except tarfile.ReadError as error:
                 while stream.read(2**20):  # damage would show by the end of a compressed one
                     pass
@@ -125,7 +128,8 @@ class TarSource(ArchiveSource):
                     if tar.offset <= offset:  # a negative size would have it read in circles
                         raise tarfile.ReadError("a member of negative size")
                     offset = tar.offset
-                    tar.members.clear()  # tarfile keeps each one, a KiB of memory
+                    # tarfile keeps each one, a KiB of memory.
+                    tar.members.clear()  # type: ignore[attr-defined]  # missing in typeshed
                     inner = _inside(member.name)
                     if not member.isdir():
                         yield _entry(
@@ -136,7 +140,8 @@ class TarSource(ArchiveSource):
                 _require_end(stream, tar.offset)
 
     def _open(self) -> tarfile.TarFile:
-        return tarfile.open(self.path, f"r:{_compression(self.path)[0]}")
+        mode, _ = _compression(self.path)
+        return tarfile.open(self.path, mode)
 
     @contextlib.contextmanager
     def _opened(self, entry: Entry) -> Iterator[tuple[BinaryIO, int]]:
@@ -197,14 +202,14 @@ class _Headers:
         return self._stream.read(size)
 
 
-def _compression(path: Path):
-    """tarfile's name of a file's compression and what opens it."""
+def _compression(path: Path) -> tuple[_Mode, Callable[..., Any]]:
+    """tarfile's mode for a file's compression and what opens it."""
     with open(path, "rb") as file:
         head = file.read(8)
-    for magic, name, decompress in _COMPRESSIONS:
+    for magic, mode, decompress in _COMPRESSIONS:
         if head.startswith(magic):
-            return name, decompress
-    return "", open
+            return mode, decompress
+    return "r:", open
 
 
 def _inside(name: str) -> str | None:

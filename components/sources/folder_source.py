@@ -78,8 +78,8 @@ def _walk(root: str, folders: list[str]) -> Iterator[Entry]:
     while waiting:
         inner, deeper = waiting.pop(), []
         try:
-            with os.scandir(os.path.join(root, inner)) as found:
-                listing = sorted(found, key=lambda entry: entry.name)
+            with os.scandir(os.path.join(root, inner)) as scanned:
+                listing = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
             raise ConfigError(
                 f"Folder {error.filename!r} cannot be listed ({error.strerror}): make it readable, "

@@ -140,7 +140,7 @@ def _clutter(path: str) -> str:
 
 def _children(folders: Iterable[str]) -> dict[str, set[str]]:
     """Names of the folders in each folder; archives need not name the folders above a file."""
-    children = collections.defaultdict(set)
+    children: dict[str, set[str]] = collections.defaultdict(set)
     for path in folders:
         while path:
             parent, _, name = path.rpartition("/")

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from components.base.refusal import ConfigError
 from components.sources.config import DataConfig
@@ -36,13 +36,18 @@ def open_listed(kind: str, path: str, anew: bool = False) -> ListedSource:
     from components.sources.archive_source import TarSource, ZipSource
     from components.sources.folder_source import FolderSource
 
+    classes: dict[str, Callable[[str], ListedSource]] = {
+        "folder": FolderSource,
+        "tar": TarSource,
+        "zip": ZipSource,
+    }
     try:
         key = kind, os.path.realpath(os.path.expanduser(path))
     except (OSError, ValueError):  # no file can be called that, as the source itself will say
         key = kind, path
     if _kept is not None and not anew and key in _kept:
         return _kept[key]
-    opened = {"folder": FolderSource, "tar": TarSource, "zip": ZipSource}[kind](path)
+    opened = classes[kind](path)
     if _kept is not None and not anew:
         _kept[key] = opened
     return opened

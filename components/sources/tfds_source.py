@@ -15,6 +15,7 @@ import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class TfdsSource:
         self.directory = Path(builder.data_path)
         self._stamped = ""
 
-    def _features(self, features) -> tuple[tuple[int | None, ...], tuple[str, ...]]:
+    def _features(self, features: Any) -> tuple[tuple[int | None, ...], tuple[str, ...]]:
         """(shape of the images, names of the classes).
 
         Raises ConfigError where either cannot be had from the set's features.
@@ -73,7 +74,7 @@ class TfdsSource:
             "names another)."
         )
 
-    def _builder(self):
+    def _builder(self) -> Any:
         import tensorflow_datasets as tfds
 
         try:
@@ -137,7 +138,7 @@ class TfdsSource:
                 row += 1
 
 
-def _read_config():
+def _read_config() -> Any:
     """One thread, no buffers: per small image, handing it from thread to thread costs as much as
     decoding it."""
     import tensorflow_datasets as tfds
@@ -149,7 +150,7 @@ def _read_config():
     return config
 
 
-def prepare(builder) -> None:
+def prepare(builder: Any) -> None:
     """Downloads and prepares a `tfds.core.DatasetBuilder` from its original files.
 
     Every file must have the checksum that the set has registered for it; copies that others
@@ -176,9 +177,9 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _flat(features, prefix: str = "") -> dict:
+def _flat(features: Any, prefix: str = "") -> dict[str, Any]:
     """Paths to features, e.g. `{"image": Image, "attributes/Smiling": Scalar, ...}`."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, feature in features.items():
         nested = hasattr(feature, "items")
         flat |= _flat(feature, f"{prefix}{name}/") if nested else {prefix + name: feature}

@@ -12,6 +12,7 @@ file, where training and `image_spec.decode` turn it. Callers must turn such fil
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -32,10 +33,10 @@ class Inference(tf.Module):
 
     def __init__(
         self,
-        model,
+        model: Any,
         architecture: AnyArchitecture,
         transform: Callable | None = None,
-        transform_root=None,
+        transform_root: Any = None,
     ):
         super().__init__(name="inference")
         # Not the model itself, with which Keras would add layers, configurations and functions of
@@ -45,23 +46,27 @@ class Inference(tf.Module):
         spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name=contracts.IMAGE)
         encoded = tf.TensorSpec((None,), tf.string, name=contracts.IMAGE_BYTES)
 
-        def probabilities(image):
+        def probabilities(image: tf.Tensor) -> dict[str, tf.Tensor]:
             outputs = model(tf.cast(image, tf.float32), training=False)
             found = keras_model.probabilities(outputs, architecture)
             return {contracts.PROBABILITIES: tf.identity(found, name=contracts.PROBABILITIES)}
 
-        def from_bytes(image_bytes):
+        self.image = tf.function(probabilities, input_signature=[spec])
+        self.image_bytes: Any = None
+        if transform is None:
+            return
+
+        def from_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             # The transform's outputs cannot be uint8; the packed arrays are, rounded like this.
             pixels = tf.clip_by_value(tf.round(transform(image_bytes)), 0.0, 255.0)
             pixels = _crop_center(tf.cast(pixels, tf.uint8), *spec.shape[1:3])
             return probabilities(tf.ensure_shape(pixels, spec.shape))
 
-        self.image = tf.function(probabilities, input_signature=[spec])
-        self.image_bytes = transform and tf.function(from_bytes, input_signature=[encoded])
+        self.image_bytes = tf.function(from_bytes, input_signature=[encoded])
 
 
 def inference(
-    model, architecture: AnyArchitecture, transform_graph: str | Path | None = None
+    model: Any, architecture: AnyArchitecture, transform_graph: str | Path | None = None
 ) -> Inference:
     """`Inference` of a Keras model, with the transform graph artifact at `transform_graph`."""
     if transform_graph is None:
@@ -80,7 +85,7 @@ def _crop_center(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return images[:, top : top + height, left : left + width]
 
 
-def _image_of(transform_fn) -> Callable:
+def _image_of(transform_fn: Any) -> Callable:
     """Encoded images (N,) to the transform's `image`, out of a graph over all raw features.
 
     The graph was traced with every feature of the schema (label, checksum, ...). Those that `image`
@@ -93,7 +98,7 @@ def _image_of(transform_fn) -> Callable:
             f"{contracts.IMAGE_BYTES!r}."
         )
 
-    def image(image_bytes):
+    def image(image_bytes: tf.Tensor) -> tf.Tensor:
         rows = tf.shape(image_bytes)[0]
         fed = {
             name: _feed(spec, image_bytes) if name == contracts.IMAGE_BYTES else _empty(spec, rows)
@@ -104,7 +109,7 @@ def _image_of(transform_fn) -> Callable:
     return image
 
 
-def _feed(spec, values: tf.Tensor):
+def _feed(spec: Any, values: tf.Tensor) -> Any:
     """`values` (N,) in the form that the raw feature has: (N,), (N, 1) or sparse (N, 1)."""
     if isinstance(spec, tf.SparseTensorSpec):
         rows = tf.shape(values, tf.int64)[0]
@@ -113,7 +118,7 @@ def _feed(spec, values: tf.Tensor):
     return values if spec.shape.rank == 1 else tf.reshape(values, [-1, 1])
 
 
-def _empty(spec, rows: tf.Tensor):
+def _empty(spec: Any, rows: tf.Tensor) -> Any:
     """A value of the raw feature's type and shape that says nothing."""
     if isinstance(spec, tf.SparseTensorSpec):
         shape = tf.stack(

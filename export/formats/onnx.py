@@ -9,6 +9,7 @@ process that has loaded TensorFlow.
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -32,7 +33,7 @@ def export(model: TrainedModel, path: str | Path) -> Path:
     return export_keras(model.inference, model.contract, path)
 
 
-def export_keras(module, contract: dict, path: str | Path) -> Path:
+def export_keras(module: Any, contract: dict, path: str | Path) -> Path:
     """Writes the ONNX file of an `inference.Inference`."""
     import tf2onnx
 
@@ -43,7 +44,9 @@ def export_keras(module, contract: dict, path: str | Path) -> Path:
     return _write(model, contract, path)
 
 
-def export_torch(network, architecture: AnyArchitecture, contract: dict, path: str | Path) -> Path:
+def export_torch(
+    network: Any, architecture: AnyArchitecture, contract: dict, path: str | Path
+) -> Path:
     """Writes the ONNX file of a PyTorch network of `architecture` (float32 NCHW in), in eval
     mode."""
     import torch
@@ -67,18 +70,18 @@ def export_torch(network, architecture: AnyArchitecture, contract: dict, path: s
     return _write(program.model_proto, contract, path)
 
 
-def _torch_inference(network, architecture: AnyArchitecture):
+def _torch_inference(network: Any, architecture: AnyArchitecture) -> Any:
     """`network` with the contract around it: uint8 NHWC in, probabilities out."""
     import torch
 
     from components.networks.torch_model import probabilities
 
     class Inference(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.network = network
 
-        def forward(self, image):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
             outputs = self.network(image.permute(0, 3, 1, 2).float())
             return probabilities(outputs, architecture)
 

@@ -64,5 +64,5 @@ class _AlignedBuilder(flatbuffers.Builder):
     """Keeps byte vectors, the weights among them, on 16-byte boundaries as the schema demands
     (`force_align`), which the generated Python code does not."""
 
-    def StartVector(self, elemSize, numElems, alignment):
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
         return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)

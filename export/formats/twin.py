@@ -17,36 +17,40 @@ kernel needs. PyTorch's `num_batches_tracked` is a step counter, no weight, and 
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from components.networks.custom_network import CustomNetwork
-from components.networks.layers import BatchNorm, Conv, Dense
+from components.networks.layers import BatchNorm, Conv, Dense, Layer
 from components.networks.network import Network, weights_file
 
 Weights = dict[str, np.ndarray]
+_Table = dict[str, tuple[str, tuple[int, ...]]]
 
 # Keras's weight: (PyTorch's weight, axes of the PyTorch array in Keras's order).
-_CONV = {"kernel": ("weight", (2, 3, 1, 0)), "bias": ("bias", (0,))}
-_DENSE = {"kernel": ("weight", (1, 0)), "bias": ("bias", (0,))}
-_BATCH_NORM = {
+_CONV: _Table = {"kernel": ("weight", (2, 3, 1, 0)), "bias": ("bias", (0,))}
+_DENSE: _Table = {"kernel": ("weight", (1, 0)), "bias": ("bias", (0,))}
+_BATCH_NORM: _Table = {
     "gamma": ("weight", (0,)),
     "beta": ("bias", (0,)),
     "moving_mean": ("running_mean", (0,)),
     "moving_variance": ("running_var", (0,)),
 }
-_TABLES = {Conv: _CONV, Dense: _DENSE, BatchNorm: _BATCH_NORM}
+_TABLES: dict[type[Layer], _Table] = {Conv: _CONV, Dense: _DENSE, BatchNorm: _BATCH_NORM}
 
 
 def _entries(network: Network) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
     """(layer, Keras's weight, PyTorch's weight, axes) for every weight, in order."""
-    for placed in network.architecture.all_placed(network.spec.shape):
+    described = network.architecture
+    assert not isinstance(described, CustomNetwork), "a custom network has no twin"
+    for placed in described.all_placed(network.spec.shape):
         for keras_name, (torch_name, axes) in _TABLES.get(type(placed.layer), {}).items():
             if keras_name != "bias" or getattr(placed.layer, "bias", True):
                 yield placed.name, keras_name, torch_name, axes
 
 
-def keras_weights(model, network: Network) -> Weights:
+def keras_weights(model: Any, network: Network) -> Weights:
     """The weights of a Keras model, float32, in Keras's layout; those of the user's own network,
     whose names count through a process, by their place."""
     if isinstance(network.architecture, CustomNetwork):
@@ -85,7 +89,7 @@ def load_torch_weights(directory: str | Path, network: Network) -> Weights:
     return state if own else torch_weights(state, network)
 
 
-def to_keras(weights: Mapping[str, np.ndarray], network: Network):
+def to_keras(weights: Mapping[str, np.ndarray], network: Network) -> Any:
     """A float32 Keras model of `network` with `weights`.
 
     Raises ValueError when a weight is missing or has another shape.
@@ -100,7 +104,7 @@ def to_keras(weights: Mapping[str, np.ndarray], network: Network):
     return model
 
 
-def to_torch(weights: Mapping[str, np.ndarray], network: Network):
+def to_torch(weights: Mapping[str, np.ndarray], network: Network) -> Any:
     """A float32 PyTorch network of `network` with `weights`, in eval mode.
 
     Raises ValueError when a weight is missing or has another shape.
@@ -119,7 +123,7 @@ def to_torch(weights: Mapping[str, np.ndarray], network: Network):
     return module.eval()
 
 
-def load_keras(directory: str | Path):
+def load_keras(directory: str | Path) -> Any:
     """The Keras model of a model directory in float32, whatever precision it was trained in."""
     from components.networks import keras_layers, keras_model
 

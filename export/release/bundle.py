@@ -7,6 +7,7 @@ import datetime
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,9 @@ def bundle(
     (target / LABELS).write_bytes(labels_text(contract["labels"]))
     if data is not None:
         shutil.copytree(data, target / DATA)
-    np.savez(target / GOLDEN, **golden(Path(arrays), Path(predictions)))
+    # Any: an array would not do for savez's own keyword, which none of them is.
+    answers: dict[str, Any] = golden(Path(arrays), Path(predictions))
+    np.savez(target / GOLDEN, **answers)
     manifest = {
         "model": name,
         "framework": contract["framework"],

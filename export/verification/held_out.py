@@ -23,7 +23,8 @@ def load(arrays: ImageArrays, predictions: Path, count: int) -> tuple[np.ndarray
 
     Raises ValueError when the predictions are not those of these splits, or when there are none.
     """
-    images, probabilities = [], []
+    images: list[np.ndarray] = []
+    probabilities: list[np.ndarray] = []
     for name in SPLITS:
         missing = count - sum(map(len, images))
         if not missing or not len(arrays.split(name)):

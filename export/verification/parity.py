@@ -76,7 +76,7 @@ def measure(args: ParityArgs) -> list[dict]:
     records = []
     for batch in args.batches:
         try:
-            measured = compare(opened.signatures, images, expected, batch)
+            measured: dict = compare(opened.signatures, images, expected, batch)
         except _OF_THE_MACHINE:
             raise
         except Exception as error:  # noqa: BLE001

@@ -8,7 +8,6 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from components.data.arrays import ImageArrays
 from components.data.pack import write_description, write_shard
 from components.sources.layout import Entry
 from components.sources.open_source import listed_once, open_source
-from components.sources.source import RawImage
+from components.sources.source import RawImage, Source
 from pipeline.configuration.config import RunConfig, root_path
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.configuration.presets import configure
@@ -54,7 +53,7 @@ def preview(preset: str, arguments: list[str], output: Path | None) -> Path:
     return output
 
 
-def raw_images(source: Any, config: RunConfig) -> Iterator[RawImage]:
+def raw_images(source: Source, config: RunConfig) -> Iterator[RawImage]:
     """Up to `MOST` of a source's images; where files are listed, the first few of each class."""
     max_bytes = int(config.data.max_file_mib * 2**20)
     left, seen = MOST, dict.fromkeys(range(len(source.labels)), 0)

@@ -17,6 +17,7 @@ from components.base.fingerprint import PACKAGES, ROOT, custom_hashes
 from components.base.refusal import DataRefused
 from components.networks.network import FRAMEWORKS
 from components.sources.open_source import listed_once, open_source
+from components.sources.source import Source
 from components.training.checkpoint import Checkpoints
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
@@ -90,7 +91,12 @@ def run(preset: str, arguments: list[str]) -> int:
 
 
 def _decide(
-    config: RunConfig, source, schema: str, verdict: Verdict, root: Path, terminal: Terminal
+    config: RunConfig,
+    source: Source,
+    schema: str,
+    verdict: Verdict,
+    root: Path,
+    terminal: Terminal,
 ) -> None:
     """Repeats the last verdict where nothing changed, otherwise runs the line."""
     verdict.name = config.name
@@ -220,6 +226,7 @@ def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> Non
         step | {"seconds": 0.0, "cached": True, "why": "nothing changed"} for step in previous.steps
     ]
     if previous.exit_code == EXIT_OK:
+        assert current is not None, "a run that ends well leaves a release"
         verdict.status, verdict.release = "unchanged", str(current.path)
         verdict.sentence = (
             f"Nothing changed since run {previous.run_id}: images, configuration and code are the "
@@ -239,7 +246,7 @@ def _keep_files(source: Path, directory: Path) -> None:
 def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
     """SHA-256 of the images' and the schema's content, the configuration (but for where it writes
     and what a search does) and the code."""
-    code = {
+    code: dict[str, str | dict[str, str]] = {
         path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))

@@ -18,6 +18,7 @@ from components.base.config import json_slice
 from components.base.process import StepFailed
 from components.base.refusal import ConfigError, DataRefused
 from components.sources.open_source import listed_once, open_source
+from components.sources.source import Source
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, root_path
 from pipeline.configuration.fitting import check_classes, check_searched
@@ -84,7 +85,12 @@ def _heading(config: RunConfig, directory: Path) -> Text:
 
 
 def prepare(
-    config: RunConfig, source, schema: str, root: Path, directory: Path, terminal: Terminal
+    config: RunConfig,
+    source: Source,
+    schema: str,
+    root: Path,
+    directory: Path,
+    terminal: Terminal,
 ) -> tuple[Path, Path, str]:
     """Directories of the images' arrays and of the augmentation plan, and what tells these images
     from others.
@@ -109,7 +115,7 @@ def prepare(
     return Path(known["arrays"]), Path(known["plan"]), data
 
 
-def _digest(*parts) -> str:
+def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -142,8 +148,8 @@ def _search(search: Search, terminal: Terminal) -> None:
     def ended(outcome: Outcome) -> None:
         nonlocal best, count
         count += 1
-        better = outcome.accuracy is not None and outcome.accuracy > best
-        best = outcome.accuracy if better else best
+        accuracy = -1.0 if outcome.accuracy is None else outcome.accuracy
+        better, best = accuracy > best, max(best, accuracy)
         terminal.show(trial_line(outcome, f"{count}/{total}", search.space, better))
 
     search.run(ended, terminal.waiting)

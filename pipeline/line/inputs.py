@@ -5,11 +5,12 @@ from pathlib import Path
 from components.base.refusal import ConfigError, DataRefused
 from components.data.ingest import frozen_order
 from components.gates.result import GateResult
+from components.sources.source import Source
 from pipeline.configuration.config import RunConfig
 from serving.store.release import Release
 
 
-def classes(config: RunConfig, source, current: Release | None) -> tuple[str, ...]:
+def classes(config: RunConfig, source: Source, current: Release | None) -> tuple[str, ...]:
     """The classes in the order of the current release. Raises DataRefused when they are not the
     same and were not accepted: whoever calls the released model would read its answers wrongly."""
     if current is None:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from apache_beam.options.pipeline_options import StandardOptions
 from ml_metadata import MetadataStore
@@ -43,16 +44,17 @@ class _WatchedNode(PipelineNodeAsDoFn):
     """A node of the DAG that tells the watcher when it starts, ends or fails."""
 
     def _run_node(self) -> None:
-        name, start = self._node_id, time.monotonic()
-        _watcher.started(name)
+        watcher, name, start = _watcher, self._node_id, time.monotonic()
+        assert watcher is not None, "nodes run within `execute`"
+        watcher.started(name)
         try:
             super()._run_node()
         except BaseException as error:
             # Beam and TFX wrap what passes through them: keep the error as it was raised.
-            _watcher.error = _watcher.error or _cause(error)
-            _watcher.end(Step(name, time.monotonic() - start, False, "stopped the run"))
+            watcher.error = watcher.error or _cause(error)
+            watcher.end(Step(name, time.monotonic() - start, False, "stopped the run"))
             raise
-        _watcher.end(Step(name, time.monotonic() - start, *self._explain()))
+        watcher.end(Step(name, time.monotonic() - start, *self._explain()))
 
     def _explain(self) -> tuple[bool, str, dict[str, str]]:
         run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
@@ -76,7 +78,7 @@ class LineRunner(BeamDagRunner):
 
     _PIPELINE_NODE_DO_FN_CLS = _WatchedNode
 
-    def run_with_ir(self, pipeline, run_options=None) -> None:
+    def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
         with _default_beam_runner("FnApiRunner"):
             super().run_with_ir(pipeline, run_options)
 

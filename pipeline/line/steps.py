@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 
 @dataclasses.dataclass
@@ -30,7 +31,7 @@ class Outputs:
         found = self._directories.get(step, {}).get(output)
         return Path(found) if found else None
 
-    def read(self, step: str, output: str, file: str, default):
+    def read(self, step: str, output: str, file: str, default: Any) -> Any:
         """The file's content, or `default` where the step did not finish."""
         directory = self.directory(step, output)
         return default if directory is None else json.loads((directory / file).read_text())

@@ -49,7 +49,7 @@ def _differences(name: str, before: str | None, after: str | None) -> list[str]:
     return phrases
 
 
-def _flat(text: str | None, prefix: str = "") -> dict[str, object] | None:
+def _flat(text: str | dict | None, prefix: str = "") -> dict[str, object] | None:
     """A JSON object's leaves by dotted name; None when `text` is not a JSON object."""
     try:
         value = json.loads(text) if isinstance(text, str) else text
