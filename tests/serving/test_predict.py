@@ -80,4 +80,4 @@ def test_a_format_that_a_model_was_not_released_in_is_named_with_those_that_it_w
     assert run(*command, pictures[0]).stdout.startswith(f"{pictures[0]}: 0 ")
     refused = run(*command, "--format", "tflite", pictures[0])
     assert refused.returncode == 2
-    assert "it was released as onnx alone; use --format onnx" in refused.stderr
+    assert "it was released as ONNX alone; use --format onnx" in refused.stderr

@@ -14,7 +14,8 @@ from components.networks.description import Architecture
 from components.networks.layers import Dense, Flatten
 from components.sources.config import DataConfig
 from components.sources.source import RawImage
-from export.formats import savedmodel
+from export.formats import saved_model
+from export.formats.inference import inference
 from serving.contract.image_spec import ImageSpec, decode
 from serving.contract.open_image import open_image, upright
 from tests.helpers.crafted import png
@@ -160,8 +161,8 @@ def serving_bytes(tmp_path_factory):
     graph = transform_graph(directory / "transform", spec)
     layers = (Flatten(), Dense(units=HEIGHT * WIDTH * 3 + 1))
     described = Architecture(name="revealing", layers=layers)
-    module = savedmodel.inference(_revealing_model(spec), described, graph)
-    path = savedmodel.export(module, {"image_spec": spec.to_dict()}, directory / "model")
+    module = inference(_revealing_model(spec), described, graph)
+    path = saved_model.write(module, {"image_spec": spec.to_dict()}, directory / "model")
     loaded = tf.saved_model.load(str(path))
 
     def pixels(data: bytes) -> np.ndarray:
