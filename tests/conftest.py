@@ -16,15 +16,16 @@ sys.modules.setdefault("triton", None)
 _LONGEST = (
     "tests/line/test_end_to_end.py",
     "tests/line/test_data_end_to_end.py",
-    "tests/components/training/test_train_keras.py",
     "tests/components/training/test_devices.py",
-    "tests/export/test_exporter.py",
+    "tests/components/training/test_train_keras.py",
     "tests/components/training/test_out_of_memory.py",
     "tests/components/training/test_train_torch.py",
-    "tests/pipeline/search/test_search.py",
+    "tests/export/test_exporter.py",
     "tests/test_imports.py",
+    "tests/pipeline/search/test_search.py",
+    "tests/benchmarks/test_trainings.py",
 )
-"""Files that take the most time begin first, so that no process is left with one at the end."""
+"""The files that take the most time, the longest first: none is to begin when the others end."""
 
 
 def pytest_collection_modifyitems(items) -> None:
