@@ -215,8 +215,8 @@ def ImageExampleGen(
     with beam_pipeline as p:
         ingest(p, config, tuple(json.loads(labels)), Path(examples.uri), directory)
     # Contents are read again only where sizes or times say that something was written.
-    untouched = open_source(config).untouched()
-    if not untouched and open_source(config, anew=True).fingerprint() != fingerprint:
+    still = open_source(config).still(fingerprint)
+    if not still and open_source(config, anew=True).fingerprint() != fingerprint:
         raise RuntimeError(f"{config.source} changed while it was read: run again.")
     try:
         require_trainable(json.loads((directory / "accounting.json").read_text()))

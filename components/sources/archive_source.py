@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from components.base.refusal import ConfigError, DataRefused
-from components.sources.layout import OUTSIDE_ARCHIVE, Entry, ListedSource, Unreadable, holds
+from components.sources.layout import OUTSIDE_ARCHIVE, Entry
+from components.sources.listed_source import ListedSource, Unreadable, holds
 from components.sources.source import stamp
 
 _Mode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
@@ -85,7 +86,7 @@ class ArchiveSource(ListedSource):
     def _stamp(self) -> str:
         return stamp([self.path])
 
-    def _fingerprint(self) -> str:
+    def _digest_all(self) -> str:
         """SHA-256 of the archive and the classes and splits that were found in it."""
         with open(self.path, "rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,7 @@ class DigitsSource:
         bundled = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
         return hashlib.sha256(bundled.read_bytes()).hexdigest()
 
-    def untouched(self) -> bool:
+    def still(self, fingerprint: str) -> bool:
         return True
 
     def chunks(self) -> list[dict]:

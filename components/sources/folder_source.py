@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from components.base.refusal import ConfigError
-from components.sources.layout import Entry, ListedSource, Unreadable, holds, is_clutter
+from components.sources.layout import Entry, is_clutter
+from components.sources.listed_source import ListedSource, Unreadable, holds
 from components.sources.source import stamp
 
 
@@ -33,7 +34,7 @@ class FolderSource(ListedSource):
         listed = ("", *self._folders, *(entry.path for entry in self._entries))
         return stamp(os.path.join(self.path, path) for path in listed)
 
-    def _fingerprint(self) -> str:
+    def _digest_all(self) -> str:
         """SHA-256 over the classes, the splits, and the names and contents of every file."""
         digest = hashlib.sha256(repr((self.labels, sorted(self.splits))).encode())
         for entry in self._entries:

@@ -2,24 +2,19 @@
 
 One folder per class, optionally under train, val and test; class folders are searched to any depth.
 Every file is accounted for: it is placed in a class, reported as lying outside of one, or named
-among the ignored. Nothing is opened here but through the source that listed it.
+among the ignored. Nothing is opened here.
 """
 
-import abc
 import collections
-import contextlib
 import dataclasses
-import os
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from components.base.refusal import DataRefused
-from components.sources.source import CHUNK, SPLIT_NAMES, RawImage
+from components.sources.source import SPLIT_NAMES
 from serving.contract.magic import UNSUPPORTED, identify
 
 OUTSIDE_ARCHIVE = "path_outside_archive"
-_HEAD = 32
 _JOINERS = dict.fromkeys((0x200C, 0x200D))  # part of Persian and Indic words, and of emoji
 _CLUTTER = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -41,10 +36,6 @@ class Entry(NamedTuple):
     @property
     def raw_path(self) -> bytes:
         return self.path.encode("utf-8", "surrogateescape")
-
-
-class Unreadable(Exception):
-    """A single file cannot be read; its text is the reason it is quarantined with."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,101 +204,3 @@ def _require_classes(
                 else f"it has subfolders itself; did you mean {source}/{labels[0]}?"
             )
         raise DataRefused(f"Only one class ({labels[0]!r}) in {source}: {hint}")
-
-
-def holds(path: Path, test: Callable[[Path], bool]) -> bool:
-    """`test(path)`, and False for what no file can be called: too long a name, or not UTF-8."""
-    try:
-        os.fsencode(path).decode()
-        return test(path)
-    except (OSError, UnicodeError):
-        return False
-
-
-class ListedSource(abc.ABC):
-    """What folders and archives have in common once their files are listed.
-
-    Subclasses give `_opened(entry)`, a context manager of (binary file, size in bytes), or raise
-    Unreadable from it; for archives, entries are asked for in the order they were listed in.
-    """
-
-    _UNWRAP = False
-
-    def __init__(self, source: str, folders: list[str], entries: Iterable[Entry]):
-        layout = arrange(source, folders, entries, self._head, self._UNWRAP)
-        self.labels, self.splits, self.ignored = layout.labels, layout.splits, layout.ignored
-        self._entries, self._folders = layout.entries, list(folders)
-        self._stamped = ""
-
-    def __getstate__(self) -> dict:
-        """What a worker needs to read a chunk: not the listing, which is in the chunks."""
-        return self.__dict__ | {"_entries": [], "_folders": [], "ignored": ()}
-
-    @abc.abstractmethod
-    def _opened(self, entry: Entry) -> contextlib.AbstractContextManager[tuple[BinaryIO, int]]:
-        """The entry's content and its size in bytes."""
-
-    @abc.abstractmethod
-    def _stamp(self) -> str:
-        """The `stamp` of all that it consists of."""
-
-    @abc.abstractmethod
-    def _fingerprint(self) -> str: ...
-
-    def fingerprint(self) -> str:
-        """See `Source.fingerprint`."""
-        self._stamped = self._stamp()
-        return self._fingerprint()
-
-    def untouched(self) -> bool:
-        """See `Source.untouched`."""
-        return bool(self._stamped) and self._stamped == self._stamp()
-
-    def _head(self, entry: Entry) -> bytes:
-        try:
-            with self._opened(entry) as (file, _):
-                return file.read(_HEAD)
-        except Unreadable:
-            return b""
-
-    def counts(self) -> list[int]:
-        """Number of files of each class, in label order."""
-        counts = [0] * len(self.labels)
-        for entry in self._entries:
-            if entry.label >= 0:
-                counts[entry.label] += 1
-        return counts
-
-    def sample(self, count: int) -> Iterator[BinaryIO]:
-        """Up to `count` files spread evenly over the listing, each open until the next one."""
-        good = [entry for entry in self._entries if not entry.problem]
-        for entry in good[:: max(1, len(good) // count)][:count]:
-            with contextlib.suppress(Unreadable), self._opened(entry) as (file, _):
-                yield file
-
-    def chunks(self) -> list[dict]:
-        """Units of work; names travel as hexadecimal, as not all of them are text."""
-        return [
-            {"files": [(e.raw_path.hex(), *e[1:]) for e in self._entries[i : i + CHUNK]]}
-            for i in range(0, len(self._entries), CHUNK)
-        ]
-
-    def read(self, chunk: dict, max_bytes: int) -> Iterator[RawImage]:
-        """The images of a chunk, in order; of a larger file than `max_bytes` only its size."""
-        for raw_path, *rest in chunk["files"]:
-            entry = Entry(bytes.fromhex(raw_path).decode("utf-8", "surrogateescape"), *rest)
-            data, size, problem = self._content(entry, max_bytes)
-            yield RawImage(readable(entry.path), data, entry.label, entry.split, problem, size)
-
-    def _content(self, entry: Entry, max_bytes: int) -> tuple[bytes | None, int, str | None]:
-        """(bytes, size, problem); a size that was understated is found out by one byte more."""
-        if entry.problem:
-            return None, entry.size, entry.problem
-        try:
-            with self._opened(entry) as (file, size):
-                data = file.read(max_bytes + 1) if size <= max_bytes else b""
-        except Unreadable as error:
-            return None, entry.size, str(error)
-        if size > max_bytes or len(data) > max_bytes:
-            return None, max(size, len(data)), "file_too_large"
-        return data, len(data), None

@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterator
 from components.base.refusal import ConfigError
 from components.sources.config import DataConfig
 from components.sources.digits_source import DigitsSource
-from components.sources.layout import ListedSource
+from components.sources.listed_source import ListedSource
 from components.sources.source import Source
 
 LISTED = ("folder", "tar", "zip")
+S = TypeVar("S", bound=Source)
 
-_kept: dict[tuple[str, str], ListedSource] | None = None
+_kept: dict[tuple[str | None, ...], Any] | None = None
 
 
 @contextlib.contextmanager
 def listed_once() -> Iterator[None]:
-    """Within it a folder or archive is listed when it is first opened, and whoever opens it again,
-    from whatever thread, gets the same source: for the length of one command."""
+    """Within it a source is listed when it is first opened, and whoever opens it again, from
+    whatever thread, gets the same one: for the length of one command."""
     global _kept
     before, _kept = _kept, {}
     try:
@@ -36,21 +37,16 @@ def open_listed(kind: str, path: str, anew: bool = False) -> ListedSource:
     from components.sources.archive_source import TarSource, ZipSource
     from components.sources.folder_source import FolderSource
 
-    classes: dict[str, Callable[[str], ListedSource]] = {
+    kinds: dict[str, Callable[[str], ListedSource]] = {
         "folder": FolderSource,
         "tar": TarSource,
         "zip": ZipSource,
     }
     try:
-        key = kind, os.path.realpath(os.path.expanduser(path))
+        place = os.path.realpath(os.path.expanduser(path))
     except (OSError, ValueError):  # no file can be called that, as the source itself will say
-        key = kind, path
-    if _kept is not None and not anew and key in _kept:
-        return _kept[key]
-    opened = classes[kind](path)
-    if _kept is not None and not anew:
-        _kept[key] = opened
-    return opened
+        place = path
+    return _opened_once((kind, place), lambda: kinds[kind](path), anew)
 
 
 def open_source(config: DataConfig, anew: bool = False) -> Source:
@@ -67,8 +63,17 @@ def open_source(config: DataConfig, anew: bool = False) -> Source:
     if kind == "tfds" and rest:
         from components.sources.tfds_source import TfdsSource
 
-        return TfdsSource(rest, config.dir, config.label)
+        key = kind, rest, config.dir, config.label
+        return _opened_once(key, lambda: TfdsSource(rest, config.dir, config.label), anew)
     raise ConfigError(
         f"Unknown data.source {config.source!r}: expected digits, tfds:NAME, folder:PATH, tar:PATH "
         "or zip:PATH."
     )
+
+
+def _opened_once(key: tuple[str | None, ...], opened: Callable[[], S], anew: bool) -> S:
+    if _kept is None or anew:
+        return opened()
+    if key not in _kept:
+        _kept[key] = opened()
+    return _kept[key]

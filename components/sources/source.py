@@ -53,9 +53,9 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """SHA-256 over everything that ingest could see of it. Reads all of it."""
 
-    def untouched(self) -> bool:
-        """Whether sizes and times of its files are still those that they had when `fingerprint` was
-        taken; False where it was not. Reads nothing."""
+    def still(self, fingerprint: str) -> bool:
+        """Whether this source took that fingerprint itself, and sizes and times of its files are
+        what they were when they were listed. Reads nothing."""
 
     def chunks(self) -> list[dict]:
         """Units of work, in order."""

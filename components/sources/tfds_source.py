@@ -50,7 +50,7 @@ class TfdsSource:
             )
         self.images = sum(self._counts.values())
         self.directory = Path(builder.data_path)
-        self._stamped = ""
+        self._listed, self._taken = stamp([self.directory, *self._files()]), ""
 
     def _features(self, features: Any) -> tuple[tuple[int | None, ...], tuple[str, ...]]:
         """(shape of the images, names of the classes).
@@ -93,16 +93,17 @@ class TfdsSource:
 
     def fingerprint(self) -> str:
         """SHA-256 over the names and contents of the prepared files."""
-        self._stamped = stamp([self.directory, *self._files()])
         digest = hashlib.sha256()
         for path in self._files():
             digest.update(os.fsencode(path.name) + b"\0")
             with open(path, "rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()
+        self._taken = digest.hexdigest()
+        return self._taken
 
-    def untouched(self) -> bool:
-        return bool(self._stamped) and self._stamped == stamp([self.directory, *self._files()])
+    def still(self, fingerprint: str) -> bool:
+        found = stamp([self.directory, *self._files()])
+        return self._taken == fingerprint and "" != self._listed == found
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.directory.iterdir() if path.is_file())

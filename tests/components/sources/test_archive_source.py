@@ -63,7 +63,7 @@ def test_an_archive_gives_what_its_unpacked_folder_gives(tmp_path, kind):
 def test_chunks_of_a_tar_are_read_in_any_order_whatever_its_compression(
     tmp_path, monkeypatch, compression
 ):
-    monkeypatch.setattr("components.sources.layout.CHUNK", 3)
+    monkeypatch.setattr("components.sources.listed_source.CHUNK", 3)
     contents = {f"{c}/{i}.png": PICTURE + bytes([i]) * 700 for i in range(5) for c in "ab"}
     path = write_tar(tmp_path / "plain.tar", *contents.items())
     archive = tmp_path / f"images.tar.{compression}"

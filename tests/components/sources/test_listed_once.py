@@ -71,11 +71,12 @@ def _removed(folder):
 @pytest.mark.parametrize("change", [_renamed, _rewritten, _added, _removed])
 def test_whatever_is_done_to_a_file_is_noticed_without_reading(folder, change):
     source = open_source(DataConfig(source=f"folder:{folder}"))
-    assert not source.untouched()  # nothing to compare with yet
-    source.fingerprint()
-    assert source.untouched()
+    found = source.fingerprint()
+    assert source.still(found) and not source.still("another")
+    other = open_source(DataConfig(source=f"folder:{folder}"))
+    assert not other.still(found)  # it has not read anything itself
     change(folder)
-    assert not source.untouched()
+    assert not source.still(found)
 
 
 def test_a_hidden_file_beside_the_images_changes_no_fingerprint(folder):
@@ -83,16 +84,23 @@ def test_a_hidden_file_beside_the_images_changes_no_fingerprint(folder):
     source = open_source(config)
     before = source.fingerprint()
     next(folder.rglob("*.png")).with_name(".DS_Store").write_text("x")
-    assert not source.untouched()
+    assert not source.still(before)
     assert open_source(config, anew=True).fingerprint() == before
+
+
+@pytest.mark.parametrize("change", [_renamed, _rewritten, _added, _removed])
+def test_what_is_done_between_listing_and_reading_is_noticed_too(folder, change):
+    source = open_source(DataConfig(source=f"folder:{folder}"))
+    change(folder)
+    assert not source.still(source.fingerprint())
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 def test_an_archive_is_told_by_its_own_file(folder, tmp_path, kind):
     archive = shutil.make_archive(str(tmp_path / "photos"), kind, folder)
     source = open_source(DataConfig(source=f"{kind}:{archive}"))
-    source.fingerprint()
-    assert source.untouched()
+    found = source.fingerprint()
+    assert source.still(found)
     with open(archive, "ab") as file:
         file.write(b"\0")
-    assert not source.untouched()
+    assert not source.still(found)
