@@ -66,7 +66,7 @@ def bundle(
     (target / LABELS).write_bytes(labels_text(contract["labels"]))
     if data is not None:
         shutil.copytree(data, target / DATA)
-    # Any: an array would not do for savez's own keyword, which none of them is.
+    # Any, as savez has a keyword of its own (allow_pickle), which is not among these names.
     answers: dict[str, Any] = golden(Path(arrays), Path(predictions))
     np.savez(target / GOLDEN, **answers)
     manifest = {
