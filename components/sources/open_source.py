@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from components.base.refusal import ConfigError
 from components.sources.config import DataConfig
