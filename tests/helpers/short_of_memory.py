@@ -1,5 +1,5 @@
-"""`python -m tests.short_of_memory MODULE ARGS.json`: the command in a process that can take eight
-GiB more than it has, as on a machine with little memory."""
+"""`python -m tests.helpers.short_of_memory MODULE ARGS.json`: the command in a process that can
+take eight GiB more than it has, as on a machine with little memory."""
 
 import importlib
 import resource
