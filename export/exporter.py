@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, Self
@@ -180,6 +181,7 @@ class Exporter:
         try:
             yield
         except Exception as error:
+            traceback.print_exc()  # for the log: the sentence is its first line only
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ExportError(f"The export of {framework}'s {what} failed: {first}") from error
         # For the log of a run; on the console only what was verified counts.

@@ -39,8 +39,6 @@ def command(module: str, arguments: type[Arguments], function: Callable, argv: l
         _complain(module, str(error), argv)
         return 2
     except ValueError as error:
-        if error.__cause__ is not None:  # the sentence is ours, what it stands for is not
-            traceback.print_exc()
         _complain(module, str(error), argv)
         return 1
     except Exception as error:  # noqa: BLE001 - the last resort of a process
