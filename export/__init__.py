@@ -1,0 +1,1 @@
+"""From trained models to verified artifacts and a release."""

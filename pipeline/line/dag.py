@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from typing import Any
 
 import apache_beam as beam  # noqa: F401 - resolves the annotations of the Beam components
 from tfx.components import ExampleValidator, SchemaGen, StatisticsGen, Transform
@@ -10,6 +11,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from components.augmentation.augment_tfx import Augment
 from components.base.config import json_slice
+from components.base.frameworks import FRAMEWORKS
 from components.data.ingest_tfx import ImageExampleGen
 from components.data.pack_tfx import Pack
 from components.evaluation.evaluate_tfx import Evaluate
@@ -62,10 +64,39 @@ def build(
     data gate and the steps after evaluation: what feeds training must not depend on a release, or
     every release would retrain.
     """
+    data = _data_steps(config, source, labels, schema, baseline)
+    models = _model_steps(config, labels, data)
+    last = _release_steps(config, source, run_id, baseline, data | models)
     root = root_path(config)
-    spec = ImageSpec(**config.image.model_dump()).to_json()
-    release_store = str(root / "serving")
+    return Pipeline(
+        pipeline_name=pipeline_name(config),
+        pipeline_root=str(root / "artifacts"),
+        components=[*data.values(), *models.values(), *last.values()],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(
+            str(root / "metadata.sqlite")
+        ),
+        beam_pipeline_args=beam_args(config),
+    )
 
+
+Steps = dict[str, Any]
+"""TFX's nodes by their ids, in the order in which they are shown."""
+
+
+def _steps(*nodes: Any) -> Steps:
+    return {node.id: node for node in nodes}
+
+
+def _data_steps(
+    config: RunConfig,
+    source: str,
+    labels: tuple[str, ...],
+    schema: str,
+    baseline: Release | None,
+) -> Steps:
+    """From the source to arrays and the plan by which they are trained on."""
+    spec = ImageSpec(**config.image.model_dump()).to_json()
     ingest = ImageExampleGen(
         data=json_slice(config.data, exclude={"schema_path", "accept_classes", "limit"}),
         labels=json.dumps(labels),
@@ -122,12 +153,18 @@ def build(
         limit=config.data.limit or 0,
         code=code("augment"),
     ).with_id("augment")
+    return _steps(ingest, statistics, inferred, validator, data_gate, transform, pack, augment)
 
+
+def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Steps:
+    """Each framework's training, and its model's evaluation."""
+    arrays = data["pack"].outputs["arrays"]
+    plan = data["augment"].outputs["plan"]
     train, evaluate = {}, {}
     for framework in frameworks_of(architecture_of(config.model.architecture, len(labels))):
         train[framework] = Train(
             arrays=arrays,
-            plan=augment.outputs["plan"],
+            plan=plan,
             framework=framework,
             architecture=config.model.architecture,
             train=json_slice(config.train),
@@ -143,6 +180,19 @@ def build(
     # One after the other: two trainers at once would share the cores and the progress line.
     for earlier, later in itertools.pairwise(train.values()):
         later.add_upstream_node(earlier)
+    return _steps(*train.values(), *evaluate.values())
+
+
+def _release_steps(
+    config: RunConfig, source: str, run_id: str, baseline: Release | None, before: Steps
+) -> Steps:
+    """From judged models to a release; `before` are all other steps."""
+    arrays = before["pack"].outputs["arrays"]
+    release_store = str(root_path(config) / "serving")
+    train, evaluate = (
+        {f: before[f"{step}_{f}"] for f in FRAMEWORKS if f"{step}_{f}" in before}
+        for step in ("train", "evaluate")
+    )
 
     def both(output: str, nodes: dict, name: str) -> dict:
         return {f"{f}_{name}": nodes[f].outputs[output] for f in nodes}
@@ -158,7 +208,7 @@ def build(
     ).with_id("gates")
     export = Export(
         arrays=arrays,
-        transform_graph=transform.outputs["transform_graph"],
+        transform_graph=before["transform"].outputs["transform_graph"],
         verdict=gates.outputs["verdict"],
         **both("model", train, "model"),
         **both("predictions", evaluate, "predictions"),
@@ -170,8 +220,8 @@ def build(
         exports=export.outputs["exports"],
         verdict=gates.outputs["verdict"],
         arrays=arrays,
-        report=ingest.outputs["report"],
-        data_verdict=data_gate.outputs["verdict"],
+        report=before["ingest"].outputs["report"],
+        data_verdict=before["data_gate"].outputs["verdict"],
         **both("evaluation", evaluate, "evaluation"),
         **both("predictions", evaluate, "predictions"),
         export=json_slice(config.export),
@@ -186,17 +236,4 @@ def build(
         run_id=run_id,
         code=code("push"),
     ).with_id("push")
-
-    return Pipeline(
-        pipeline_name=pipeline_name(config),
-        pipeline_root=str(root / "artifacts"),
-        components=[
-            ingest, statistics, inferred, validator, data_gate, transform, pack, augment,
-            *train.values(), *evaluate.values(), gates, export, push,
-        ],
-        enable_cache=True,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(
-            str(root / "metadata.sqlite")
-        ),
-        beam_pipeline_args=beam_args(config),
-    )  # fmt: skip
+    return _steps(gates, export, push)
