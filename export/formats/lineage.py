@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from components.base.fingerprint import custom_files, meaning, named_files
+from components.base.fingerprint import PACKAGES, custom_files, meaning, named_files
 from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
 from export.formats import contract
@@ -31,9 +31,14 @@ def code(network: Network, with_transform: bool) -> dict[str, str]:
     Comments and docstrings do not count. Raises ValueError where a module is missing.
     """
     roots = [f"export.formats.{name}" for name in contract.formats(network)]
-    files = named_files(*roots, *[_TRANSFORM] * with_transform)
+    roots += [_TRANSFORM] * with_transform
+    custom = {}
     if isinstance(network.architecture, CustomNetwork):
-        files |= custom_files(network.architecture.reference)
+        reference = network.architecture.reference
+        custom = custom_files(reference)
+        if reference.partition(".")[0] in PACKAGES:  # a new module of the project itself
+            roots.append(reference.partition(":")[0])
+    files = named_files(*roots) | custom
     return {
         name: meaning(path)
         for name, path in sorted(files.items())

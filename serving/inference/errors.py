@@ -28,4 +28,14 @@ class TooLarge(ServingError):
 class NotServable(ServingError):
     """The release cannot be served: damaged, or its outputs are not those it was released with."""
 
+
+class RuntimeMissing(NotServable, ImportError):
+    """What opens the format is not installed; this says nothing about the release."""
+
+    def __init__(self, path: object, package: str):
+        super().__init__(
+            f"{path} needs the package {package}, which is not installed: "
+            "pip install -r serving/requirements.txt."
+        )
+
     status = 503

@@ -6,17 +6,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from serving.inference.errors import NotServable
+from serving.contract.release_files import FORMATS
+from serving.inference.errors import NotServable, RuntimeMissing
 
 
 def open_session(path: str | Path, threads: int = 0, gpu: bool = True) -> Any:
     """An ONNX Runtime `InferenceSession`, on CUDA where it is available and `gpu` allows it, else
     on the CPU with `threads` threads, 0 for all cores.
 
-    Raises NotServable when the file cannot be loaded.
+    Raises NotServable when the file cannot be loaded, RuntimeMissing without ONNX Runtime.
     """
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RuntimeMissing(path, FORMATS["onnx"].package) from error
     onnxruntime.set_default_logger_severity(4)  # missing GPUs are not worth a warning
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

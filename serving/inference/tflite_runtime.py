@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from serving.inference.errors import NotServable
+from serving.contract.release_files import FORMATS
+from serving.inference.errors import NotServable, RuntimeMissing
 
 
 def open_interpreter(path: str | Path, threads: int = 0) -> Any:
     """A LiteRT `Interpreter` with its tensors allocated; `threads` 0 leaves the number to LiteRT.
 
-    Raises NotServable when the file cannot be loaded.
+    Raises NotServable when the file cannot be loaded, RuntimeMissing without LiteRT.
     """
     with quiet():
-        from ai_edge_litert.interpreter import Interpreter
-
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise RuntimeMissing(path, FORMATS["tflite"].package) from error
         try:
             interpreter = Interpreter(model_path=str(path), num_threads=threads or None)
             interpreter.allocate_tensors()
