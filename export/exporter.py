@@ -21,10 +21,10 @@ from export.formats import contract as contracts
 from export.formats.trained_model import TrainedModel
 from export.verification.config import ExportConfig, batches_of
 from export.verification.parity import ParityArgs
+from export.verification.parity_gates import PARITY
 from export.verification.verify import CHILD_SECONDS, NotMeasured, verify_artifact
 from serving.contract.release_files import CONTRACT, FORMATS, formats_of
 
-PARITY = "parity.json"
 THREADS = 2
 
 Framework = Literal["keras", "torch"]

@@ -14,6 +14,7 @@ from components.gates.artifacts_tfx import DataVerdict, GateVerdict
 from export.release.push import Facts, push, read_exported
 from export.verification.artifacts_tfx import Exports
 from export.verification.config import ExportConfig
+from export.verification.parity_gates import PARITY
 from serving.contract.release_files import DATA
 from serving.store.store import Store
 
@@ -47,7 +48,7 @@ def Push(
     JSON. Raises what `push.push` does.
     """
     del code
-    parity = _read(exports.uri, "parity.json")
+    parity = _read(exports.uri, PARITY)
     of = {"keras": (keras_evaluation, keras_predictions)}
     of["torch"] = (torch_evaluation, torch_predictions)
     exported = {

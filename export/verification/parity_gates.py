@@ -4,6 +4,9 @@ import dataclasses
 
 from components.gates.result import GateResult, at_least, number
 
+PARITY = "parity.json"
+"""The file with the records of all artifacts, beside the folders of the exports."""
+
 
 def check_parity(record: dict, max_difference: float, min_agreement: float) -> list[GateResult]:
     """The gates of one exported artifact against its source model, from a record of parity.json."""

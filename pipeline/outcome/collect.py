@@ -7,7 +7,7 @@ from components.base.refusal import DataRefused, Refusal
 from components.gates.result import GateRefused
 from components.networks.network import FRAMEWORKS
 from export.verification.config import ExportConfig
-from export.verification.parity_gates import parity_gates
+from export.verification.parity_gates import PARITY, parity_gates
 from pipeline.line.steps import Outputs, Step
 from pipeline.outcome.verdict import EXIT_INTERNAL, EXIT_OK, Verdict
 
@@ -30,7 +30,7 @@ def collect(
     ]
     for framework in FRAMEWORKS:
         verdict.models |= _model(framework, outputs, verdict.gates)
-    parity = outputs.read("export", "exports", "parity.json", [])
+    parity = outputs.read("export", "exports", PARITY, [])
     checks = parity_gates(parity, limits.max_difference, limits.min_agreement)
     verdict.gates += [check.to_json() for check in checks]
     verdict.artifacts = _artifacts(parity, verdict.models)
