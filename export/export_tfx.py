@@ -1,4 +1,4 @@
-"""Export step: every blessed model in three formats, each run and compared in a fresh process."""
+"""Export step: every blessed model in every format, each run and compared in a fresh process."""
 
 import json
 from pathlib import Path
@@ -21,9 +21,11 @@ from export.verification.config import ExportConfig
 def Export(
     arrays: InputArtifact[ImageArraysArtifact],
     transform_graph: InputArtifact[standard_artifacts.TransformGraph],
+    examples: InputArtifact[standard_artifacts.Examples],
     verdict: InputArtifact[GateVerdict],
     exports: OutputArtifact[Exports],
     export: Parameter[str],
+    current: Parameter[str],
     code: Parameter[str],
     keras_model: InputArtifact[standard_artifacts.Model] = None,
     torch_model: InputArtifact[standard_artifacts.Model] = None,
@@ -32,7 +34,8 @@ def Export(
     keras_blessing: InputArtifact[standard_artifacts.ModelBlessing] = None,
     torch_blessing: InputArtifact[standard_artifacts.ModelBlessing] = None,
 ) -> None:
-    """`export` is an ExportConfig as JSON; a framework that was not trained has no model.
+    """`export` is an ExportConfig as JSON, `current` the directory of the release whose latencies
+    are asked for, or empty; a framework that was not trained has no model.
 
     Raises GateRefused when no model is blessed.
     """
@@ -54,6 +57,8 @@ def Export(
         predictions={name: p.uri for name, (_, p) in blessed.items()},
         arrays=arrays.uri,
         transform_graph=transform_graph.uri,
+        examples=examples.uri,
+        current=current or None,
         output=exports.uri,
         export=ExportConfig.model_validate_json(export),
     )

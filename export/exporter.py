@@ -16,14 +16,17 @@ from pydantic import model_validator
 from components.base import atomic
 from components.base.commands import Arguments
 from components.base.process import run_module
-from export.export_format import FormatArgs, write_format
+from components.evaluation import temperature
+from export.export_formats import FormatsArgs, first_line, write_format
 from export.formats import contract as contracts
 from export.formats.trained_model import TrainedModel
-from export.verification.config import ExportConfig, batches_of
-from export.verification.parity import ParityArgs
+from export.verification.config import BATCHES, ExportConfig
+from export.verification.held_out import GOLDEN_ANSWERS
+from export.verification.latency import CURRENT, LATENCY, LatencyArgs
+from export.verification.parity import ParityArgs, blank_record
 from export.verification.parity_gates import PARITY
 from export.verification.verify import CHILD_SECONDS, NotMeasured, verify_artifact
-from serving.contract.release_files import CONTRACT, FORMATS, formats_of
+from serving.contract.release_files import CONTRACT, FORMATS, MANIFEST, Format, formats_of
 
 THREADS = 2
 
@@ -41,9 +44,14 @@ class ExportArgs(Arguments):
     """Model directories, of one framework or both."""
     arrays: Path
     predictions: dict[Framework, Path]
-    """For each of them a directory with `test.npz` and `val.npz`, see held_out.py."""
+    """For each of them a directory with `test.npz` and `val.npz`, see held_out.py, and
+    `calibration.json` where logits are divided by a temperature."""
     transform_graph: Path | None = None
     """The Transform step's artifact; without it SavedModels have no `serving_bytes`."""
+    examples: Path | None = None
+    """Ingest's artifact, with the files that `serving_bytes` is verified on."""
+    current: Path | None = None
+    """A release whose latencies are measured beside the new ones."""
     output: Path
     export: ExportConfig = ExportConfig()
 
@@ -61,8 +69,9 @@ class Exporter:
     def __init__(
         self, args: ExportArgs, pool: concurrent.futures.Executor, say: Callable[[str], None]
     ):
-        self.args, self.pool, self.say = args, pool, say
+        self.args, self.limits, self.pool, self.say = args, args.export, pool, say
         self.verifications: list[concurrent.futures.Future[list[dict]]] = []
+        self.not_made: list[list[dict]] = []
 
     def run(self) -> list[dict]:
         """Exports everything; parity.json's records. Raises ExportError."""
@@ -80,23 +89,40 @@ class Exporter:
 
     def _export(self, framework: Framework) -> list[concurrent.futures.Future[None]]:
         """Makes a model's artifacts; returns those that other processes are still making."""
-        directory, graph = self.args.models[framework], self.args.transform_graph
         if framework == "keras":
             self._load_tensorflow(framework)
         with self._step(framework, "weights"):
-            model = TrainedModel(directory, framework, graph)
+            model = TrainedModel(
+                self.args.models[framework],
+                framework,
+                self.args.transform_graph,
+                temperature=temperature.load(self.args.predictions[framework]),
+                arrays=self.args.arrays,
+                calibration_count=self.limits.calibration_images,
+            )
             contract = model.contract
         text = contracts.to_json(contract) + "\n"
-        atomic.write(self.args.output / framework / CONTRACT, text)
-        alone = [f for f in formats_of(contract) if framework == "torch" and f.from_torch]
-        futures = [self.pool.submit(self._by_itself, framework, model, f.name) for f in alone]
-        for format in formats_of(contract):
-            if format not in alone:
-                self._load_tensorflow(framework)
-                with self._step(framework, format.name):
-                    write_format(model, format.name, self._path(framework, format.name))
-                self._verify(framework, format.name, contract)
+        atomic.write(self._directory(framework) / CONTRACT, text)
+        formats = [FORMATS[name] for name in contracts.formats(model.network)]
+        formats = [row for row in formats if row.name in (self.limits.formats or FORMATS)]
+        alone = [row for row in formats if framework == "torch" and row.from_torch]
+        futures = [self.pool.submit(self._by_itself, framework, model, alone)] if alone else []
+        for row in formats:
+            if row not in alone:
+                self._here(framework, model, row)
         return futures
+
+    def _here(self, framework: Framework, model: TrainedModel, row: Format) -> None:
+        self._load_tensorflow(framework)
+        try:
+            with self._step(framework, row.name):
+                write_format(model, row.name, self._directory(framework))
+        except ExportError as error:
+            if self.limits.is_required(row):
+                raise
+            self._leave_out(framework, row, str(error))
+        else:
+            self._verify(framework, row, model.contract)
 
     def _load_tensorflow(self, framework: Framework) -> None:
         """Imports TensorFlow, once, and sets its threads, which works only before it is used."""
@@ -108,45 +134,62 @@ class Exporter:
             tf.config.threading.set_intra_op_parallelism_threads(THREADS)
             tf.config.threading.set_inter_op_parallelism_threads(THREADS)
 
-    def _by_itself(self, framework: Framework, model: TrainedModel, name: str) -> None:
-        args = FormatArgs(
+    def _by_itself(self, framework: Framework, model: TrainedModel, rows: list[Format]) -> None:
+        scratch = self.args.output / "processes" / framework
+        args = FormatsArgs(
             framework=framework,
             model_dir=model.directory,
             contract=model.contract,
-            format=name,
-            output=self._path(framework, name),
+            formats=[row.name for row in rows],
+            required=[row.name for row in rows if self.limits.is_required(row)],
+            arrays=self.args.arrays,
+            calibration_images=self.limits.calibration_images,
+            output=self._directory(framework),
+            failures=scratch / "failures.json",
         )
-        with self._step(framework, name):
+        with self._step(framework, "formats"):
             run_module(
-                "export.export_format",
+                "export.export_formats",
                 args,
-                self.args.output / "processes" / f"{framework}-{name}",
+                scratch,
                 seconds=CHILD_SECONDS,
                 threads=THREADS,
                 gpu=False,
             )
-        self._verify(framework, name, model.contract)
+        failures = json.loads(args.failures.read_text())
+        for row in rows:
+            if row.name in failures:
+                self._leave_out(framework, row, f"it could not be made: {failures[row.name]}")
+            else:
+                self._verify(framework, row, model.contract)
 
-    def _path(self, framework: str, name: str) -> Path:
-        return self.args.output / framework / FORMATS[name].file
+    def _leave_out(self, framework: Framework, row: Format, reason: str) -> None:
+        record = {"framework": framework} | blank_record(row.name)
+        record |= {"error": reason, "passed": False}
+        self.not_made.append([record | {"batch": batch} for batch in BATCHES])
 
-    def _verify(self, framework: Framework, name: str, contract: dict) -> None:
+    def _directory(self, framework: str) -> Path:
+        return self.args.output / framework
+
+    def _verify(self, framework: Framework, row: Format, contract: dict) -> None:
         args = ParityArgs(
-            artifact=name,
-            path=self._path(framework, name),
+            artifact=row.name,
+            path=self._directory(framework) / row.file,
             arrays=self.args.arrays,
             predictions=self.args.predictions[framework],
-            images=self.args.export.images,
-            batches=batches_of(name),
+            examples=self.args.examples,
+            images=self.limits.images,
+            tie=self.limits.max_difference if row.precision == "float32" else 0.0,
             lineage=contract["lineage"],
             threads=THREADS,
-            output=self.args.output / "processes" / f"{framework}-{name}.json",
+            golden=self._directory(framework) / GOLDEN_ANSWERS / f"{row.name}.npy",
+            output=self.args.output / "processes" / f"{framework}-{row.name}.json",
         )
         self.verifications.append(self.pool.submit(self._measured, args, framework))
 
     def _measured(self, args: ParityArgs, framework: str) -> list[dict]:
         try:
-            return verify_artifact(args, framework, self.args.export)
+            return verify_artifact(args, framework, self.limits)
         except NotMeasured as error:
             raise ExportError(
                 f"The verification of {framework}'s {args.artifact} ended without a result: "
@@ -154,7 +197,7 @@ class Exporter:
             ) from error
 
     def _records(self) -> list[dict]:
-        found = [future.result() for future in self.verifications]
+        found = [*self.not_made, *(future.result() for future in self.verifications)]
         order = list(FORMATS)
         found.sort(key=lambda of: (of[0]["framework"], order.index(of[0]["artifact"])))
         for records in found:
@@ -163,17 +206,39 @@ class Exporter:
 
     def _say_verdict(self, records: list[dict]) -> None:
         """One line for an artifact: the worst of its batch sizes."""
-        name = f"  verify {records[0]['framework']} {records[0]['artifact']}: "
+        row = FORMATS[records[0]["artifact"]]
+        name = f"  verify {records[0]['framework']} {row.name}: "
+        bad = "FAILED: " if self.limits.is_required(row) else "left out: "
         if error := next((r["error"] for r in records if r["error"]), None):
-            return self.say(f"{name}FAILED: {error}")
-        difference = max(r["max_difference"] for r in records)
+            return self.say(f"{name}{bad}{error}")
         agreement = min(r["agreement"] for r in records)
-        sizes = " and ".join(str(r["batch"]) for r in records)
-        verdict = "" if all(r["passed"] for r in records) else "FAILED: "
+        sizes = ", ".join(str(r["batch"]) for r in records)
+        verdict = "" if all(r["passed"] for r in records) else bad
         return self.say(
-            f"{name}{verdict}{records[0]['images']} images at batch {sizes}, largest difference "
-            f"{difference:.1e}, agreement {agreement:.4f}"
+            f"{name}{verdict}{records[-1]['images']:,} images at batch {sizes}: accuracy "
+            f"{records[-1]['accuracy']:.4f}, agreement {agreement:.4f}, largest difference "
+            f"{max(r['max_difference'] for r in records):.1e}"
         )
+
+    def measure_latency(self, records: list[dict]) -> None:
+        """Writes latency.json, of all artifacts and of the current release's."""
+        made = dict.fromkeys((r["framework"], r["artifact"]) for r in records if r["sha256"])
+        artifacts = [(f, name, self._directory(f) / FORMATS[name].file) for f, name in made]
+        if self.args.current is not None:
+            manifest = json.loads((self.args.current / MANIFEST).read_text())
+            artifacts += [
+                (CURRENT, row.name, row.in_release(self.args.current))
+                for row in formats_of(manifest)
+            ]
+        args = LatencyArgs(
+            artifacts=artifacts, arrays=self.args.arrays, output=self.args.output / LATENCY
+        )
+        scratch = self.args.output / "processes"
+        with self._step("both", "latencies"):
+            run_module(
+                "export.verification.latency", args, scratch, seconds=CHILD_SECONDS, threads=1,
+                gpu=False,
+            )  # fmt: skip
 
     @contextlib.contextmanager
     def _step(self, framework: str, what: str) -> Iterator[None]:
@@ -182,19 +247,23 @@ class Exporter:
             yield
         except Exception as error:
             traceback.print_exc()  # for the log: the sentence is its first line only
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ExportError(f"The export of {framework}'s {what} failed: {first}") from error
-        # For the log of a run; on the console only what was verified counts.
+            raise ExportError(
+                f"The export of {framework}'s {what} failed: {first_line(error)}."
+            ) from error
         print(f"export {framework} {what}: {time.perf_counter() - started:.1f} s", flush=True)
 
 
 def export(args: ExportArgs, say: Callable[[str], None]) -> None:
-    """Writes `<output>/<framework>/` with the artifacts and the contract of each model, and
-    `<output>/parity.json`, replacing what an earlier export left. Raises ExportError."""
+    """Writes `<output>/<framework>/` with the artifacts and the contract of each model,
+    `<output>/parity.json` and `<output>/latency.json`, replacing what an earlier export left.
+    Raises ExportError."""
     for name in (*args.models, "processes"):
         shutil.rmtree(args.output / name, ignore_errors=True)
-    (args.output / PARITY).unlink(missing_ok=True)
+    for name in (PARITY, LATENCY):
+        (args.output / name).unlink(missing_ok=True)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        records = Exporter(args, pool, say).run()
+        exporter = Exporter(args, pool, say)
+        records = exporter.run()
+    exporter.measure_latency(records)
     shutil.rmtree(args.output / "processes", ignore_errors=True)
     atomic.write(args.output / PARITY, json.dumps(records, indent=1) + "\n")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.contract.release_files import FORMATS, formats_of, titles
+from serving.contract.release_files import FORMATS, Format, formats_of, titles
 from serving.store.release import Release, StoreError
 from serving.store.store import Store
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from serving.contract.image_spec import ImageSpec
 
-FORMATS_HERE = sorted(row.name for row in FORMATS.values() if row.runtime != "tensorflow")
+FORMATS_HERE = [row.name for row in FORMATS.values() if row.runtime in ("onnxruntime", "litert")]
 """Those that the slim install opens."""
 
 
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     from serving.inference.errors import ServingError
 
     try:
-        predict, spec, labels = _onnx(release) if options.format == "onnx" else _tflite(release)
+        predict, spec, labels = _open(release, FORMATS[options.format])
     except ServingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -73,30 +73,37 @@ def _top(probabilities: "np.ndarray", labels: tuple[str, ...], count: int) -> st
     return ", ".join(f"{labels[index]} {probabilities[index]:.1%}" for index in order)
 
 
-def _onnx(release: Release) -> tuple[Callable, "ImageSpec", tuple[str, ...]]:
-    from serving.inference.model import Model
-
-    model = Model(release)
-    return model.infer, model.spec, model.labels
-
-
-def _tflite(release: Release) -> tuple[Callable, "ImageSpec", tuple[str, ...]]:
+def _open(release: Release, row: Format) -> tuple[Callable, "ImageSpec", tuple[str, ...]]:
     """(images uint8 (N, H, W, C) -> float32 (N, classes), ImageSpec, labels).
 
-    Raises NotServable when the release is damaged or the file cannot be loaded.
+    Raises NotServable when the release is damaged or has no such file, or it cannot be loaded.
     """
     from serving.inference.errors import NotServable
-    from serving.inference.model import verified_contract
-    from serving.inference.tflite_runtime import open_interpreter, quiet
+    from serving.inference.model import Model, verified_contract
 
-    contract = verified_contract(release)
-    row = FORMATS["tflite"]
-    path = row.in_release(release.path)
-    if row not in formats_of(contract):
+    if row.name == "onnx":  # with all that a server checks
+        model = Model(release)
+        return model.infer, model.spec, model.labels
+    contract, formats = verified_contract(release), formats_of(release.manifest())
+    if row not in formats:
         raise NotServable(
             f"{release.path} has no {row.file}: it was released as "
-            f"{titles(contract['formats'])}; use --format onnx."
+            f"{titles([known.name for known in formats])}; use --format onnx."
         )
+    opened = _onnx if row.runtime == "onnxruntime" else _tflite
+    return opened(row.in_release(release.path)), contract["image_spec"], contract["labels"]
+
+
+def _onnx(path: Path) -> Callable:
+    from serving.inference.onnx_runtime import open_session
+
+    session = open_session(path)
+    return lambda images: session.run(["probabilities"], {"image": images})[0]
+
+
+def _tflite(path: Path) -> Callable:
+    from serving.inference.tflite_runtime import open_interpreter, quiet
+
     interpreter = open_interpreter(path)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
@@ -108,7 +115,7 @@ def _tflite(release: Release) -> tuple[Callable, "ImageSpec", tuple[str, ...]]:
         interpreter.invoke()
         return interpreter.get_tensor(target["index"])
 
-    return infer, contract["image_spec"], contract["labels"]
+    return infer
 
 
 if __name__ == "__main__":

@@ -57,13 +57,13 @@ def _activation(name: str, description: Activation) -> keras.layers.Layer:
         case "leaky_relu":
             return keras.layers.LeakyReLU(description.negative_slope, name=name)
         case "gelu":
-            return keras.layers.Activation(_gelu, name=name)
+            return keras.layers.Activation(gelu, name=name)
     # Probabilities are float32 in mixed precision too.
     dtype = "float32" if description.function in FINAL else None
     return keras.layers.Activation(description.function, dtype=dtype, name=name)
 
 
-def _gelu(x: keras.KerasTensor) -> keras.KerasTensor:
+def gelu(x: keras.KerasTensor) -> keras.KerasTensor:
     """The exact one; Keras's own is made of an operation (Erfc) that tf2onnx does not know."""
     return 0.5 * x * (1 + keras.ops.erf(x * 0.5**0.5))
 

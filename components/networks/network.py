@@ -48,30 +48,40 @@ class Network:
         """The same network for the other framework."""
         return dataclasses.replace(self, framework=name)
 
-    def save(self, directory: str | Path) -> None:
-        """Writes `network.json`; the directory is made if need be."""
+    def to_json(self) -> str:
+        """The content of `network.json`."""
         values = {
             "framework": self.framework,
             "architecture": self.architecture.model_dump(mode="json"),
             "image_spec": self.spec.to_dict(),
             "labels": list(self.labels),
         }
-        atomic.write(Path(directory) / FILE, json.dumps(values, indent=1, sort_keys=True) + "\n")
+        return json.dumps(values, indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Network":
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError when it is not that."""
+        values = json.loads(text)
+        custom = "reference" in values["architecture"]
+        return cls(
+            framework=values["framework"],
+            architecture=(CustomNetwork if custom else Architecture).model_validate(
+                values["architecture"]
+            ),
+            spec=ImageSpec.from_dict(values["image_spec"]),
+            labels=tuple(values["labels"]),
+        )
+
+    def save(self, directory: str | Path) -> None:
+        """Writes `network.json`; the directory is made if need be."""
+        atomic.write(Path(directory) / FILE, self.to_json() + "\n")
 
     @classmethod
     def load(cls, directory: str | Path) -> "Network":
         """Reads `network.json`. Raises ValueError when it is missing or not one."""
         path = Path(directory) / FILE
         try:
-            values = json.loads(path.read_text())
-            return cls(
-                framework=values["framework"],
-                architecture=(
-                    CustomNetwork if "reference" in values["architecture"] else Architecture
-                ).model_validate(values["architecture"]),
-                spec=ImageSpec.from_dict(values["image_spec"]),
-                labels=tuple(values["labels"]),
-            )
+            return cls.from_json(path.read_text())
         except FileNotFoundError as error:
             raise ValueError(f"{path} is missing: expected a trained model's directory.") from error
         except (KeyError, TypeError, ValidationError, json.JSONDecodeError) as error:

@@ -3,6 +3,9 @@
     SavedModel   assets.extra/contract.json
     TFLite       metadata buffer `contract`
     ONNX         metadata_props `contract` and `lineage`
+    Keras        contract.json in the archive
+    safetensors  metadata `contract`, beside `network`, which describes the layers
+    PyTorch      extra file contract.json in the program
 
 export/verification/runtimes.py reads it back. Nothing here imports a framework.
 """
@@ -16,11 +19,18 @@ from serving.contract.release_files import FORMATS
 KEY = "contract"
 IMAGE, IMAGE_BYTES, PROBABILITIES = "image", "image_bytes", "probabilities"
 
+PREPROCESSING = (
+    "Turn the image upright (EXIF), crop it centrally to the aspect ratio of the packed size, "
+    "resize it with an antialiased bilinear filter, crop the margins, and pass the pixels as they "
+    "are, 0 to 255: normalisation is inside the model."
+)
+"""What a caller has to do, in words; `image_spec` has the numbers."""
 
-def build(network: Network, lineage: str) -> dict:
+
+def build(network: Network, lineage: str, temperature: float = 1.0) -> dict:
     """The contract of `network`'s artifacts, as plain JSON values.
 
-    `None` stands for the batch dimension.
+    `None` stands for the batch dimension. `temperature` is what the logits are divided by.
     """
     contract = {
         "framework": network.framework,
@@ -35,7 +45,8 @@ def build(network: Network, lineage: str) -> dict:
             "dtype": "float32",
             "shape": [None, len(network.labels)],
         },
-        "formats": formats(network),
+        "preprocessing": PREPROCESSING,
+        "temperature": temperature,
         "image_spec": network.spec.to_dict(),
         "labels": list(network.labels),
     }
@@ -43,10 +54,17 @@ def build(network: Network, lineage: str) -> dict:
 
 
 def formats(network: Network) -> list[str]:
-    """What the network is exported as. PyTorch reaches the formats that it does not write itself by
-    a Keras twin, which a custom network does not have."""
-    without_twin = isinstance(network.architecture, CustomNetwork) and network.framework == "torch"
-    return [row.name for row in FORMATS.values() if row.from_torch or not without_twin]
+    """What the network can be exported as. PyTorch reaches the formats that it does not write
+    itself by a Keras twin, which a custom network does not have."""
+    custom = isinstance(network.architecture, CustomNetwork)
+    without_twin = custom and network.framework == "torch"
+    return [
+        row.name
+        for row in FORMATS.values()
+        if network.framework in row.sources
+        and (row.from_torch or not without_twin)
+        and not (custom and row.described)
+    ]
 
 
 def to_json(contract: dict) -> str:

@@ -28,7 +28,7 @@ class Inference(tf.Module):
 
     `model` is that of a network of `architecture`. `transform` maps encoded images, string (N,), to
     float32 images of the packed size on a 0-to-255 scale, whose centre the model takes; without it
-    there is no `serving_bytes`.
+    there is no `serving_bytes`. Logits are divided by `temperature`.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Inference(tf.Module):
         architecture: AnyArchitecture,
         transform: Callable | None = None,
         transform_root: Any = None,
+        temperature: float = 1.0,
     ):
         super().__init__(name="inference")
         # Not the model itself, with which Keras would add layers, configurations and functions of
@@ -48,7 +49,7 @@ class Inference(tf.Module):
 
         def probabilities(image: tf.Tensor) -> dict[str, tf.Tensor]:
             outputs = model(tf.cast(image, tf.float32), training=False)
-            found = keras_model.probabilities(outputs, architecture)
+            found = keras_model.probabilities(outputs, architecture, temperature)
             return {contracts.PROBABILITIES: tf.identity(found, name=contracts.PROBABILITIES)}
 
         self.image = tf.function(probabilities, input_signature=[spec])
@@ -66,16 +67,19 @@ class Inference(tf.Module):
 
 
 def inference(
-    model: Any, architecture: AnyArchitecture, transform_graph: str | Path | None = None
+    model: Any,
+    architecture: AnyArchitecture,
+    transform_graph: str | Path | None = None,
+    temperature: float = 1.0,
 ) -> Inference:
     """`Inference` of a Keras model, with the transform graph artifact at `transform_graph`."""
     if transform_graph is None:
-        return Inference(model, architecture)
+        return Inference(model, architecture, temperature=temperature)
     path = Path(transform_graph) / TRANSFORM_FN
     if not path.is_dir():
         raise ValueError(f"{path} is missing: expected the TransformGraph of the Transform step.")
     loaded = tf.saved_model.load(str(path))
-    return Inference(model, architecture, _image_of(loaded.transform_fn), loaded)
+    return Inference(model, architecture, _image_of(loaded.transform_fn), loaded, temperature)
 
 
 def _crop_center(images: tf.Tensor, height: int, width: int) -> tf.Tensor:

@@ -15,6 +15,7 @@ from components.base.fingerprint import PACKAGES, custom_files, meaning, named_f
 from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
 from export.formats import contract
+from serving.contract.release_files import FORMATS
 
 _TRANSFORM = "components.data.transform_tfx"
 """The transform graph itself is written with counters and random identifiers, so that the same
@@ -30,7 +31,8 @@ def code(network: Network, with_transform: bool) -> dict[str, str]:
 
     Comments and docstrings do not count. Raises ValueError where a module is missing.
     """
-    roots = [f"export.formats.{name}" for name in contract.formats(network)]
+    rows = (FORMATS[name] for name in contract.formats(network))
+    roots = [f"export.formats.{row.module}" for row in rows]
     roots += [_TRANSFORM] * with_transform
     custom = {}
     if isinstance(network.architecture, CustomNetwork):
@@ -46,7 +48,12 @@ def code(network: Network, with_transform: bool) -> dict[str, str]:
     }
 
 
-def identify(network: Network, weights: Mapping[str, np.ndarray], with_transform: bool) -> str:
+def identify(
+    network: Network,
+    weights: Mapping[str, np.ndarray],
+    with_transform: bool,
+    temperature: float = 1.0,
+) -> str:
     """`<framework>-<16 hex digits>` of a SHA-256 over everything the artifacts depend on.
 
     That is the network's description, the names, types, shapes and bytes of the weights (not the
@@ -64,6 +71,7 @@ def identify(network: Network, weights: Mapping[str, np.ndarray], with_transform
         "architecture": network.architecture.model_dump(mode="json"),
         "image_spec": network.spec.to_dict(),
         "labels": list(network.labels),
+        "temperature": temperature,
     }
     add("network", json.dumps(description, sort_keys=True).encode())
     for name in sorted(weights):

@@ -13,23 +13,24 @@ from typing import Any
 
 import onnx
 
-from components.networks.custom_network import AnyArchitecture
 from export.formats import contract as contracts
 from export.formats.trained_model import TrainedModel
 
 # The lowest that PyTorch's exporter writes, and the highest that tf2onnx does.
 OPSET = 18
 BATCH = "batch"
+IMAGE_KEYS = {
+    "Image.ColorSpaceGamma": "SRGB",
+    # 0 to 255: normalisation is part of the graph.
+    "Image.NominalPixelRange": "NominalRange_0_255",
+}
 
 
-def export(model: TrainedModel, path: str | Path) -> Path:
+def export(model: TrainedModel, path: str | Path, precision: str = "float32") -> Path:
     """Writes the model as one ONNX file."""
-    network = model.network
-    if network.framework == "torch":
-        from components.networks import torch_model
-
-        module = torch_model.load(model.directory)
-        return export_torch(module, network.architecture, model.contract, path)
+    del precision
+    if model.network.framework == "torch":
+        return export_torch(model.torch_inference, model.contract, path)
     return export_keras(model.inference, model.contract, path)
 
 
@@ -44,21 +45,18 @@ def export_keras(module: Any, contract: dict, path: str | Path) -> Path:
     return _write(model, contract, path)
 
 
-def export_torch(
-    network: Any, architecture: AnyArchitecture, contract: dict, path: str | Path
-) -> Path:
-    """Writes the ONNX file of a PyTorch network of `architecture` (float32 NCHW in), in eval
-    mode."""
+def export_torch(module: Any, contract: dict, path: str | Path) -> Path:
+    """Writes the ONNX file of a `torch_inference.TorchInference`."""
     import torch
 
-    shape = contract["input"]["shape"][1:]
-    # Three images: a batch of 0 or 1 would be taken for a constant.
-    example = torch.zeros((3, *shape), dtype=torch.uint8)
+    from export.formats.torch_inference import example
+
+    images = example(tuple(contract["input"]["shape"][1:]))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"torch\.|onnxscript\.")
         program = torch.onnx.export(
-            _torch_inference(network, architecture),
-            (example,),
+            module,
+            (images,),
             dynamo=True,
             opset_version=OPSET,
             input_names=[contracts.IMAGE],
@@ -70,24 +68,6 @@ def export_torch(
     return _write(program.model_proto, contract, path)
 
 
-def _torch_inference(network: Any, architecture: AnyArchitecture) -> Any:
-    """`network` with the contract around it: uint8 NHWC in, probabilities out."""
-    import torch
-
-    from components.networks.torch_model import probabilities
-
-    class Inference(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            outputs = self.network(image.permute(0, 3, 1, 2).float())
-            return probabilities(outputs, architecture)
-
-    return Inference().eval()
-
-
 def _write(model: onnx.ModelProto, contract: dict, path: str | Path) -> Path:
     _rename(model.graph, model.graph.input[0].name, contracts.IMAGE)
     _rename(model.graph, model.graph.output[0].name, contracts.PROBABILITIES)
@@ -96,10 +76,20 @@ def _write(model: onnx.ModelProto, contract: dict, path: str | Path) -> Path:
     _drop_traces(model)
     _drop_unused_domains(model)
     model.graph.name = contract["framework"]
-    onnx.helper.set_model_props(
-        model,
-        {contracts.KEY: contracts.to_json(contract), "lineage": contract["lineage"]},
-    )
+    return save(model, contract, path)
+
+
+def save(model: onnx.ModelProto, contract: dict, path: str | Path) -> Path:
+    """Checks the model and writes it with the contract inside, and with what else says how to use
+    it: the keys for images of ONNX's own metadata
+    (https://github.com/onnx/onnx/blob/main/docs/MetadataProps.md)."""
+    properties = {
+        contracts.KEY: contracts.to_json(contract),
+        "lineage": contract["lineage"],
+        **IMAGE_KEYS,
+        "Image.BitmapPixelFormat": "Gray8" if contract["input"]["shape"][-1] == 1 else "Rgb8",
+    }
+    onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model, full_check=True)
     path = Path(path)
     path.write_bytes(model.SerializeToString(deterministic=True))

@@ -14,8 +14,9 @@ from export.formats.trained_model import TrainedModel
 from serving.contract.release_files import CONTRACT_IN_SAVED_MODEL
 
 
-def export(model: TrainedModel, path: str | Path) -> Path:
+def export(model: TrainedModel, path: str | Path, precision: str = "float32") -> Path:
     """Writes the model as a SavedModel; replaces an earlier one."""
+    del precision
     return write(model.inference, model.contract, path)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from components.data.arrays import ImageArrays, evenly
+from components.data.arrays import ImageArrays
 from export.verification import held_out
-from export.verification.config import batches_of
+from export.verification.config import BATCHES
 from serving.contract import release_files
 from serving.contract.release_files import (
     CONTRACT,
@@ -24,10 +24,7 @@ from serving.contract.release_files import (
     LABELS,
     MANIFEST,
     SAVED_MODEL_GRAPH,
-    formats_of,
 )
-
-GOLDEN_IMAGES = 16
 
 
 def bundle(
@@ -41,6 +38,7 @@ def bundle(
     metrics: dict,
     gates: list,
     parity: list,
+    latency: dict | None = None,
     data: str | Path | None = None,
     extra: dict | None = None,
 ) -> Path:
@@ -48,7 +46,7 @@ def bundle(
 
     `framework_output_dir` is `<output>/<framework>` of `python -m export`, `arrays` the ImageArrays
     directory, `predictions` the npz of that framework's probabilities on the split "test". `parity`
-    holds the records of parity.json. `data` is a folder with the schema and the statistics of the
+    holds the records of parity.json of the artifacts to release, `latency` their times. `data` is a folder with the schema and the statistics of the
     images, which becomes `data/`. `metrics`, `gates`, `parity` and the keys of `extra` go into the
     manifest as they are.
 
@@ -57,8 +55,8 @@ def bundle(
     when `target_dir` holds something, or when `extra` names a key of its own.
     """
     source, target = Path(framework_output_dir), Path(target_dir)
-    contract = _contract(source)
-    verified = _verified(parity, contract)
+    contract = _contract(source, [record["artifact"] for record in parity])
+    verified = _verified(parity, contract["framework"])
     if target.exists() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty: expected a new directory.")
     _copy(source, target, verified)
@@ -68,6 +66,8 @@ def bundle(
         shutil.copytree(data, target / DATA)
     # Any, as savez has a keyword of its own (allow_pickle), which is not among these names.
     answers: dict[str, Any] = golden(Path(arrays), Path(predictions))
+    for name in verified:
+        answers[name] = np.load(_there(source / held_out.GOLDEN_ANSWERS / f"{name}.npy"))
     np.savez(target / GOLDEN, **answers)
     manifest = {
         "model": name,
@@ -78,6 +78,7 @@ def bundle(
         "run_id": run_id,
         "metrics": metrics,
         "parity": parity,
+        "latency": latency or {},
         "gates": gates,
         "files": files(target),
     }
@@ -91,10 +92,11 @@ def bundle(
 def golden(arrays: Path, predictions: Path) -> dict[str, np.ndarray]:
     """Up to 16 held-out images spread over the split "test", with the source's own answers.
 
-    image uint8 (n, H, W, C), probabilities float32 (n, classes), label int64 (n,).
+    image uint8 (n, H, W, C), probabilities float32 (n, classes), label int64 (n,). Beside them go
+    each artifact's own answers, by the name of its format.
     """
     split, probabilities = held_out.predicted(ImageArrays(arrays), "test", predictions)
-    rows = evenly(len(split), GOLDEN_IMAGES)
+    rows = held_out.golden_rows(len(split))
     return {
         "image": split.images(rows),
         "probabilities": probabilities[rows].astype(np.float32),
@@ -129,20 +131,21 @@ def files(directory: Path) -> dict[str, dict]:
     return found
 
 
-def _verified(parity: list[dict], contract: dict) -> dict[str, str]:
-    """The SHA-256 of each artifact of the contract's formats, all of which must have passed at
-    every batch size."""
-    found, framework = {}, contract["framework"]
-    for kind in contract["formats"]:
+def _verified(parity: list[dict], framework: str) -> dict[str, str]:
+    """The SHA-256 of each artifact, all of which must have passed at every batch size."""
+    found: dict[str, str] = {}
+    for kind in dict.fromkeys(record["artifact"] for record in parity):
         records = [r for r in parity if (r["framework"], r["artifact"]) == (framework, kind)]
         passed = [r["batch"] for r in records if r["passed"] is True]
         digests = {r["sha256"] for r in records}
-        if passed != list(batches_of(kind)) or len(records) != len(passed) or len(digests) != 1:
+        if passed != list(BATCHES) or len(records) != len(passed) or len(digests) != 1:
             raise ValueError(
                 f"{framework}'s {kind} passed its verification at batch sizes {passed}, expected "
-                f"{list(batches_of(kind))}, of one and the same artifact: export the model again."
+                f"{list(BATCHES)}, of one and the same artifact: export the model again."
             )
         found[kind] = digests.pop()
+    if not found:
+        raise ValueError(f"{framework} has no verified artifact: export the model again.")
     return found
 
 
@@ -162,11 +165,11 @@ def _copy(source: Path, target: Path, verified: dict[str, str]) -> None:
             )
 
 
-def _contract(source: Path) -> dict:
-    """The contract of the exports in `source`, all of whose formats must be there to share it."""
+def _contract(source: Path, formats: list[str]) -> dict:
+    """The contract of the exports in `source`, all of which must be there to share it."""
     beside = source / CONTRACT
     contract = json.loads(_there(beside).read_text())
-    for row in formats_of(contract):
+    for row in (FORMATS[name] for name in dict.fromkeys(formats)):
         made = source / row.file
         if not row.directory:
             _there(made)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from components.gates.result import GateRefused, GateResult
 from export.release.bundle import bundle
+from export.verification.artifact_gates import artifact_gates, left_out, refusals
 from export.verification.config import ExportConfig
-from export.verification.parity_gates import parity_gates
-from serving.contract.release_files import CONTRACT
+from export.verification.latency import Latencies
+from serving.contract.release_files import CONTRACT, formats_of
 from serving.store.release import Release, StoreError
 from serving.store.store import Store
 
@@ -59,22 +60,31 @@ def push(
     name: str,
     exports: dict[str, Exported],
     parity: list[dict],
+    latency: Latencies,
     limits: ExportConfig,
     facts: Facts,
 ) -> Pushed:
     """Releases the champion of `exports`, by framework, under `name`.
 
-    `parity` holds the records of parity.json. Raises GateRefused when an artifact disagrees with
-    its source, or the champion was rolled back from.
+    `parity` holds the records of parity.json, `latency` what latency.json does. Raises GateRefused
+    when an artifact that is required disagrees with its source or costs too much, or the champion
+    was rolled back from.
     """
-    checks = parity_gates(parity, limits.max_difference, limits.min_agreement)
-    if failed := [gate for gate in checks if not gate.passed]:
+    checks = artifact_gates(parity, latency, limits)
+    if failed := refusals(checks, limits):
         raise GateRefused(failed)
     champion = choose_champion({framework: of.metrics for framework, of in exports.items()})
     chosen = exports[champion]
     lineage = chosen.contract["lineage"]
     current = store.current(name)
-    if current is not None and holds(current, lineage):
+    out = left_out(checks, limits)
+    kept = [
+        record
+        for record in parity
+        if record["framework"] == champion and (champion, record["artifact"]) not in out
+    ]
+    formats = {record["artifact"] for record in kept}
+    if current is not None and holds(current, lineage) and formats == _formats(current):
         return Pushed(current, champion, unchanged=True)
     refuse_rolled_back(store, name, lineage)
     gates = facts.gates + [gate.to_json() for gate in checks]
@@ -89,8 +99,10 @@ def push(
             predictions=chosen.predictions,
             metrics=chosen.metrics,
             gates=[gate for gate in gates if gate["model"] == champion],
-            parity=[record for record in parity if record["framework"] == champion],
-            extra=facts.extra,
+            parity=kept,
+            latency=latency.get(champion, {}),
+            extra=facts.extra
+            | {"left_out": {name: why for (whose, name), why in out.items() if whose == champion}},
         )
         return Pushed(store.publish(name, directory), champion, unchanged=False)
 
@@ -98,6 +110,10 @@ def push(
 def choose_champion(metrics: dict[str, dict]) -> str:
     """The framework whose model has the best accuracy; on a tie, the lower loss."""
     return max(metrics, key=lambda name: (metrics[name]["accuracy"], -metrics[name]["loss"]))
+
+
+def _formats(release: Release) -> set[str]:
+    return {row.name for row in formats_of(release.manifest())}
 
 
 def holds(release: Release, lineage: str) -> bool:

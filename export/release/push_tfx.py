@@ -14,6 +14,7 @@ from components.gates.artifacts_tfx import DataVerdict, GateVerdict
 from export.release.push import Facts, push, read_exported
 from export.verification.artifacts_tfx import Exports
 from export.verification.config import ExportConfig
+from export.verification.latency import LATENCY
 from export.verification.parity_gates import PARITY
 from serving.contract.release_files import DATA
 from serving.store.store import Store
@@ -67,7 +68,8 @@ def Push(
         extra={"data": _read(report.uri, "accounting.json"), **json.loads(lineage)},
     )
     limits = ExportConfig.model_validate_json(export)
-    done = push(Store(store), name, exported, parity, limits, facts)
+    latency = _read(exports.uri, LATENCY)
+    done = push(Store(store), name, exported, parity, latency, limits, facts)
     pushed.set_string_custom_property("pushed_destination", str(done.release.path))
     pushed.set_string_custom_property("pushed_version", str(done.release.version))
     written = {

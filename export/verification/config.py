@@ -1,22 +1,71 @@
-"""The slice of configuration that limits how far an artifact may be from its source."""
+"""The slice of configuration that says what is exported, and how far it may be from its source."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from components.base.config import Slice
-from serving.contract.release_files import FORMATS
+from serving.contract.release_files import FORMATS, Format
 
-# Each artifact is verified at both of these batch sizes.
-BATCHES = (1, 32)
+BATCHES = (1, 7, 64)
+"""Each artifact is verified at all of these batch sizes: on every held-out image at the last one,
+on `export.images` of them at the others."""
 
 
 class ExportConfig(Slice):
-    """Limits of disagreement between an artifact and the model it came from."""
+    """Which formats are made, and the limits of disagreement between each and the model it came
+    from. Shares are of the held-out images."""
 
-    max_difference: float = Field(1e-4, gt=0, description="largest probability difference")
-    min_agreement: float = Field(1.0, gt=0, le=1, description="share of equal top-1 labels")
-    images: int = Field(256, ge=1, description="held-out images compared, at batch 1 and 32")
+    formats: tuple[str, ...] = Field((), description="names of formats; none: every one")
+    required: tuple[str, ...] = Field(
+        (), description="reduced precisions whose failure refuses the release"
+    )
+    max_difference: float = Field(
+        1e-4, gt=0, description="largest probability difference of a float32 artifact"
+    )
+    min_agreement: float = Field(0.999, gt=0, le=1, description="share of equal top-1 labels")
+    min_agreement_float16: float = Field(0.995, gt=0, le=1)
+    min_agreement_int8: float = Field(0.985, gt=0, le=1)
+    max_accuracy_loss: float = Field(0.001, ge=0, le=1, description="against the source model")
+    max_accuracy_loss_float16: float = Field(0.003, ge=0, le=1)
+    max_accuracy_loss_int8: float = Field(0.005, ge=0, le=1)
+    images: int = Field(256, ge=1, description="held-out images run at small batch sizes too")
+    calibration_images: int = Field(
+        512, ge=1, description="training images that int8 ranges are measured on"
+    )
+    max_latency_ms: float | None = Field(
+        None, gt=0, description="median of one image, one thread, on this machine's CPU"
+    )
+    max_slowdown: float | None = Field(
+        None, gt=0, description="latency against the same format of the current release"
+    )
+    max_mb: float | None = Field(None, gt=0, description="size of any one artifact")
 
+    @field_validator("formats", "required")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in FORMATS:
+                raise ValueError(f"{name!r} is no format, expected some of {', '.join(FORMATS)}")
+        return names
 
-def batches_of(name: str) -> tuple[int, ...]:
-    """The batch sizes at which an artifact of the format `name` is verified."""
-    return BATCHES[:1] if FORMATS[name].batch_fixed else BATCHES
+    @field_validator("formats")
+    @classmethod
+    def _with_onnx(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if names and "onnx" not in names:
+            raise ValueError("expected onnx among them: the server and the next run's gates open it")
+        return names
+
+    def agreement_of(self, row: Format) -> float:
+        """The least share of equal top-1 labels for a format."""
+        return self._by_precision("min_agreement", row)
+
+    def accuracy_loss_of(self, row: Format) -> float:
+        """The most that a format may lose of its source's accuracy."""
+        return self._by_precision("max_accuracy_loss", row)
+
+    def _by_precision(self, name: str, row: Format) -> float:
+        ending = {"float32": "", "float16": "_float16"}.get(row.precision, "_int8")
+        return getattr(self, name + ending)
+
+    def is_required(self, row: Format) -> bool:
+        """Whether its failure refuses the release, rather than leaving it out."""
+        return not row.optional or row.name in self.required

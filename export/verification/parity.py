@@ -12,10 +12,10 @@ import numpy as np
 
 from components.base import atomic
 from components.base.commands import Arguments, run
-from components.data.arrays import ImageArrays
+from components.data.arrays import ImageArrays, evenly
 from export.formats import contract as contracts
-from export.verification import held_out
 from export.verification.config import BATCHES
+from export.verification.held_out import HeldOut
 from export.verification.runtimes import Opened, Signature, open_artifact
 from serving.contract import release_files
 
@@ -33,12 +33,20 @@ class ParityArgs(Arguments):
     arrays: Path
     predictions: Path
     """Directory of the source framework's own probabilities, see held_out.py."""
+    examples: Path | None = None
+    """Ingest's artifact: a signature that takes files is given those that the images are from."""
     images: int
-    """How many held-out images to compare on."""
+    """How many held-out images to run at each batch size but the last, at which all are; where the
+    split test has fewer, the split val fills up."""
     batches: tuple[int, ...] = BATCHES
+    tie: float = 0.0
+    """Probabilities of the source that differ by no more than twice this are equal: which of their
+    classes comes first is decided by rounding."""
     lineage: str | None = None
     """What the contract inside must say, if it matters."""
     threads: int = 2
+    golden: Path | None = None
+    """npy to write: its answers to `HeldOut.golden`, float32 (n, classes)."""
     output: Path
     """JSON to write: the records of `measure`. Whether they passed is not in the exit code."""
 
@@ -46,24 +54,17 @@ class ParityArgs(Arguments):
 def measure(args: ParityArgs) -> list[dict]:
     """One record for each batch size in `args.batches`.
 
-    A record holds artifact, batch, images (the number compared), max_difference and agreement
-    (share of equal top-1 labels; both None where they cannot be had), bytes and sha256 of the
-    artifact (see `release_files.py`), and `error`: None, or a sentence saying what is wrong.
+    A record holds artifact, batch, images (the number compared), max_difference, agreement (share
+    of equal top-1 labels), accuracy and source_accuracy (all None where they cannot be had), bytes
+    and sha256 of the artifact (see `release_files.py`), and `error`: None, or a sentence saying
+    what is wrong.
 
     Raises ValueError or OSError for arrays and predictions that cannot be used, ImportError and
     MemoryError: these say nothing about the artifact.
     """
     arrays, path = ImageArrays(args.arrays), args.path
-    images, expected = held_out.load(arrays, args.predictions, args.images)
-    blank = {
-        "artifact": args.artifact,
-        "images": 0,
-        "max_difference": None,
-        "agreement": None,
-        "bytes": release_files.size(path),
-        "sha256": None,
-        "error": None,
-    }
+    held = HeldOut(arrays, args.predictions, args.images, args.examples)
+    blank = blank_record(args.artifact) | {"bytes": release_files.size(path)}
     try:
         blank["sha256"] = release_files.sha256(path)
         opened = open_artifact(args.artifact, path, args.threads)
@@ -75,37 +76,63 @@ def measure(args: ParityArgs) -> list[dict]:
         return [blank | {"batch": batch, "error": _sentence(error)} for batch in args.batches]
     records = []
     for batch in args.batches:
+        some = len(held) if batch == args.batches[-1] else args.images
+        rows = evenly(len(held), some)
         try:
-            measured: dict = compare(opened.signatures, images, expected, batch)
+            measured: dict = compare(opened.signatures, held, rows, batch, args.tie)
         except _OF_THE_MACHINE:
             raise
         except Exception as error:  # noqa: BLE001
             measured = {"error": _sentence(error)}
-        records.append(blank | {"batch": batch, "images": len(images)} | measured)
+        records.append(blank | {"batch": batch, "images": len(rows)} | measured)
+    if args.golden is not None and not any(record["error"] for record in records):
+        args.golden.parent.mkdir(parents=True, exist_ok=True)
+        np.save(args.golden, opened.signatures[contracts.IMAGE](held.images(held.golden)))
     return records
 
 
+def blank_record(artifact: str) -> dict:
+    """A record of an artifact of which nothing is known yet."""
+    unknown = ("max_difference", "agreement", "accuracy", "source_accuracy", "sha256", "error")
+    return {"artifact": artifact, "images": 0, "bytes": 0} | dict.fromkeys(unknown)
+
+
 def compare(
-    signatures: dict[str, Signature], images: np.ndarray, expected: np.ndarray, batch: int
+    signatures: dict[str, Signature], held: HeldOut, rows: np.ndarray, batch: int, tie: float = 0.0
 ) -> dict[str, float]:
-    """Largest probability difference and share of equal top-1 labels, the worst of all signatures.
+    """Largest probability difference, share of equal top-1 labels and accuracy on these rows, the
+    worst of all signatures, and the source's accuracy on them.
 
     Raises ValueError for an answer that is not finite or has another shape or type, and for
-    `expected` that is not finite.
+    a source whose answers are not finite.
     """
+    expected, labels = held.probabilities[rows], held.labels[rows]
     if not np.isfinite(expected).all():
         raise ValueError("the source model gives probabilities that are not finite.")
-    largest, agreement = 0.0, 1.0
+    top = expected.argmax(1)
+    worst = {"max_difference": 0.0, "agreement": 1.0, "accuracy": 1.0}
     for name, signature in signatures.items():
-        equal = compared = 0
-        for rows in batches(len(images), batch):
-            received = signature(images[rows])
-            _check_answer(name, received, (len(rows), expected.shape[1]))
-            largest = max(largest, float(np.abs(received - expected[rows]).max()))
-            equal += int((received.argmax(1) == expected[rows].argmax(1)).sum())
-            compared += len(rows)
-        agreement = min(agreement, equal / compared)
-    return {"max_difference": largest, "agreement": agreement}
+        answers, largest = np.empty_like(expected), 0.0
+        for some in batches(len(rows), batch):
+            inputs = held.encoded if name == contracts.IMAGE_BYTES else held.images
+            received = signature(inputs(rows[some]))
+            _check_answer(name, received, (len(some), expected.shape[1]))
+            largest = max(largest, float(np.abs(received - expected[some]).max()))
+            answers[some] = received
+        answer = _untied(answers.argmax(1), expected, top, tie)
+        worst = {
+            "max_difference": max(worst["max_difference"], largest),
+            "agreement": min(worst["agreement"], float((answer == top).mean())),
+            "accuracy": min(worst["accuracy"], float((answer == labels).mean())),
+        }
+    return worst | {"source_accuracy": float((top == labels).mean())}
+
+
+def _untied(answer: np.ndarray, expected: np.ndarray, top: np.ndarray, tie: float) -> np.ndarray:
+    """The artifact's labels, int64 (N,); the source's own where that gives both the same chance."""
+    every = np.arange(len(answer))
+    tied = expected[every, top] - expected[every, answer] <= 2 * tie
+    return np.where(tied, top, answer)
 
 
 def batches(count: int, batch: int) -> Iterator[np.ndarray]:

@@ -42,5 +42,5 @@ def verify_artifact(args: ParityArgs, framework: str, limits: ExportConfig) -> l
 
 def judge(record: dict, limits: ExportConfig) -> dict:
     """The record with `passed`, by the rule that also guards the release."""
-    gates = check_parity(record, limits.max_difference, limits.min_agreement)
+    gates = check_parity(record, limits)
     return record | {"passed": all(gate.passed for gate in gates)}

@@ -209,11 +209,14 @@ def _release_steps(
     export = Export(
         arrays=arrays,
         transform_graph=before["transform"].outputs["transform_graph"],
+        examples=before["ingest"].outputs["examples"],
         verdict=gates.outputs["verdict"],
         **both("model", train, "model"),
         **both("predictions", evaluate, "predictions"),
         **{f"{f}_blessing": gates.outputs[f"{f}_blessing"] for f in train},
         export=json_slice(config.export),
+        # Only where it matters: a new release would have everything exported again.
+        current=str(baseline.path) if baseline and config.export.max_slowdown else "",
         code=code("export", config.model.architecture),
     ).with_id("export")
     push = Push(

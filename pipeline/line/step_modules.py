@@ -25,8 +25,10 @@ STEP_MODULES: dict[str, tuple[str, ...]] = {
     "export": (
         "export.export_tfx",
         "export.__main__",
+        "export.export_formats",
         "export.verification.parity",
-        *(f"export.formats.{name}" for name in FORMATS),
+        "export.verification.latency",
+        *dict.fromkeys(f"export.formats.{row.module}" for row in FORMATS.values()),
     ),
     "push": ("export.release.push_tfx",),
 }

@@ -4,12 +4,15 @@ import dataclasses
 import logging
 
 from components.base.refusal import DataRefused, Refusal
-from components.gates.result import GateRefused
+from components.gates.result import GateRefused, GateResult
 from components.networks.network import FRAMEWORKS
+from export.verification.artifact_gates import artifact_gates, format_of, left_out
 from export.verification.config import ExportConfig
-from export.verification.parity_gates import PARITY, parity_gates
+from export.verification.latency import LATENCY, Latencies
+from export.verification.parity_gates import PARITY
 from pipeline.line.steps import Outputs, Step
 from pipeline.outcome.verdict import EXIT_INTERNAL, EXIT_OK, Verdict
+from serving.contract.release_files import FORMATS
 
 
 def collect(
@@ -31,9 +34,11 @@ def collect(
     for framework in FRAMEWORKS:
         verdict.models |= _model(framework, outputs, verdict.gates)
     parity = outputs.read("export", "exports", PARITY, [])
-    checks = parity_gates(parity, limits.max_difference, limits.min_agreement)
-    verdict.gates += [check.to_json() for check in checks]
-    verdict.artifacts = _artifacts(parity, verdict.models)
+    latency = outputs.read("export", "exports", LATENCY, {})
+    checks = artifact_gates(parity, latency, limits)
+    # What is left out did not pass, and refused nothing.
+    verdict.gates += [check.to_json() for check in checks if _decides(check, limits)]
+    verdict.artifacts = _artifacts(parity, latency, left_out(checks, limits))
     release = outputs.read("push", "pushed", "release.json", None)
     if error is None and release:
         _released(verdict, release)
@@ -60,21 +65,32 @@ def _model(framework: str, outputs: Outputs, gates: list[dict]) -> dict:
     }
 
 
-def _artifacts(parity: list[dict], models: dict) -> list[dict]:
-    """One row per framework and artifact: the worst of its batch sizes."""
+def _decides(check: GateResult, limits: ExportConfig) -> bool:
+    return check.passed or limits.is_required(format_of(check))
+
+
+def _artifacts(
+    parity: list[dict], latency: Latencies, out: dict[tuple[str, str], str]
+) -> list[dict]:
+    """One row per framework and artifact: the worst of its batch sizes, its latency, and why it is
+    left out of the release, if it is."""
     rows: dict[tuple[str, str], dict] = {}
     for record in parity:
+        framework, name = record["framework"], record["artifact"]
         row = rows.setdefault(
-            (record["framework"], record["artifact"]),
+            (framework, name),
             {
-                "model": record["framework"],
-                "artifact": record["artifact"],
-                "accuracy": models[record["framework"]]["accuracy"],
-                "bytes": record.get("bytes"),
-                "images": record.get("images"),
+                "model": framework,
+                "artifact": name,
+                "title": FORMATS[name].title,
+                "bytes": record["bytes"],
+                "images": 0,
+                "accuracy": None,
                 "max_difference": 0.0,
                 "agreement": 1.0,
                 "passed": True,
+                "latency": latency.get(framework, {}).get(name),
+                "left_out": out.get((framework, name)),
             },
         )
         measured = not record["error"]
@@ -82,6 +98,8 @@ def _artifacts(parity: list[dict], models: dict) -> list[dict]:
         row["max_difference"] = max(row["max_difference"], difference)
         row["agreement"] = min(row["agreement"], record["agreement"] if measured else 0.0)
         row["passed"] = row["passed"] and record["passed"]
+        if record["images"] >= row["images"]:  # all of them are run at the last size
+            row["images"], row["accuracy"] = record["images"], record["accuracy"]
     return list(rows.values())
 
 
@@ -90,7 +108,7 @@ def _released(verdict: Verdict, release: dict) -> None:
     verdict.version, verdict.champion = release["version"], release["champion"]
     verdict.release = release["path"]
     accuracy = verdict.models[verdict.champion]["accuracy"]
-    count = len(verdict.artifacts)
+    count = sum(not row["left_out"] for row in verdict.artifacts)
     artifacts = f"{count} artifacts verified against their sources"
     if count == 1:
         artifacts = "1 artifact verified against its source"

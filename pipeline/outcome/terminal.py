@@ -103,8 +103,14 @@ class Terminal:
         out.print()
         for line in images_lines(verdict.data):
             out.print(line, highlight=False, markup=False)
+        for line in left_out_lines(verdict):
+            out.print(line, highlight=False, markup=False)
         if verdict.champion and verdict.release:
-            own = [a["artifact"] for a in verdict.artifacts if a["model"] == verdict.champion]
+            own = [
+                row["artifact"]
+                for row in verdict.artifacts
+                if row["model"] == verdict.champion and not row["left_out"]
+            ]
             formats = f"({verdict.champion} as {titles(own or list(FORMATS))})"
             out.print(f"Champion   {verdict.champion}", highlight=False)
             out.print(f"Release    {short(Path(verdict.release))} {formats}", highlight=False)
@@ -156,32 +162,43 @@ def _printable(name: str) -> str:
 
 
 def models_table(verdict: Verdict) -> Table:
-    """One row per framework and artifact: accuracy, size, agreement with its source, gates."""
+    """One row per framework and artifact: accuracy, size, agreement with its source, latency."""
     table = Table()
     for name in ("model", "artifact"):
         table.add_column(name)
-    for name in ("accuracy", "size", "largest difference", "same top-1"):
+    for name in ("accuracy", "size", "largest difference", "same top-1", "ms/image"):
         table.add_column(name, justify="right")
     table.add_column("gates")
     for model, values in verdict.models.items():
         blessed = _passed(values["blessed"])
         rows = [row for row in verdict.artifacts if row["model"] == model]
         table.add_row(
-            model, "(trained)", _number(values["accuracy"], ".4f"), "", "", "", blessed,
+            model, "(trained)", _number(values["accuracy"], ".4f"), "", "", "", "", blessed,
             end_section=not rows,
         )  # fmt: skip
         for row in rows:
+            latency = (row["latency"] or {}).get("1", {})
             table.add_row(
                 model,
-                row["artifact"],
+                row["title"],
                 _number(row["accuracy"], ".4f"),
                 f"{row['bytes'] / 1e6:.2f} MB",
                 _number(row["max_difference"], ".1e"),
                 _number(row["agreement"], ".2%"),
-                _passed(row["passed"]),
+                _number(latency.get("p50"), ".2f"),
+                Text("left out", style="yellow") if row["left_out"] else _passed(row["passed"]),
                 end_section=row is rows[-1],
             )
     return table
+
+
+def left_out_lines(verdict: Verdict) -> list[str]:
+    """Why an artifact of the champion is not in the release."""
+    return [
+        f"Left out   {row['left_out']}"
+        for row in verdict.artifacts
+        if row["left_out"] and row["model"] == verdict.champion
+    ]
 
 
 def gates_table(gates: list[dict]) -> Table:
@@ -200,7 +217,7 @@ def _passed(passed: bool) -> Text:
 
 
 def _number(value: float | None, style: str) -> str:
-    return "nan" if value is None else format(value, style)
+    return "" if value is None else format(value, style)
 
 
 def _quoted(path: Path) -> str:

@@ -1,6 +1,6 @@
 """What a release consists of: the table of formats, and the names of all its files.
 
-Adding a format is one row here and one module `export/formats/<name>.py`. Standard library only.
+Adding a format is one row here and one module in `export/formats/`. Standard library only.
 """
 
 import dataclasses
@@ -8,7 +8,8 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-Runtime = Literal["tensorflow", "litert", "onnxruntime"]
+Runtime = Literal["tensorflow", "keras", "litert", "onnxruntime", "torch"]
+Precision = Literal["float32", "float16", "dynamic_int8", "int8"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Format:
     """One form in which a model is exported, verified, released and opened."""
 
     name: str
-    """In contracts, verdicts and records of parity; `export/formats/<name>.py` writes it."""
+    """In verdicts, manifests and records of parity."""
     title: str
     """What people call it."""
     file: str
@@ -25,30 +26,76 @@ class Format:
     """What opens it, see export/verification/runtimes.py and serving/inference/."""
     package: str
     """What must be installed for that."""
+    module: str
+    """`export/formats/<module>.py` writes it."""
+    precision: Precision = "float32"
+    """Of its weights; dynamic_int8 computes with float32 activations, int8 with integer ones."""
+    sources: tuple[str, ...] = ("keras", "torch")
+    """Frameworks whose models have it."""
     from_torch: bool = False
     """PyTorch writes it by itself. Whatever it does not is made of a Keras twin, which a custom
     network has none of."""
-    batch_fixed: bool = False
-    """It takes one image at a time, and is verified so."""
+    described: bool = False
+    """Only of networks that are described by their layers: a custom one's own code would have to
+    travel with it."""
+    for_gpu: bool = False
+    """Meant for GPUs; on CPUs it is slower than float32, so that its latency is not judged there."""
     directory: bool = False
     """A release is that directory itself, as TensorFlow Serving and Triton want it."""
+
+    @property
+    def optional(self) -> bool:
+        """One that is not good enough is left out of the release, with the reason; a float32 form
+        that disagrees with its source is a fault, and refuses it."""
+        return self.precision != "float32"
 
     def in_release(self, release: Path) -> Path:
         """Where it lies in a release's directory."""
         return release if self.directory else release / self.file
 
 
+def _tflite(name: str, title: str, file: str, precision: Precision) -> Format:
+    return Format(name, title, file, "litert", "ai-edge-litert", "tflite", precision)
+
+
+_ORT = ("onnxruntime", "onnxruntime")
+
 FORMATS: dict[str, Format] = {
     row.name: row
     for row in (
         Format(
-            "saved_model", "SavedModel", "saved_model", "tensorflow", "tensorflow", directory=True
+            "saved_model", "SavedModel", "saved_model", "tensorflow", "tensorflow", "saved_model",
+            directory=True,
         ),
-        Format("tflite", "TFLite", "model.tflite", "litert", "ai-edge-litert"),
-        Format("onnx", "ONNX", "model.onnx", "onnxruntime", "onnxruntime", from_torch=True),
+        _tflite("tflite", "TFLite", "model.tflite", "float32"),
+        _tflite("tflite_float16", "TFLite float16", "model_float16.tflite", "float16"),
+        _tflite("tflite_dynamic_int8", "TFLite dynamic int8", "model_dynamic_int8.tflite", "dynamic_int8"),
+        _tflite("tflite_int8", "TFLite int8", "model_int8.tflite", "int8"),
+        Format("onnx", "ONNX", "model.onnx", *_ORT, "onnx", from_torch=True),
+        Format(
+            "onnx_float16", "ONNX float16", "model_float16.onnx", *_ORT, "reduced_onnx", "float16",
+            from_torch=True, for_gpu=True,
+        ),
+        Format(
+            "onnx_int8", "ONNX int8", "model_int8.onnx", *_ORT, "reduced_onnx", "int8",
+            from_torch=True,
+        ),
+        Format(
+            "keras", "Keras", "model.keras", "keras", "keras", "keras_archive",
+            sources=("keras",), described=True,
+        ),
+        Format(
+            "safetensors", "safetensors", "model.safetensors", "torch", "torch", "safetensors_file",
+            sources=("torch",), from_torch=True, described=True,
+        ),
+        Format(
+            "torch_program", "PyTorch program", "model.pt2", "torch", "torch", "torch_program",
+            sources=("torch",), from_torch=True,
+        ),
     )
-}
-"""The formats by name, in the order in which they are made and listed."""
+}  # fmt: skip
+"""The formats by name, in the order in which they are made and listed; one that is made from
+another stands behind it."""
 
 MANIFEST = "manifest.json"
 CONTRACT = "contract.json"
@@ -59,10 +106,10 @@ GOLDEN = "golden.npz"
 DATA = "data"
 
 
-def formats_of(contract: dict) -> list[Format]:
-    """The formats that a contract names, as far as they are known here; of one that names none,
-    which is older, the first three."""
-    names = contract.get("formats", ("saved_model", "tflite", "onnx"))
+def formats_of(manifest: dict) -> list[Format]:
+    """The formats that a release's manifest names, as far as they are known here; of one that names
+    none, which is older, the first three that there were."""
+    names = manifest.get("formats", ("saved_model", "tflite", "onnx"))
     return [FORMATS[name] for name in names if name in FORMATS]
 
 

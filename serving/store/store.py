@@ -255,7 +255,7 @@ class Store:
 def _formats(release: Release) -> list[Format]:
     """What the model is in. Releases that do not say, or are damaged, are taken to be whole."""
     try:
-        return formats_of(release.contract())
+        return formats_of(release.manifest())
     except (StoreError, KeyError, TypeError):
         return list(FORMATS.values())
 

@@ -1,0 +1,108 @@
+"""ONNX files of reduced precision, made of the float32 one beside them.
+
+float16 halves the file and suits GPUs; on CPUs it is slower. int8 is static (ranges of activations
+are measured on training images): quantising them dynamically, while running, was three to five
+times slower on these networks.
+"""
+
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from export.formats import contract as contracts
+from export.formats.onnx import save
+from export.formats.trained_model import TrainedModel
+from serving.contract.release_files import FORMATS
+
+_AT_A_TIME = 64
+_QUANTISED = ("Conv", "Gemm", "MatMul", "MaxPool", "GlobalAveragePool", "AveragePool", "Add")
+"""Softmax stays in float32: probabilities of 256 levels would not order small ones."""
+
+
+def export(model: TrainedModel, path: str | Path, precision: str) -> Path:
+    """Writes the model as ONNX with `precision` float16 or int8.
+
+    Raises ValueError where the float32 file is not beside it, or int8 has no training images.
+    """
+    source = Path(path).with_name(FORMATS["onnx"].file)
+    if not source.is_file():
+        raise ValueError(f"{source} is missing: it is made first, and the others are made of it.")
+    if precision == "float16":
+        return to_float16(source, model.contract, path)
+    return to_int8(source, model.calibration_images, model.contract, path)
+
+
+def to_float16(source: Path, contract: dict, path: str | Path) -> Path:
+    """Weights and arithmetic in float16; `image` stays uint8, `probabilities` float32.
+
+    By ONNX Runtime's converter: the common one (onnxconverter-common) does not get past the cast
+    of the uint8 image.
+    """
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = onnx.load(source)
+    # Casts of the image to float32, and the normalisation's subtraction of a mean from values up to
+    # 255, are exact enough in float16; only the first cast must keep what its type says.
+    casts = [node.name for node in model.graph.node if node.op_type == "Cast"]
+    reduced = convert_float_to_float16(model, keep_io_types=True, node_block_list=casts)
+    return save(reduced, contract, path)
+
+
+def to_int8(source: Path, images: np.ndarray, contract: dict, path: str | Path) -> Path:
+    """Weights int8 per channel, activations uint8, by QuantizeLinear and DequantizeLinear nodes.
+
+    `images` uint8 (n, H, W, C) give the ranges. Without VNNI products of two 8-bit numbers may
+    overflow, so that weights get 7 bits there (`reduce_range`); the file is made on one machine and
+    runs on others, which is why they always do unless this one's kind is known to be safe.
+    """
+    from onnxruntime.quantization import (
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
+        prepared, quantised = Path(scratch, "prepared.onnx"), Path(scratch, "quantised.onnx")
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(quantised),
+            _Batches(images),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(_QUANTISED),
+            per_channel=True,
+            reduce_range=not has_vnni(),
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        return save(onnx.load(quantised), contract, path)
+
+
+def has_vnni() -> bool:
+    """Whether this processor multiplies 8-bit numbers without overflow of their sums."""
+    if platform.machine() in ("aarch64", "arm64"):
+        return True
+    try:
+        return "vnni" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
+class _Batches:
+    """ONNX Runtime's CalibrationDataReader, by its methods: one dictionary of inputs after the
+    other, then None."""
+
+    def __init__(self, images: np.ndarray):
+        self._images, self._row = images, 0
+
+    def get_next(self) -> dict[str, Any] | None:
+        some = self._images[self._row : self._row + _AT_A_TIME]
+        self._row += _AT_A_TIME
+        return {contracts.IMAGE: some} if len(some) else None
