@@ -5,7 +5,6 @@ import contextlib
 import json
 import shutil
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -242,7 +241,6 @@ class Exporter:
 
     @contextlib.contextmanager
     def _step(self, framework: str, what: str) -> Iterator[None]:
-        started = time.perf_counter()
         try:
             yield
         except Exception as error:
@@ -250,7 +248,6 @@ class Exporter:
             raise ExportError(
                 f"The export of {framework}'s {what} failed: {first_line(error)}."
             ) from error
-        print(f"export {framework} {what}: {time.perf_counter() - started:.1f} s", flush=True)
 
 
 def export(args: ExportArgs, say: Callable[[str], None]) -> None:

@@ -43,13 +43,15 @@ def to_float16(source: Path, contract: dict, path: str | Path) -> Path:
     of the uint8 image.
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     model = onnx.load(source)
-    # Casts of the image to float32, and the normalisation's subtraction of a mean from values up to
-    # 255, are exact enough in float16; only the first cast must keep what its type says.
+    # What casts the uint8 image to float32 must stay what it is. Whole numbers up to 255, which
+    # come out of it, are exact in float16.
     casts = [node.name for node in model.graph.node if node.op_type == "Cast"]
-    reduced = convert_float_to_float16(model, keep_io_types=True, node_block_list=casts)
-    return save(reduced, contract, path)
+    reduced = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=casts))
+    reduced.topological_sort()  # the converter adds its own casts at the end
+    return save(reduced.model, contract, path)
 
 
 def to_int8(source: Path, images: np.ndarray, contract: dict, path: str | Path) -> Path:

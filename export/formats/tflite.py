@@ -17,7 +17,7 @@ _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16
 
 
-def export(model: TrainedModel, path: str | Path) -> Path:
+def export(model: TrainedModel, path: str | Path, precision: str = "float32") -> Path:
     """Writes the model as a TFLite file, from the SavedModel beside it where there is one."""
     beside = Path(path).with_name(FORMATS["saved_model"].file)
     if beside.is_dir():

@@ -46,9 +46,9 @@ def bundle(
 
     `framework_output_dir` is `<output>/<framework>` of `python -m export`, `arrays` the ImageArrays
     directory, `predictions` the npz of that framework's probabilities on the split "test". `parity`
-    holds the records of parity.json of the artifacts to release, `latency` their times. `data` is a folder with the schema and the statistics of the
-    images, which becomes `data/`. `metrics`, `gates`, `parity` and the keys of `extra` go into the
-    manifest as they are.
+    holds the records of parity.json of the artifacts to release, `latency` their times. `data` is a
+    folder with the schema and the statistics of the images, which becomes `data/`. `metrics`,
+    `gates`, `parity`, `latency` and the keys of `extra` go into the manifest as they are.
 
     Raises ValueError when an export is missing or its contract differs, when an artifact did not
     pass its verification or is not the one that did, when the predictions are not of this split,

@@ -51,7 +51,9 @@ class ExportConfig(Slice):
     @classmethod
     def _with_onnx(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if names and "onnx" not in names:
-            raise ValueError("expected onnx among them: the server and the next run's gates open it")
+            raise ValueError(
+                "expected onnx among them: the server and the next run's gates open it"
+            )
         return names
 
     def agreement_of(self, row: Format) -> float:

@@ -29,7 +29,8 @@ class HeldOut:
     missing, evenly spread.
 
     `probabilities` float32 (N, classes) are the source model's, `labels` int64 (N,), `golden` the
-    rows that a release keeps. `examples` is ingest's artifact, out of which the files that the images were packed from are read.
+    rows that a release keeps. `examples` is ingest's artifact, out of which the files that the
+    images were packed from are read.
 
     Raises ValueError when the predictions are not those of these splits, or when there are none.
     """

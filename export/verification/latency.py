@@ -1,13 +1,18 @@
 """How long artifacts take: `python -m export.verification.latency ARGS.json`.
 
-All in one process with one thread each, in turn, so that whatever else the machine does meanwhile
-falls on all alike.
+With one thread each and in turn, a few calls at a time, so that whatever else the machine does
+meanwhile falls on all alike. Every runtime is in a process of its own, which waits while the others
+are measured: TensorFlow and PyTorch in one end each other.
 """
 
+import contextlib
+import itertools
 import json
+import multiprocessing
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +21,7 @@ from components.base.commands import Arguments, run
 from components.data.arrays import ImageArrays, evenly
 from export.formats import contract as contracts
 from export.verification.runtimes import open_artifact
+from serving.contract.release_files import FORMATS
 
 LATENCY = "latency.json"
 CURRENT = "current"
@@ -25,6 +31,8 @@ ROUNDS = 20
 _CALLS = 200
 _SECONDS = 0.4
 """An artifact is called so often, or so long, at each batch size, over all rounds."""
+_PATIENCE = 10.0
+"""Seconds that a process may take to end."""
 
 Latencies = dict[str, dict[str, dict[str, dict[str, float]]]]
 """By whose it is (a framework, or CURRENT), format and batch size: `p50` and
@@ -35,7 +43,7 @@ class LatencyArgs(Arguments):
     """Arguments of `latency`."""
 
     artifacts: list[tuple[str, str, Path]]
-    """(whose, a name in `release_files.FORMATS`, path)."""
+    """See `Artifact`."""
     arrays: Path
     output: Path
     """JSON to write: `Latencies`."""
@@ -47,29 +55,75 @@ def measure(args: LatencyArgs) -> Latencies:
     One that cannot be opened, or not be run, has no entry: parity says of it what is wrong.
     """
     split = ImageArrays(args.arrays).split("test")
-    images = {batch: split.images(np.resize(evenly(len(split), batch), batch)) for batch in BATCHES}
+    images = [split.images(np.resize(evenly(len(split), batch), batch)) for batch in BATCHES]
+
+    def runtime(artifact: Artifact) -> str:
+        return FORMATS[artifact[1]].runtime
+
+    found: Latencies = {}
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(_Worker(list(some), images))
+            for _, some in itertools.groupby(sorted(args.artifacts, key=runtime), runtime)
+        ]
+        for number, batch in enumerate(BATCHES):
+            times: dict[tuple[str, str], list[float]] = {}
+            for _, worker in itertools.product(range(ROUNDS), workers):
+                for key, seconds in worker.round(number).items():
+                    times.setdefault(key, []).extend(seconds)
+            for (whose, name), seconds in times.items():
+                p50, p99 = (float(p) for p in np.percentile(seconds, (50, 99)) * 1000)
+                row = found.setdefault(whose, {}).setdefault(name, {})
+                row[str(batch)] = {"p50": p50, "p99": p99, "calls": len(seconds)}
+    return found
+
+
+Artifact = tuple[str, str, Path]
+"""Whose it is, a name in `release_files.FORMATS`, and where it lies."""
+
+
+class _Worker:
+    """A process with one runtime's artifacts, which calls each a few times when it is asked to."""
+
+    def __init__(self, artifacts: list[Artifact], images: list[np.ndarray]):
+        context = multiprocessing.get_context("spawn")  # a runtime's threads survive no fork
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(target=_work, args=(other, artifacts, images), daemon=True)
+        self._process.start()
+        other.close()
+
+    def __enter__(self) -> "_Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pipe.close()  # which ends it
+        self._process.join(_PATIENCE)
+        self._process.kill()
+
+    def round(self, number: int) -> dict[tuple[str, str], list[float]]:
+        """Seconds of a few calls of each artifact with the images of that number; nothing of a
+        process that has ended, as a runtime may end it."""
+        with contextlib.suppress(EOFError, OSError):
+            self._pipe.send(number)
+            return self._pipe.recv()
+        return {}
+
+
+def _work(pipe: Any, artifacts: list[Artifact], images: list[np.ndarray]) -> None:
+    """Answers each number that comes through the pipe, until it is closed."""
     calls: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
-    for whose, name, path in args.artifacts:
+    for whose, name, path in artifacts:
         try:
-            calls[whose, name] = open_artifact(name, path, 1).signatures[contracts.IMAGE]
-            for batch in BATCHES:  # the first calls of a shape plan and allocate
-                calls[whose, name](images[batch])
-                calls[whose, name](images[batch])
+            call = open_artifact(name, path, 1).signatures[contracts.IMAGE]
+            for some in (*images, *images):  # the first calls of a shape plan and allocate
+                call(some)
+            calls[whose, name] = call
         except Exception as error:  # noqa: BLE001 - runtimes raise whatever they like
             print(f"latency of {whose} {name}: {type(error).__name__}: {error}", flush=True)
-            calls.pop((whose, name), None)
-    found: Latencies = {}
-    for batch in BATCHES:
-        times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
-        for _ in range(ROUNDS):
-            for key, call in calls.items():
-                times[key] += _timed(call, images[batch])
-        for (whose, name), seconds in times.items():
-            p50, p99 = np.percentile(seconds, (50, 99)) * 1000
-            found.setdefault(whose, {}).setdefault(name, {})[str(batch)] = {
-                "p50": float(p50), "p99": float(p99), "calls": len(seconds),
-            }  # fmt: skip
-    return found
+    with contextlib.suppress(EOFError):
+        while True:
+            number = pipe.recv()
+            pipe.send({key: _timed(call, images[number]) for key, call in calls.items()})
 
 
 def _timed(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> list[float]:

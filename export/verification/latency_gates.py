@@ -30,9 +30,7 @@ def _check(
     def gate(kind: str, received: float, most: float, unit: str, key: str) -> None:
         expected = f"at most {most:g} {unit} (export.{key})"
         passed = received <= most  # false for NaN
-        gates.append(
-            GateResult(kind, expected, f"{received:.4g} {unit}", passed, framework, name)
-        )
+        gates.append(GateResult(kind, expected, f"{received:.4g} {unit}", passed, framework, name))
 
     if limits.max_mb is not None:
         gate("size", size / 1e6, limits.max_mb, "MB", "max_mb")

@@ -39,7 +39,7 @@ class Format:
     """Only of networks that are described by their layers: a custom one's own code would have to
     travel with it."""
     for_gpu: bool = False
-    """Meant for GPUs; on CPUs it is slower than float32, so that its latency is not judged there."""
+    """Meant for GPUs; on CPUs it is slower than float32, and its latency is not judged there."""
     directory: bool = False
     """A release is that directory itself, as TensorFlow Serving and Triton want it."""
 
@@ -69,7 +69,10 @@ FORMATS: dict[str, Format] = {
         ),
         _tflite("tflite", "TFLite", "model.tflite", "float32"),
         _tflite("tflite_float16", "TFLite float16", "model_float16.tflite", "float16"),
-        _tflite("tflite_dynamic_int8", "TFLite dynamic int8", "model_dynamic_int8.tflite", "dynamic_int8"),
+        _tflite(
+            "tflite_dynamic_int8", "TFLite dynamic int8",
+            "model_dynamic_int8.tflite", "dynamic_int8",
+        ),
         _tflite("tflite_int8", "TFLite int8", "model_int8.tflite", "int8"),
         Format("onnx", "ONNX", "model.onnx", *_ORT, "onnx", from_torch=True),
         Format(

@@ -1,0 +1,102 @@
+"""`python -m export MODEL_DIR OUT`: any trained model by hand, with nothing but its directory.
+
+What the model was trained on is found beside it, as a run leaves both; elsewhere it is named.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from components.base.commands import UsageError
+from components.base.process import HOURS, run_module
+from components.data.arrays import ImageArrays
+from components.evaluation.predictions import PredictArgs
+from components.networks.network import Network
+from export.exporter import ExportArgs
+from export.verification.config import ExportConfig
+from export.verification.held_out import SPLITS
+from serving.contract.release_files import FORMATS
+
+_PREDICTIONS = "predictions"
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m export",
+        description="Export a trained model and verify every artifact against it.",
+        epilog="A single ARGS.json is what a run hands over: see export/exporter.py.",
+    )
+    made.add_argument("model", type=Path, metavar="MODEL_DIR", help="a trainer's model directory")
+    made.add_argument("output", type=Path, metavar="OUT", help="directory to fill")
+    made.add_argument("--formats", nargs="+", choices=FORMATS, metavar="FORMAT", default=[],
+                      help=f"of {', '.join(FORMATS)} (default: all that the model has)")  # fmt: skip
+    made.add_argument("--arrays", type=Path, help="packed images (default: those beside the model)")
+    made.add_argument("--transform", type=Path, metavar="DIR",
+                      help="TransformGraph for the SavedModel's signature serving_bytes")  # fmt: skip
+    made.add_argument("--predictions", type=Path, metavar="DIR",
+                      help="the model's own answers (default: predicted anew)")  # fmt: skip
+    made.add_argument(
+        "--images", type=int, default=256, help="held-out images at small batch sizes"
+    )
+    return made
+
+
+def arguments(argv: list[str]) -> ExportArgs:
+    """`ExportArgs` of a command line, for which the model's own predictions are made where none
+    are named. Raises UsageError for what does not fit together."""
+    options = parser().parse_args(argv)
+    try:
+        network = Network.load(options.model)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    arrays = options.arrays or _beside(options.model, network)
+    spec = ImageArrays(arrays).spec
+    if spec.shape != network.spec.shape:
+        raise UsageError(f"{arrays} holds images of {spec.shape}, expected {network.spec.shape}.")
+    predictions = options.predictions or _predict(options, network.framework, arrays)
+    formats = set(options.formats)
+    # What reduces precision starts from the float32 file.
+    formats |= {"onnx"} if formats else set()
+    limits = ExportConfig(formats=tuple(n for n in FORMATS if n in formats), images=options.images)
+    return ExportArgs.model_validate(
+        {
+            "models": {network.framework: options.model},
+            "arrays": arrays,
+            "predictions": {network.framework: predictions},
+            "transform_graph": options.transform,
+            "output": options.output,
+            "export": limits,
+        }
+    )
+
+
+def _beside(model: Path, network: Network) -> Path:
+    """The newest packed images of the same run's root that the network takes."""
+    packed = sorted(model.resolve().parents[2].glob("pack/arrays/*"), key=_number, reverse=True)
+    for directory in packed:
+        labels = directory / "labels.json"
+        if labels.is_file() and json.loads(labels.read_text()) == list(network.labels):
+            if ImageArrays(directory).spec == network.spec:
+                return directory
+    raise UsageError(
+        f"no packed images that {model} was trained on were found beside it: name them by --arrays "
+        "(out/artifacts/pack/arrays/N); without images nothing can be verified."
+    )
+
+
+def _number(path: Path) -> int:
+    return int(path.name) if path.name.isdecimal() else -1
+
+
+def _predict(options: argparse.Namespace, framework: str, arrays: Path) -> Path:
+    directory = options.output / _PREDICTIONS
+    present = [name for name in SPLITS if len(ImageArrays(arrays).split(name))]
+    asked = PredictArgs(
+        model_dir=options.model,
+        arrays=arrays,
+        outputs={name: directory / f"{name}.npz" for name in present},
+    )
+    run_module(
+        f"components.evaluation.{framework}_predict", asked, directory, seconds=HOURS, gpu=False
+    )
+    return directory
