@@ -4,6 +4,7 @@ from tfx.types.artifact import Artifact
 
 
 class Predictions(Artifact):
-    """`test.npz` and `val.npz`: the source framework's own probabilities on those splits."""
+    """`test.npz` and `val.npz`: the source framework's own probabilities on those splits, at the
+    temperature that `calibration.json` names."""
 
     TYPE_NAME = "Predictions"

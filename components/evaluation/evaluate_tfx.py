@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pandas as pd
@@ -22,7 +23,9 @@ from tfx_bsl.arrow import table_util
 from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays
 from components.data.artifacts_tfx import ImageArraysArtifact
+from components.evaluation import temperature
 from components.evaluation.artifacts_tfx import Predictions
+from components.evaluation.config import EvaluateConfig
 from components.evaluation.evaluate import eval_config, plain_metrics
 from components.evaluation.predictions import PredictArgs, load_predictions
 
@@ -34,19 +37,22 @@ def Evaluate(
     predictions: OutputArtifact[Predictions],
     evaluation: OutputArtifact[standard_artifacts.ModelEvaluation],
     framework: Parameter[str],
+    evaluate: Parameter[str],
     code: Parameter[str],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Writes `test.npz`, `val.npz`, TFMA's result files and their summary as `metrics.json`.
+    """Writes `test.npz`, `val.npz`, `calibration.json`, TFMA's result files and their summary as
+    `metrics.json`.
 
-    Only the test split is judged; the export compares its artifacts on both.
+    `evaluate` is an EvaluateConfig as JSON. Only the test split is judged; the export compares its
+    artifacts on both.
     """
     del code
-    stored = {split: Path(predictions.uri, f"{split}.npz") for split in ("test", "val")}
-    arguments = PredictArgs(model_dir=Path(model.uri), arrays=Path(arrays.uri), outputs=stored)
-    module = f"components.evaluation.{framework}_predict"
-    run_module(module, arguments, predictions.uri, seconds=24 * HOURS)
-    probabilities, labels = load_predictions(stored["test"])
+    more = predict(
+        EvaluateConfig.model_validate_json(evaluate), framework, model.uri, arrays.uri,
+        Path(predictions.uri),
+    )  # fmt: skip
+    probabilities, labels = load_predictions(Path(predictions.uri, "test.npz"))
     names = ImageArrays(arrays.uri).labels
     table = pd.DataFrame(
         {
@@ -71,4 +77,20 @@ def Evaluate(
         )
     result = tfma.load_eval_result(evaluation.uri)
     summary = plain_metrics(result.slicing_metrics, result.plots, names)
-    Path(evaluation.uri, "metrics.json").write_text(json.dumps(summary, indent=1))
+    Path(evaluation.uri, "metrics.json").write_text(json.dumps(summary | more, indent=1))
+
+
+def predict(
+    config: EvaluateConfig, framework: str, model: str, arrays: str, directory: Path
+) -> dict[str, Any]:
+    """Has the model predict test and val into `directory`; the metrics that TFMA does not know."""
+    arguments = PredictArgs(
+        model_dir=Path(model),
+        arrays=Path(arrays),
+        outputs={split: directory / f"{split}.npz" for split in ("test", "val")},
+        calibration=directory / temperature.FILE,
+        temperature_scaling=config.temperature_scaling,
+    )
+    module = f"components.evaluation.{framework}_predict"
+    run_module(module, arguments, directory, seconds=24 * HOURS)
+    return {"calibration": json.loads((directory / temperature.FILE).read_text())}

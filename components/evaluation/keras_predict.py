@@ -8,31 +8,32 @@ import numpy as np
 
 from components.base.commands import run
 from components.data.arrays import ImageArrays, Split, open_split
-from components.evaluation.predictions import PredictArgs, save_predictions
+from components.evaluation.predictions import PredictArgs, write
 from components.networks import keras_model
-from components.networks.custom_network import AnyArchitecture
-from components.networks.keras_model import probabilities
 from components.networks.network import Network
 
 AT_A_TIME = 250
 
 
 def main(args: PredictArgs) -> None:
-    """Writes the npz files that `args.outputs` names."""
+    """Writes the files that `args` name."""
     arrays, model = ImageArrays(args.arrays), keras_model.load(args.model_dir)
     architecture = Network.load(args.model_dir).architecture
-    for name, output in args.outputs.items():
-        split = open_split(arrays, name)
-        save_predictions(output, predict(model, architecture, split), split.labels)
+    splits = {name: open_split(arrays, name) for name in args.outputs}
+    given = {name: outputs(model, split) for name, split in splits.items()}
+
+    def probabilities(name: str, temperature: float) -> np.ndarray:
+        found = keras_model.probabilities(given[name], architecture, temperature)
+        return keras.ops.convert_to_numpy(found)
+
+    write(args, probabilities, {name: split.labels for name, split in splits.items()})
 
 
-def predict(model: keras.Model, architecture: AnyArchitecture, split: Split) -> np.ndarray:
-    """Probabilities float32 (N, classes) of a network of `architecture`, in the split's order."""
-    found = []
-    for images, _ in split.batches(AT_A_TIME):
-        outputs = model(images.astype(np.float32), training=False)
-        found.append(keras.ops.convert_to_numpy(probabilities(outputs, architecture)))
-    return np.concatenate(found)
+def outputs(model: keras.Model, split: Split) -> np.ndarray:
+    """What the network gives, float32 (N, units), in the split's order."""
+    batches = split.batches(AT_A_TIME)
+    found = [model(images.astype(np.float32), training=False) for images, _ in batches]
+    return np.concatenate([keras.ops.convert_to_numpy(batch) for batch in found])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
-"""A model's predictions of splits: what is asked for, and the file they are in."""
+"""A model's predictions of splits: what is asked for, and the files they are in."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from components.base import atomic
 from components.base.commands import Arguments
+from components.evaluation import temperature
+from components.evaluation.calibration import calibration_error
 
 
 class PredictArgs(Arguments):
@@ -16,6 +21,53 @@ class PredictArgs(Arguments):
     outputs: dict[str, Path]
     """For each split to predict an npz file: `probabilities` float32 (N, classes) and `labels`
     int64 (N,), in the split's order."""
+    calibration: Path | None = None
+    """Where to write how well calibrated `test` is; `outputs` then needs `val` too."""
+    temperature_scaling: bool = False
+    """Whether the probabilities are those at the temperature that fits `val` best."""
+
+
+Probabilities = Callable[[str, float], np.ndarray]
+"""A split's probabilities float32 (N, classes) at a temperature, by the names of `outputs`."""
+
+
+def write(args: PredictArgs, probabilities: Probabilities, labels: dict[str, np.ndarray]) -> None:
+    """Writes the files that `args` name."""
+    scale = 1.0
+    if args.calibration is not None:
+        found = calibrated(probabilities, labels, args.temperature_scaling)
+        scale = found["temperature"]
+        atomic.write(args.calibration, json.dumps(found, indent=1) + "\n")
+    for name, path in args.outputs.items():
+        save_predictions(path, probabilities(name, scale), labels[name])
+
+
+def calibrated(
+    probabilities: Probabilities, labels: dict[str, np.ndarray], scaling: bool
+) -> dict[str, Any]:
+    """What `calibration.json` holds: the temperature (1.0 is none, and `reason` says why), what
+    it did to val's negative log likelihood, and test's calibration error before and after."""
+    scale, reason = 1.0, None
+    plain = probabilities("val", 1.0)
+    if scaling:
+        try:
+            scale = temperature.fit(plain, labels["val"])
+        except ValueError as unfit:
+            reason = str(unfit)
+    else:
+        reason = "evaluate.temperature_scaling is false"
+    error, bins = calibration_error(probabilities("test", scale), labels["test"])
+    before, _ = calibration_error(probabilities("test", 1.0), labels["test"])
+    return {
+        "temperature": scale,
+        "reason": reason,
+        "val_images": len(labels["val"]),
+        "val_loss": temperature.negative_log_likelihood(plain, labels["val"], scale),
+        "val_loss_before": temperature.negative_log_likelihood(plain, labels["val"]),
+        "error": error,
+        "error_before": before,
+        "bins": bins,
+    }
 
 
 def save_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray) -> None:

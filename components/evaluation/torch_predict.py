@@ -8,32 +8,32 @@ import torch
 
 from components.base.commands import run
 from components.data.arrays import ImageArrays, Split, open_split
-from components.evaluation.predictions import PredictArgs, save_predictions
+from components.evaluation.predictions import PredictArgs, write
 from components.networks import torch_model
-from components.networks.custom_network import AnyArchitecture
 from components.networks.network import Network
-from components.networks.torch_model import probabilities
 
 AT_A_TIME = 250
 
 
 def main(args: PredictArgs) -> None:
-    """Writes the npz files that `args.outputs` names."""
+    """Writes the files that `args` name."""
     arrays, model = ImageArrays(args.arrays), torch_model.load(args.model_dir)
     architecture = Network.load(args.model_dir).architecture
-    for name, output in args.outputs.items():
-        split = open_split(arrays, name)
-        save_predictions(output, predict(model, architecture, split), split.labels)
+    splits = {name: open_split(arrays, name) for name in args.outputs}
+    given = {name: outputs(model, split) for name, split in splits.items()}
+
+    def probabilities(name: str, temperature: float) -> np.ndarray:
+        return torch_model.probabilities(given[name], architecture, temperature).numpy()
+
+    write(args, probabilities, {name: split.labels for name, split in splits.items()})
 
 
 @torch.inference_mode()
-def predict(model: torch.nn.Module, architecture: AnyArchitecture, split: Split) -> np.ndarray:
-    """Probabilities float32 (N, classes) of a network of `architecture`, in the split's order."""
-    found = []
-    for images, _ in split.batches(AT_A_TIME):
-        outputs = model(torch.from_numpy(images).permute(0, 3, 1, 2).float())
-        found.append(probabilities(outputs, architecture).numpy())
-    return np.concatenate(found)
+def outputs(model: torch.nn.Module, split: Split) -> torch.Tensor:
+    """What the network gives, float32 (N, units), in the split's order."""
+    batches = split.batches(AT_A_TIME)
+    images = (torch.from_numpy(batch).permute(0, 3, 1, 2).float() for batch, _ in batches)
+    return torch.cat([model(batch) for batch in images])
 
 
 if __name__ == "__main__":

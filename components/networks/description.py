@@ -31,6 +31,9 @@ _OUTPUTS: dict[str, Output] = {
     "log_softmax": "log_probabilities",
 }
 
+SMALLEST_PROBABILITY = 2.0**-126
+"""What a probability of zero counts as where logarithms are taken: float32's smallest normal."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Placed:

@@ -6,7 +6,7 @@ import keras
 
 from components.base import atomic
 from components.networks.custom_network import AnyArchitecture, CustomNetwork
-from components.networks.description import Placed, Shape
+from components.networks.description import SMALLEST_PROBABILITY, Placed, Shape
 from components.networks.keras_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 from components.networks.layers import FINAL, Activation, AnyLayer
 from components.networks.network import Network, weights_file
@@ -121,17 +121,35 @@ def _apply(placed: Placed, x: keras.KerasTensor) -> keras.KerasTensor:
     return layer(name, description)(x)
 
 
-def probabilities(outputs: keras.KerasTensor, architecture: AnyArchitecture) -> keras.KerasTensor:
+def probabilities(
+    outputs: keras.KerasTensor, architecture: AnyArchitecture, temperature: float = 1.0
+) -> keras.KerasTensor:
     """What a network of that architecture gives, (N, units), as probabilities float32
-    (N, classes); one unit is that of the second of two classes."""
-    outputs = keras.ops.cast(outputs, "float32")
+    (N, classes); one unit is that of the second of two classes.
+
+    `temperature` divides the logits, see components/evaluation/temperature.py; 1 adds nothing to
+    the graph.
+    """
+    outputs, kind = keras.ops.cast(outputs, "float32"), architecture.output
+    if temperature != 1:
+        outputs, kind = _logits(outputs, architecture) / temperature, "logits"
     if architecture.units == 1:
-        second = keras.ops.sigmoid(outputs) if architecture.output == "logits" else outputs
+        second = keras.ops.sigmoid(outputs) if kind == "logits" else outputs
         return keras.ops.concatenate([1 - second, second], axis=-1)
     # No match statement: AutoGraph, through which this goes, does not know it.
-    if architecture.output == "logits":
+    if kind == "logits":
         return keras.ops.softmax(outputs)
-    return keras.ops.exp(outputs) if architecture.output == "log_probabilities" else outputs
+    return keras.ops.exp(outputs) if kind == "log_probabilities" else outputs
+
+
+def _logits(outputs: keras.KerasTensor, architecture: AnyArchitecture) -> keras.KerasTensor:
+    """Logits, up to a constant for each image, of float32 outputs."""
+    if architecture.output != "probabilities":
+        return outputs
+    logs = keras.ops.log(keras.ops.maximum(outputs, SMALLEST_PROBABILITY))
+    if architecture.units == 1:
+        return logs - keras.ops.log(keras.ops.maximum(1 - outputs, SMALLEST_PROBABILITY))
+    return logs
 
 
 def parameter_count(model: keras.Model) -> int:

@@ -11,7 +11,7 @@ from torch import nn
 
 from components.base import atomic
 from components.networks.custom_network import AnyArchitecture, CustomNetwork
-from components.networks.description import Placed
+from components.networks.description import SMALLEST_PROBABILITY, Placed
 from components.networks.layers import FINAL, Activation, Conv
 from components.networks.network import Network, weights_file
 from components.networks.torch_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
@@ -174,19 +174,37 @@ def _activation(description: Activation, overwrite: bool) -> nn.Module:
     raise TypeError(f"PyTorch has no translation of {description!r} yet.")
 
 
-def probabilities(outputs: torch.Tensor, architecture: AnyArchitecture) -> torch.Tensor:
+def probabilities(
+    outputs: torch.Tensor, architecture: AnyArchitecture, temperature: float = 1.0
+) -> torch.Tensor:
     """What a network of that architecture gives, (N, units), as probabilities float32
-    (N, classes); one unit is that of the second of two classes."""
-    outputs = outputs.float()
+    (N, classes); one unit is that of the second of two classes.
+
+    `temperature` divides the logits, see components/evaluation/temperature.py; 1 adds nothing to
+    the graph.
+    """
+    outputs, kind = outputs.float(), architecture.output
+    if temperature != 1:
+        outputs, kind = _logits(outputs, architecture) / temperature, "logits"
     if architecture.units == 1:
-        second = outputs.sigmoid() if architecture.output == "logits" else outputs
+        second = outputs.sigmoid() if kind == "logits" else outputs
         return torch.cat([1 - second, second], dim=-1)
-    match architecture.output:
+    match kind:
         case "logits":
             return outputs.softmax(-1)
         case "log_probabilities":
             return outputs.exp()
     return outputs
+
+
+def _logits(outputs: torch.Tensor, architecture: AnyArchitecture) -> torch.Tensor:
+    """Logits, up to a constant for each image, of float32 outputs."""
+    if architecture.output != "probabilities":
+        return outputs
+    logs = outputs.clamp_min(SMALLEST_PROBABILITY).log()
+    if architecture.units == 1:
+        return logs - (1 - outputs).clamp_min(SMALLEST_PROBABILITY).log()
+    return logs
 
 
 def build(network: Network) -> nn.Module:

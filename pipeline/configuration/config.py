@@ -10,6 +10,7 @@ from pydantic import Field
 from components.augmentation.policy import AugmentConfig
 from components.base.config import Slice
 from components.data.config import ImageConfig
+from components.evaluation.config import EvaluateConfig
 from components.gates.data_gate import DataGateConfig
 from components.gates.model_gates import GatesConfig
 from components.networks.config import ModelConfig
@@ -33,6 +34,7 @@ class RunConfig(Slice):
     model: ModelConfig
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig
+    evaluate: EvaluateConfig = EvaluateConfig()
     gates: GatesConfig
     export: ExportConfig = ExportConfig()
     beam: BeamConfig = BeamConfig()

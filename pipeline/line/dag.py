@@ -175,6 +175,7 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
             arrays=arrays,
             model=train[framework].outputs["model"],
             framework=framework,
+            evaluate=json_slice(config.evaluate),
             code=code(f"evaluate_{framework}", config.model.architecture),
         ).with_id(f"evaluate_{framework}")
     # One after the other: two trainers at once would share the cores and the progress line.

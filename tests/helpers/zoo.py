@@ -100,6 +100,8 @@ _SPEC = ImageSpec(9, 11, 3, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
 _SIDES = {"digits": (8, 1), "mnist": (28, 1), "mnist_tiny": (28, 1), "smiles": (64, 3)}
 
 NAMES = (*ARCHITECTURES, *LAYERS)
+OUTPUTS = ("digits", "smiles_v1", "softmax", "log_softmax", "sigmoid")
+"""One network for each kind of output."""
 
 
 def network(framework: str, name: str) -> Network:

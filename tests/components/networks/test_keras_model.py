@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from components.evaluation.temperature import apply
 from components.networks import keras_model
 from components.networks.description import parameter_count
 from components.networks.network import Network
 from tests.helpers import zoo
 from tests.helpers.training_data import digit_images, network
-from tests.helpers.zoo import outputs_and_probabilities
+from tests.helpers.zoo import OUTPUTS, outputs_and_probabilities
 
 
 @pytest.mark.parametrize("name", zoo.NAMES)
@@ -25,13 +27,40 @@ def test_layers_have_the_names_weights_and_shapes_of_the_description(name):
         assert layer.count_params() == placed.weights + placed.statistics, placed.name
 
 
-@pytest.mark.parametrize("name", ["digits", "smiles_v1", "softmax", "log_softmax", "sigmoid"])
+@pytest.mark.parametrize("name", OUTPUTS)
 def test_outputs_become_probabilities_by_the_definition(name):
     architecture = zoo.network("keras", name).architecture
     given, expected = outputs_and_probabilities(architecture)
     found = keras_model.probabilities(given, architecture).numpy()
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_temperature_scales_every_kind_of_output_as_numpy_does(name, temperature):
+    architecture = zoo.network("keras", name).architecture
+    given, plain = outputs_and_probabilities(architecture)
+    found = keras_model.probabilities(given, architecture, temperature).numpy()
+    np.testing.assert_allclose(found, apply(plain, temperature), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax", "sigmoid"])
+def test_a_probability_of_zero_is_no_nan_at_another_temperature(name):
+    architecture = zoo.network("keras", name).architecture
+    sure = np.eye(3, architecture.units, dtype=np.float32)
+    found = keras_model.probabilities(sure, architecture, 2.0).numpy()
+    np.testing.assert_allclose(found.max(axis=1), 1.0)
+
+
+def test_a_temperature_of_one_adds_nothing_to_the_graph():
+    architecture = zoo.network("keras", "digits").architecture
+    spec = tf.TensorSpec((None, 10), tf.float32)
+    plain = tf.function(lambda x: keras_model.probabilities(x, architecture))
+    at_one = tf.function(lambda x: keras_model.probabilities(x, architecture, 1.0))
+    graphs = [f.get_concrete_function(spec).graph for f in (plain, at_one)]
+    operations = [[operation.type for operation in graph.get_operations()] for graph in graphs]
+    assert operations[0] == operations[1] and "RealDiv" not in operations[1]
 
 
 def test_the_input_is_normalised_by_the_image_spec():

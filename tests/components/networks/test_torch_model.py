@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from components.evaluation.temperature import apply
 from components.networks import torch_model
 from components.networks.description import Architecture, parameter_count
 from components.networks.layers import Activation, BatchNorm, Conv, Dense, Flatten, Residual
@@ -11,7 +12,7 @@ from components.networks.network import Network
 from serving.contract.image_spec import ImageSpec
 from tests.helpers import zoo
 from tests.helpers.training_data import digit_images, network
-from tests.helpers.zoo import outputs_and_probabilities
+from tests.helpers.zoo import OUTPUTS, outputs_and_probabilities
 
 
 def digits_tensor(count: int) -> torch.Tensor:
@@ -78,7 +79,7 @@ def test_a_residual_block_adds_its_input():
     torch.testing.assert_close(x, before)
 
 
-@pytest.mark.parametrize("name", ["digits", "smiles_v1", "softmax", "log_softmax", "sigmoid"])
+@pytest.mark.parametrize("name", OUTPUTS)
 def test_outputs_become_probabilities_by_the_definition(name):
     architecture = zoo.network("torch", name).architecture
     given, expected = outputs_and_probabilities(architecture)
@@ -87,6 +88,30 @@ def test_outputs_become_probabilities_by_the_definition(name):
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
     half = torch_model.probabilities(torch.from_numpy(given).bfloat16(), architecture)
     assert half.dtype == torch.float32
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_temperature_scales_every_kind_of_output_as_numpy_does(name, temperature):
+    architecture = zoo.network("torch", name).architecture
+    given, plain = outputs_and_probabilities(architecture)
+    found = torch_model.probabilities(torch.from_numpy(given), architecture, temperature).numpy()
+    np.testing.assert_allclose(found, apply(plain, temperature), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax", "sigmoid"])
+def test_a_probability_of_zero_is_no_nan_at_another_temperature(name):
+    architecture = zoo.network("torch", name).architecture
+    sure = np.eye(3, architecture.units, dtype=np.float32)
+    found = torch_model.probabilities(torch.from_numpy(sure), architecture, 2.0).numpy()
+    np.testing.assert_allclose(found.max(axis=1), 1.0)
+
+
+def test_a_temperature_of_one_adds_nothing_to_the_graph():
+    architecture = zoo.network("torch", "digits").architecture
+    traced = torch.fx.symbolic_trace(lambda x: torch_model.probabilities(x, architecture, 1.0))
+    called = [node.target for node in traced.graph.nodes if node.op.startswith("call")]
+    assert called == ["float", "softmax"]
 
 
 def test_batch_norm_keeps_the_share_of_the_old_statistics_that_the_description_says():
