@@ -28,15 +28,23 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("model", type=Path, metavar="MODEL_DIR", help="a trainer's model directory")
     made.add_argument("output", type=Path, metavar="OUT", help="directory to fill")
-    made.add_argument("--formats", nargs="+", choices=FORMATS, metavar="FORMAT", default=[],
-                      help=f"of {', '.join(FORMATS)} (default: all that the model has)")  # fmt: skip
-    made.add_argument("--arrays", type=Path, help="packed images (default: those beside the model)")
-    made.add_argument("--transform", type=Path, metavar="DIR",
-                      help="TransformGraph for the SavedModel's signature serving_bytes")  # fmt: skip
-    made.add_argument("--predictions", type=Path, metavar="DIR",
-                      help="the model's own answers (default: predicted anew)")  # fmt: skip
+    every = ", ".join(FORMATS)
     made.add_argument(
-        "--images", type=int, default=256, help="held-out images at small batch sizes"
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        metavar="FORMAT",
+        default=[],
+        help=f"some of {every} (default: all that the model has)",
+    )
+    for name, what in {
+        "--arrays": "packed images (default: those beside the model)",
+        "--transform": "TransformGraph for the SavedModel's signature serving_bytes",
+        "--predictions": "the model's own answers (default: predicted anew)",
+    }.items():
+        made.add_argument(name, type=Path, metavar="DIR", help=what)
+    made.add_argument(
+        "--images", type=int, default=256, help="held-out images run at small batch sizes"
     )
     return made
 

@@ -41,7 +41,8 @@ class HeldOut:
         self._spec = arrays.spec
         self.golden = golden_rows(len(arrays.split("test")))
         self._parts: list[tuple[Split, np.ndarray, Originals | None]] = []
-        probabilities, labels = [], []
+        probabilities: list[np.ndarray] = []
+        labels: list[np.ndarray] = []
         for name in SPLITS:
             missing = least - sum(map(len, labels))
             if (missing <= 0 and labels) or not len(arrays.split(name)):
@@ -74,7 +75,7 @@ class HeldOut:
         for row, number in zip(rows, self._part_of(rows)):
             _, own, files = self._parts[number]
             if files is None:
-                found.append(_png(self.images(np.array([row]))[0], self._spec))
+                found.append(encode_png(self.images(np.array([row]))[0], self._spec))
             else:
                 found.append(files[int(own[row - self._starts[number]])])
         return found
@@ -104,7 +105,7 @@ def predicted(arrays: ImageArrays, name: str, path: Path) -> tuple[Split, np.nda
     return split, probabilities
 
 
-def _png(image: np.ndarray, spec: ImageSpec) -> bytes:
+def encode_png(image: np.ndarray, spec: ImageSpec) -> bytes:
     """A file of the packed size, with a black margin, in whose centre `spec` finds the image."""
     top, left = spec.margin_height // 2, spec.margin_width // 2
     margins = ((top, spec.margin_height - top), (left, spec.margin_width - left), (0, 0))

@@ -58,8 +58,6 @@ def _tflite(name: str, title: str, file: str, precision: Precision) -> Format:
     return Format(name, title, file, "litert", "ai-edge-litert", "tflite", precision)
 
 
-_ORT = ("onnxruntime", "onnxruntime")
-
 FORMATS: dict[str, Format] = {
     row.name: row
     for row in (
@@ -74,13 +72,13 @@ FORMATS: dict[str, Format] = {
             "model_dynamic_int8.tflite", "dynamic_int8",
         ),
         _tflite("tflite_int8", "TFLite int8", "model_int8.tflite", "int8"),
-        Format("onnx", "ONNX", "model.onnx", *_ORT, "onnx", from_torch=True),
+        Format("onnx", "ONNX", "model.onnx", "onnxruntime", "onnxruntime", "onnx", from_torch=True),
         Format(
-            "onnx_float16", "ONNX float16", "model_float16.onnx", *_ORT, "reduced_onnx", "float16",
+            "onnx_float16", "ONNX float16", "model_float16.onnx", "onnxruntime", "onnxruntime", "reduced_onnx", "float16",
             from_torch=True, for_gpu=True,
         ),
         Format(
-            "onnx_int8", "ONNX int8", "model_int8.onnx", *_ORT, "reduced_onnx", "int8",
+            "onnx_int8", "ONNX int8", "model_int8.onnx", "onnxruntime", "onnxruntime", "reduced_onnx", "int8",
             from_torch=True,
         ),
         Format(
