@@ -58,6 +58,15 @@ def _tflite(name: str, title: str, file: str, precision: Precision) -> Format:
     return Format(name, title, file, "litert", "ai-edge-litert", "tflite", precision)
 
 
+def _onnx(
+    name: str, title: str, file: str, module: str, precision: Precision, for_gpu: bool = False
+) -> Format:
+    return Format(
+        name, title, file, "onnxruntime", "onnxruntime", module, precision, from_torch=True,
+        for_gpu=for_gpu,
+    )  # fmt: skip
+
+
 FORMATS: dict[str, Format] = {
     row.name: row
     for row in (
@@ -72,15 +81,9 @@ FORMATS: dict[str, Format] = {
             "model_dynamic_int8.tflite", "dynamic_int8",
         ),
         _tflite("tflite_int8", "TFLite int8", "model_int8.tflite", "int8"),
-        Format("onnx", "ONNX", "model.onnx", "onnxruntime", "onnxruntime", "onnx", from_torch=True),
-        Format(
-            "onnx_float16", "ONNX float16", "model_float16.onnx", "onnxruntime", "onnxruntime", "reduced_onnx", "float16",
-            from_torch=True, for_gpu=True,
-        ),
-        Format(
-            "onnx_int8", "ONNX int8", "model_int8.onnx", "onnxruntime", "onnxruntime", "reduced_onnx", "int8",
-            from_torch=True,
-        ),
+        _onnx("onnx", "ONNX", "model.onnx", "onnx", "float32"),
+        _onnx("onnx_float16", "ONNX float16", "model_float16.onnx", "reduced_onnx", "float16", True),
+        _onnx("onnx_int8", "ONNX int8", "model_int8.onnx", "reduced_onnx", "int8"),
         Format(
             "keras", "Keras", "model.keras", "keras", "keras", "keras_archive",
             sources=("keras",), described=True,
