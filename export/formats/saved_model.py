@@ -57,7 +57,7 @@ def write_warmup(path: Path, contract: dict, signatures: list[str]) -> None:
             for batch in _WARMUP_BATCHES:
                 request = predict_pb2.PredictRequest()
                 request.model_spec.signature_name = signature
-                request.inputs[name].CopyFrom(tf.make_tensor_proto([value] * batch))
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(np.array([value] * batch)))
                 log = prediction_log_pb2.PredictionLog(
                     predict_log=prediction_log_pb2.PredictLog(request=request)
                 )

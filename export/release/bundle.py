@@ -66,8 +66,8 @@ def bundle(
         shutil.copytree(data, target / DATA)
     # Any, as savez has a keyword of its own (allow_pickle), which is not among these names.
     answers: dict[str, Any] = golden(Path(arrays), Path(predictions))
-    for name in verified:
-        answers[name] = np.load(_there(source / held_out.GOLDEN_ANSWERS / f"{name}.npy"))
+    for kind in verified:
+        answers[kind] = np.load(_there(source / held_out.GOLDEN_ANSWERS / f"{kind}.npy"))
     np.savez(target / GOLDEN, **answers)
     manifest = {
         "model": name,

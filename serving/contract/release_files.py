@@ -82,7 +82,10 @@ FORMATS: dict[str, Format] = {
         ),
         _tflite("tflite_int8", "TFLite int8", "model_int8.tflite", "int8"),
         _onnx("onnx", "ONNX", "model.onnx", "onnx", "float32"),
-        _onnx("onnx_float16", "ONNX float16", "model_float16.onnx", "reduced_onnx", "float16", True),
+        _onnx(
+            "onnx_float16", "ONNX float16", "model_float16.onnx", "reduced_onnx", "float16",
+            for_gpu=True,
+        ),
         _onnx("onnx_int8", "ONNX int8", "model_int8.onnx", "reduced_onnx", "int8"),
         Format(
             "keras", "Keras", "model.keras", "keras", "keras", "keras_archive",

@@ -1,4 +1,4 @@
-"""`python -m export` on both frameworks: six artifacts, their contracts, and the verdict."""
+"""`python -m export` on both frameworks: every artifact, their contracts, and the verdict."""
 
 import contextlib
 import functools
@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image
 
 from components.data.arrays import ImageArrays
 from export.formats import contract as contracts
+from export.verification import held_out
 from export.verification.runtimes import open_artifact
 from serving.contract.image_spec import ImageSpec
 from serving.contract.release_files import FORMATS, sha256
@@ -36,7 +38,11 @@ from tests.helpers.export_data import (
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ("keras", "torch")
-ARTIFACTS = [(framework, artifact) for framework in FRAMEWORKS for artifact in FORMATS]
+ARTIFACTS = [
+    (framework, artifact)
+    for framework in FRAMEWORKS
+    for artifact in contracts.formats(network(framework))
+]
 
 
 def start_export(directory: Path, **changes) -> subprocess.Popen:
@@ -68,7 +74,7 @@ def work(tmp_path_factory):
     from export.formats import twin
 
     directory = tmp_path_factory.mktemp("export")
-    arrays = digits_arrays(directory / "arrays", test=40, val=220)
+    arrays = digits_arrays(directory / "arrays", test=40, val=220, train=300)
     for seed, framework in enumerate(FRAMEWORKS):
         description = network(framework)
         if framework == "keras":
@@ -91,17 +97,39 @@ def path_of(work, framework, artifact) -> Path:
     return work / "out" / framework / FORMATS[artifact].file
 
 
-def test_all_six_artifacts_agree_with_their_own_source_at_both_batch_sizes(work):
+def test_every_artifact_agrees_with_its_own_source_at_every_batch_size(work):
     records = json.loads((work / "out/parity.json").read_text())
     found = [(r["framework"], r["artifact"], r["batch"]) for r in records]
-    assert found == [(*pair, batch) for pair in ARTIFACTS for batch in (1, 32)]
+    assert found == [(*pair, batch) for pair in ARTIFACTS for batch in (1, 7, 64)]
     for record in records:
-        assert record["passed"] and record["error"] is None, record
-        assert record["images"] == 256 and record["bytes"] > 100_000
-        assert record["max_difference"] < 1e-5 and record["agreement"] == 1.0
+        assert record["error"] is None, record
+        assert record["images"] == 256 and record["bytes"] > 30_000
         assert record["sha256"] == sha256(path_of(work, record["framework"], record["artifact"]))
+        if FORMATS[record["artifact"]].precision == "float32":
+            assert record["passed"] and record["max_difference"] < 1e-5, record
+            assert record["agreement"] == 1.0 and record["accuracy"] == record["source_accuracy"]
+        else:  # these weights are random, so that many answers are close to another
+            assert record["max_difference"] < 0.1 and record["agreement"] > 0.9, record
     whole = work / "out/keras/saved_model"
     assert records[0]["bytes"] == sum(p.stat().st_size for p in whole.rglob("*") if p.is_file())
+
+
+def test_latencies_of_all_artifacts_are_measured_side_by_side(work):
+    found = json.loads((work / "out/latency.json").read_text())
+    assert {(f, name) for f, of in found.items() for name in of} == set(ARTIFACTS)
+    for framework, name in ARTIFACTS:
+        for batch in ("1", "32"):
+            times = found[framework][name][batch]
+            assert 0 < times["p50"] <= times["p99"] and times["calls"] >= 20
+
+
+def test_each_artifact_leaves_its_answers_to_the_golden_images(work):
+    test = np.load(work / "keras_predictions/test.npz")["probabilities"]
+    rows = held_out.golden_rows(40)
+    for name in contracts.formats(network("keras")):
+        answers = np.load(work / f"out/keras/golden/{name}.npy")
+        least = 1e-5 if FORMATS[name].precision == "float32" else 0.1
+        np.testing.assert_allclose(answers, test[rows], atol=least)
 
 
 @pytest.mark.parametrize("framework, artifact", ARTIFACTS)
@@ -111,6 +139,9 @@ def test_contract_and_lineage_are_inside_every_artifact(work, framework, artifac
     path = path_of(work, framework, artifact)
     if artifact == "saved_model":
         inside = json.loads((path / "assets.extra/contract.json").read_text())
+    elif artifact == "keras":
+        with zipfile.ZipFile(path) as archive:
+            inside = json.loads(archive.read("contract.json"))
     else:
         inside = open_artifact(artifact, path, threads=1).contract
     assert inside == contract
@@ -139,7 +170,11 @@ def test_onnx_is_one_file_of_the_stated_opset_without_traces_of_the_machine(work
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
     assert not any(tensor.external_data for tensor in model.graph.initializer)
-    assert {p.key for p in model.metadata_props} == {"contract", "lineage"}
+    properties = {p.key: p.value for p in model.metadata_props}
+    assert {"contract", "lineage"} < properties.keys()
+    assert properties["Image.BitmapPixelFormat"] == "Gray8"
+    assert properties["Image.ColorSpaceGamma"] == "SRGB"
+    assert properties["Image.NominalPixelRange"] == "NominalRange_0_255"
     assert b"site-packages" not in path.read_bytes()
     assert str(ROOT).encode() not in path.read_bytes()
     assert not any("Dropout" in node.op_type for node in model.graph.node)

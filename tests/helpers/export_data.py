@@ -64,13 +64,14 @@ def random_module(description: Network, seed: int = 0):
     return module.eval()
 
 
-def digits_arrays(directory: Path, test: int = 300, val: int = 0) -> Path:
-    """An ImageArrays directory with the splits `test` and, behind it in the digits, `val`, in two
-    shards each, and no training split."""
+def digits_arrays(directory: Path, test: int = 300, val: int = 0, train: int = 0) -> Path:
+    """An ImageArrays directory with the splits `test` and, behind it in the digits, `val` and
+    `train`, in two shards each."""
     digits = load_digits()
     images = (digits.images * 255 / 16).round().astype(np.uint8)[:, :, :, None]
     labels = digits.target.astype(np.int64)
-    for split, first, count in (("test", 0, test), ("val", test, val)):
+    splits = ("test", 0, test), ("val", test, val), ("train", test + val, train)
+    for split, first, count in splits:
         (directory / split).mkdir(parents=True)
         for shard, rows in enumerate(np.array_split(np.arange(first, first + count), 2)):
             np.save(directory / split / f"images-{shard:05d}.npy", images[rows])

@@ -7,6 +7,7 @@ import numpy as np
 from components.data.arrays import ImageArrays
 from export.formats import contract as contracts
 from export.verification.config import BATCHES
+from export.verification.held_out import GOLDEN_ANSWERS
 from serving.contract.release_files import FORMATS, sha256
 from tests.helpers.export_data import digits_arrays, network
 
@@ -20,12 +21,15 @@ def finished_exports(directory: Path, framework: str, lineage: str) -> Path:
         "saved_model/variables/variables.index": "index",
         "saved_model/variables/variables.data-00000-of-00001": "data",
         "saved_model/assets.extra/contract.json": contract,
-        "model.onnx": "onnx",
-        "model.tflite": "tflite",
         "contract.json": contract,
     }.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(content)
+    (directory / GOLDEN_ANSWERS).mkdir(exist_ok=True)
+    for name in contracts.formats(network(framework)):
+        if not FORMATS[name].directory:
+            (directory / FORMATS[name].file).write_text(name)
+        np.save(directory / GOLDEN_ANSWERS / f"{name}.npy", np.full((16, 10), 0.1, np.float32))
     return directory
 
 
@@ -48,10 +52,13 @@ def parity_records(exports: Path, framework: str = "torch") -> list[dict]:
             "images": 101,
             "max_difference": 1e-7,
             "agreement": 1.0,
+            "accuracy": 0.9,
+            "source_accuracy": 0.9,
+            "bytes": 1000,
             "error": None,
             "passed": True,
-            "sha256": sha256(exports / row.file),
+            "sha256": sha256(exports / FORMATS[name].file),
         }
-        for name, row in FORMATS.items()
+        for name in contracts.formats(network(framework))
         for batch in BATCHES
     ]

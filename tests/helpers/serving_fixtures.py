@@ -43,8 +43,8 @@ def contract(height=8, width=8, channels=1, labels=LABELS) -> dict:
     }
 
 
-def seal(directory: Path, name: str = "digits") -> Path:
-    """Writes manifest.json over whatever `directory` holds."""
+def seal(directory: Path, name: str = "digits", **facts) -> Path:
+    """Writes manifest.json, with these facts, over whatever `directory` holds."""
     files = {}
     for path in sorted(directory.rglob("*")):
         if path.is_file() and path.name != "manifest.json":
@@ -58,7 +58,7 @@ def seal(directory: Path, name: str = "digits") -> Path:
         "lineage": "keras-0123456789abcdef",
         "framework": "keras",
     }
-    manifest |= {"created": "2026-01-01T00:00:00+00:00", "files": files}
+    manifest |= {"created": "2026-01-01T00:00:00+00:00", "files": files, **facts}
     (directory / "manifest.json").write_text(json.dumps(manifest))
     return directory
 

@@ -1,6 +1,5 @@
 """`python -m serving.predict`: labels for image files, from either runtime."""
 
-import json
 
 import pytest
 from PIL import Image
@@ -72,10 +71,8 @@ def test_a_format_that_a_model_was_not_released_in_is_named_with_those_that_it_w
     tmp_path, pictures
 ):
     source = digits_release(tmp_path / "source")
-    described = json.loads((source / "contract.json").read_text()) | {"formats": ["onnx"]}
-    (source / "contract.json").write_text(json.dumps(described))
     (source / "model.tflite").unlink()
-    Store(tmp_path / "serving").publish("digits", seal(source))
+    Store(tmp_path / "serving").publish("digits", seal(source, formats=["onnx"]))
     command = ("-m", "serving.predict", "--root", tmp_path)
     assert run(*command, pictures[0]).stdout.startswith(f"{pictures[0]}: 0 ")
     refused = run(*command, "--format", "tflite", pictures[0])

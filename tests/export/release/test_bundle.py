@@ -52,8 +52,15 @@ def test_the_release_has_the_layout_that_servers_read(exports, data, tmp_path):
         "variables/variables.index",
         "variables/variables.data-00000-of-00001",
         "assets.extra/contract.json",
-        "model.onnx",
         "model.tflite",
+        "model_float16.tflite",
+        "model_dynamic_int8.tflite",
+        "model_int8.tflite",
+        "model.onnx",
+        "model_float16.onnx",
+        "model_int8.onnx",
+        "model.safetensors",
+        "model.pt2",
         "contract.json",
         "labels.txt",
         "golden.npz",
@@ -90,6 +97,7 @@ def test_golden_inputs_are_held_out_images_with_the_sources_own_answers(exports,
     golden = np.load(release / "golden.npz")
     assert golden["image"].shape == (16, 8, 8, 1) and golden["image"].dtype == np.uint8
     assert golden["probabilities"].dtype == np.float32 and golden["label"].dtype == np.int64
+    assert golden["tflite_int8"].shape == (16, 10)  # and what each artifact answers itself
     split = ImageArrays(data["arrays"]).split("test")
     stored = np.load(data["predictions"])["probabilities"]
     everything = split.images(np.arange(len(split)))
@@ -173,7 +181,7 @@ def test_an_artifact_that_was_altered_after_its_verification_is_refused(
 
 
 @pytest.mark.parametrize("row", range(6))
-def test_an_artifact_that_did_not_pass_at_both_batch_sizes_is_refused(exports, data, tmp_path, row):
+def test_an_artifact_that_did_not_pass_at_every_batch_size_is_refused(exports, data, tmp_path, row):
     whole = parity_records(exports)
     kind = whole[row]["artifact"]
     for other in (

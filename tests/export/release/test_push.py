@@ -41,7 +41,7 @@ def exported(tmp_path, framework: str, number: int, metrics: dict) -> tuple[Expo
 
 def pushed(tmp_path, store, facts, number: int):
     found, parity = exported(tmp_path, "torch", number, GOOD)
-    return push(store, "digits", {"torch": found}, parity, ExportConfig(), facts)
+    return push(store, "digits", {"torch": found}, parity, {}, ExportConfig(), facts)
 
 
 def test_the_champion_is_released_in_every_format_with_its_own_facts(tmp_path, store, facts):
@@ -50,7 +50,7 @@ def test_the_champion_is_released_in_every_format_with_its_own_facts(tmp_path, s
         exported(tmp_path, "torch", 2, GOOD),
     )
     models = {"keras": keras, "torch": torch}
-    done = push(store, "digits", models, of_keras + of_torch, ExportConfig(), facts)
+    done = push(store, "digits", models, of_keras + of_torch, {}, ExportConfig(), facts)
     assert (done.champion, done.unchanged, done.release.version) == ("torch", False, 1)
     assert store.current("digits") == done.release
     done.release.verify()
@@ -95,11 +95,58 @@ def test_an_artifact_that_disagrees_refuses_all_and_releases_nothing(tmp_path, s
         exported(tmp_path, "keras", 1, GOOD),
         exported(tmp_path, "torch", 2, WORSE),
     )
-    of_torch[-1]["max_difference"] = 1e-3
+    next(r for r in of_torch if r["artifact"] == "onnx")["max_difference"] = 1e-3
     models = {"keras": keras, "torch": torch}
     with pytest.raises(GateRefused, match="torch onnx .*max_difference is 0.001"):
-        push(store, "digits", models, of_keras + of_torch, ExportConfig(), facts)
+        push(store, "digits", models, of_keras + of_torch, {}, ExportConfig(), facts)
     assert not store.models()
+
+
+def test_a_reduced_precision_that_is_not_good_enough_is_left_out_and_said_to_be(
+    tmp_path, store, facts
+):
+    found, parity = exported(tmp_path, "torch", 1, GOOD)
+    for record in parity:
+        if record["artifact"] == "onnx_int8":
+            record |= {"agreement": 0.97, "passed": False}
+    models = {"torch": found}
+    done = push(store, "digits", models, parity, {}, ExportConfig(), facts)
+    manifest = done.release.manifest()
+    assert "onnx_int8" not in manifest["formats"] and "tflite_int8" in manifest["formats"]
+    assert not (done.release.path / "model_int8.onnx").exists()
+    assert "agreement is 0.9700, expected at least 0.9850" in manifest["left_out"]["onnx_int8"]
+    required = ExportConfig(required=("onnx_int8",))
+    with pytest.raises(GateRefused, match="onnx_int8 .*agreement is 0.9700"):
+        push(store, "digits", models, parity, {}, required, facts)
+    # One that has become good enough since is worth a release, though the model is the same.
+    for record in parity:
+        record |= {"agreement": 1.0, "passed": True}
+    assert push(store, "digits", models, parity, {}, ExportConfig(), facts).release.version == 2
+
+
+def test_time_and_size_are_bounded_where_they_are_asked_to_be(tmp_path, store, facts):
+    found, parity = exported(tmp_path, "torch", 1, GOOD)
+    times = {record["artifact"]: {"1": {"p50": 2.0, "p99": 3.0}} for record in parity}
+    latency = {"torch": times | {"onnx_float16": {"1": {"p50": 90.0}}}}
+
+    def pushed_with(**limits):
+        return push(
+            store, "digits", {"torch": found}, parity, latency, ExportConfig(**limits), facts
+        )
+
+    with pytest.raises(GateRefused, match="torch onnx: latency is 2 ms, expected at most 1.5 ms"):
+        pushed_with(max_latency_ms=1.5)
+    with pytest.raises(GateRefused, match="torch saved_model: size is 0.001 MB"):
+        pushed_with(max_mb=0.0005)
+    latency["current"] = {"onnx": {"1": {"p50": 1.0}}}
+    with pytest.raises(GateRefused, match="onnx: slowdown is 2 times the release's"):
+        pushed_with(max_slowdown=1.5)
+    assert not store.models()
+    done = pushed_with(max_latency_ms=2.5, max_mb=1, max_slowdown=2.5)
+    assert "onnx_float16" in done.release.manifest()["formats"]  # for GPUs: not judged here
+    del latency["torch"]["onnx"]
+    with pytest.raises(GateRefused, match="onnx: latency is nan ms"):
+        pushed_with(max_latency_ms=2.5)
 
 
 def test_the_champion_is_the_most_accurate_and_then_the_surest():

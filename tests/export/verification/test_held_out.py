@@ -1,10 +1,11 @@
-"""At least as many held-out images as asked for, while there are that many; test before val."""
+"""All test images are held out, and of val as many as it takes to have enough."""
 
 import numpy as np
 import pytest
 
 from components.data.arrays import ImageArrays
 from export.verification import held_out
+from serving.contract.image_spec import decode
 from tests.helpers.export_data import digits_arrays, write_predictions
 
 
@@ -22,8 +23,10 @@ def load(tmp_path):
             digits_arrays(directory, test, val)
             write_predictions(directory / "predictions", directory, marked)
         arrays = ImageArrays(directory)
-        images, probabilities = held_out.load(arrays, directory / "predictions", count)
-        np.testing.assert_array_equal(probabilities, marked(images))
+        held = held_out.HeldOut(arrays, directory / "predictions", count)
+        images = held.images(np.arange(len(held)))
+        np.testing.assert_array_equal(held.probabilities, marked(images))
+        assert len(held) == len(images) == len(held.labels)
         found = {}
         for name in held_out.SPLITS:
             split = arrays.split(name)
@@ -34,8 +37,8 @@ def load(tmp_path):
     return load
 
 
-def test_the_test_split_alone_is_used_where_it_has_enough(load):
-    assert load(300, 20, 256) == {"test": 256, "val": 0}
+def test_the_whole_test_split_alone_is_used_where_it_has_enough(load):
+    assert load(300, 20, 256) == {"test": 300, "val": 0}
     assert load(256, 20, 256) == {"test": 256, "val": 0}
 
 
@@ -51,3 +54,35 @@ def test_all_of_both_are_used_where_they_have_fewer(load):
 def test_no_held_out_images_at_all_are_refused(load):
     with pytest.raises(ValueError, match="splits test and val are empty"):
         load(0, 0, 256)
+
+
+def test_rows_are_read_in_any_order_across_both_splits_and_as_files_too(tmp_path):
+    directory = digits_arrays(tmp_path / "arrays", 9, 8)
+    write_predictions(directory / "predictions", directory, marked)
+    arrays = ImageArrays(directory)
+    held = held_out.HeldOut(arrays, directory / "predictions", 16)
+    whole = held.images(np.arange(16))
+    rows = np.array([15, 0, 8, 9, 9, 3])
+    np.testing.assert_array_equal(held.images(rows), whole[rows])
+    for row, file in zip(rows, held.encoded(rows)):
+        np.testing.assert_array_equal(decode(file, arrays.spec), whole[row])
+
+
+def test_files_are_those_that_ingest_wrote_in_the_order_of_the_arrays(tmp_path):
+    import tensorflow as tf
+
+    directory = digits_arrays(tmp_path / "arrays", 7)
+    write_predictions(directory / "predictions", directory, marked)
+    (tmp_path / "examples/Split-test").mkdir(parents=True)
+    contents = [f"file {row}".encode() * (row + 1) for row in range(7)]
+    for shard, rows in enumerate((range(0, 4), range(4, 7))):
+        path = tmp_path / f"examples/Split-test/data_tfrecord-{shard:05d}-of-00002"
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for row in rows:
+                example = tf.train.Example()
+                example.features.feature["image_bytes"].bytes_list.value.append(contents[row])
+                writer.write(example.SerializeToString())
+    arrays = ImageArrays(directory)
+    held = held_out.HeldOut(arrays, directory / "predictions", 7, tmp_path / "examples")
+    rows = np.array([6, 0, 4, 3])
+    assert held.encoded(rows) == [contents[row] for row in rows]

@@ -18,6 +18,7 @@ from components.data.arrays import ImageArrays
 from export.formats import contract as contracts
 from export.verification import parity, verify
 from export.verification.config import ExportConfig
+from export.verification.held_out import HeldOut
 from serving.contract.release_files import FORMATS, sha256
 from tests.helpers.export_data import (
     digits_arrays,
@@ -57,7 +58,7 @@ def arguments(directory, artifact, **changes) -> parity.ParityArgs:
         "path": directory / FORMATS[artifact].file,
         "arrays": directory / "arrays",
         "predictions": directory / "predictions",
-        "images": 256,
+        "images": 100,
         "lineage": LINEAGE,
         "output": directory / "records.json",
     }
@@ -70,12 +71,12 @@ def judged(args: parity.ParityArgs) -> list[dict]:
 
 
 @pytest.mark.parametrize("artifact", ["tflite", "onnx"])
-def test_an_artifact_equal_to_its_source_passes_at_both_batch_sizes(exported, artifact):
+def test_an_artifact_equal_to_its_source_passes_at_every_batch_size(exported, artifact):
     records = judged(arguments(exported, artifact))
-    assert [record["batch"] for record in records] == [1, 32]
+    assert [record["batch"] for record in records] == [1, 7, 64]
+    assert [record["images"] for record in records] == [100, 100, 100]
     for record in records:
         assert record["error"] is None and record["passed"]
-        assert record["images"] == 256
         assert record["max_difference"] < 1e-5 and record["agreement"] == 1.0
         path = exported / FORMATS[artifact].file
         assert record["bytes"] == path.stat().st_size and record["sha256"] == sha256(path)
@@ -110,7 +111,7 @@ def altered_onnx(exported, tmp_path, value: float) -> str:
 
 def test_one_altered_onnx_weight_fails(exported, tmp_path):
     records = judged(arguments(exported, "onnx", path=altered_onnx(exported, tmp_path, 0.01)))
-    assert [record["passed"] for record in records] == [False, False]
+    assert [record["passed"] for record in records] == [False, False, False]
     assert all(record["max_difference"] > 1e-4 for record in records)
 
 
@@ -124,7 +125,7 @@ def test_one_altered_tflite_weight_fails(exported, tmp_path):
     bias.view(np.float32)[3] += 0.01
     (tmp_path / "altered.tflite").write_bytes(content)
     records = judged(arguments(exported, "tflite", path=str(tmp_path / "altered.tflite")))
-    assert [record["passed"] for record in records] == [False, False]
+    assert [record["passed"] for record in records] == [False, False, False]
 
 
 def altered_predictions(exported, tmp_path, change) -> str:
@@ -146,9 +147,10 @@ def test_nan_never_passes_wherever_it_comes_from(exported, tmp_path):
     assert all(not record["passed"] and "not finite" in record["error"] for record in records)
 
     good = records[0] | {"error": None, "max_difference": 0.0, "agreement": 1.0}
+    good |= {"accuracy": 0.9, "source_accuracy": 0.9}
     assert verify.judge(good, ExportConfig())["passed"]
     for number in (float("nan"), None):
-        for key in ("max_difference", "agreement"):
+        for key in ("max_difference", "agreement", "accuracy"):
             assert not verify.judge(good | {key: number}, ExportConfig())["passed"]
 
 
@@ -157,7 +159,7 @@ def test_an_artifact_that_its_runtime_cannot_load_is_a_failed_record(exported, t
     (broken / "variables/variables.data-00000-of-00001").write_bytes(b"")
     args = arguments(exported, "saved_model", path=str(broken))
     records = verify.verify_artifact(args, "keras", ExportConfig())
-    assert [record["passed"] for record in records] == [False, False]
+    assert [record["passed"] for record in records] == [False, False, False]
     assert all(record["error"] and record["max_difference"] is None for record in records)
 
 
@@ -180,17 +182,17 @@ def test_a_file_that_is_not_there_is_a_failed_record(exported, tmp_path):
 
 
 def test_another_lineage_other_labels_or_another_size_is_refused(exported, tmp_path):
-    (record, _) = judged(arguments(exported, "onnx", lineage="keras-ffffffffffffffff"))
+    (record, *_) = judged(arguments(exported, "onnx", lineage="keras-ffffffffffffffff"))
     assert "lineage" in record["error"] and not record["passed"]
 
     arrays = shutil.copytree(exported / "arrays", tmp_path / "arrays")
     (arrays / "labels.json").write_text(json.dumps(list("9876543210")))
-    (record, _) = judged(arguments(exported, "onnx", arrays=str(arrays)))
+    (record, *_) = judged(arguments(exported, "onnx", arrays=str(arrays)))
     assert "labels" in record["error"] and not record["passed"]
 
     spec = json.loads((arrays / "image_spec.json").read_text()) | {"width": 9}
     (arrays / "image_spec.json").write_text(json.dumps(spec))
-    (record, _) = judged(arguments(exported, "tflite", arrays=str(arrays)))
+    (record, *_) = judged(arguments(exported, "tflite", arrays=str(arrays)))
     assert "input" in record["error"] and not record["passed"]
 
 
@@ -200,7 +202,7 @@ def test_predictions_of_another_split_are_refused(exported, tmp_path):
         parity.measure(arguments(exported, "onnx", predictions=short))
 
 
-def test_fewer_images_than_asked_for_are_all_used_and_batch_32_is_still_run(exported, tmp_path):
+def test_fewer_images_than_asked_for_are_all_used_and_batch_64_is_still_run(exported, tmp_path):
     with np.load(exported / "predictions/test.npz") as stored:
         seven = stored["probabilities"][:7]
     predictions = tmp_path / "predictions"
@@ -214,8 +216,43 @@ def test_fewer_images_than_asked_for_are_all_used_and_batch_32_is_still_run(expo
         records = judged(arguments(exported, artifact, **changes))
         assert [(r["batch"], r["images"], r["passed"]) for r in records] == [
             (1, 7, True),
-            (32, 7, True),
+            (7, 7, True),
+            (64, 7, True),
         ]
+
+
+def test_one_image_that_differs_is_enough_whatever_the_others_do(exported):
+    arrays = ImageArrays(exported / "arrays")
+    held = HeldOut(arrays, exported / "predictions", 100)
+    answers = held.probabilities.copy()
+    answers[41, held.probabilities[41].argmax()] -= 2e-4
+
+    def altered(images: np.ndarray) -> np.ndarray:
+        rows = [(whole == image).all((1, 2, 3)).argmax() for image in images]
+        return answers[rows]
+
+    whole = held.images(np.arange(len(held)))
+    rows = np.arange(len(held))
+    for batch in (1, 7, 64):
+        measured = parity.compare({"image": altered}, held, rows, batch)
+        assert measured["max_difference"] == pytest.approx(2e-4, rel=1e-3)
+    good = {"framework": "keras", "artifact": "onnx", "batch": 64, "error": None}
+    assert not verify.judge(good | measured, ExportConfig())["passed"]
+
+
+def test_which_of_two_equal_probabilities_comes_first_is_no_disagreement(exported):
+    held = HeldOut(ImageArrays(exported / "arrays"), exported / "predictions", 100)
+    held.probabilities[:] = 0.1
+    held.probabilities[:, 3] += 1e-6
+    swapped = np.full((100, 10), 0.1, np.float32)
+    swapped[:, 7] += 1e-6
+    signatures = {"image": lambda images: swapped[: len(images)]}
+    rows = np.arange(100)
+    tied = parity.compare(signatures, held, rows, 64, tie=1e-4)
+    assert tied["agreement"] == 1.0 and tied["accuracy"] == tied["source_accuracy"]
+    assert parity.compare(signatures, held, rows, 64, tie=0.0)["agreement"] == 0.0
+    held.probabilities[:, 3] += 1e-3  # and here one class does come first
+    assert parity.compare(signatures, held, rows, 64, tie=1e-4)["agreement"] == 0.0
 
 
 @given(count=st.integers(1, 300), batch=st.sampled_from([1, 2, 32]))

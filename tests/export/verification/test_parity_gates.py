@@ -2,13 +2,16 @@
 
 import math
 
+import pytest
+
+from export.verification.config import ExportConfig
 from export.verification.parity_gates import parity_gates
 
 
 def test_an_artifact_must_agree_and_must_have_run():
     good = {"framework": "torch", "artifact": "onnx", "batch": 32, "max_difference": 1e-6}
-    good["agreement"] = 1.0
-    assert all(gate.passed for gate in parity_gates([good], 1e-4, 1.0))
+    good |= {"agreement": 1.0, "accuracy": 0.9, "source_accuracy": 0.9}
+    assert all(gate.passed for gate in parity_gates([good], ExportConfig()))
     for change in (
         {"max_difference": 2e-4},
         {"max_difference": math.nan},
@@ -16,6 +19,36 @@ def test_an_artifact_must_agree_and_must_have_run():
         {"agreement": 0.99},
         {"agreement": math.nan},
         {"agreement": None},
+        {"accuracy": 0.8985},
+        {"accuracy": math.nan},
+        {"accuracy": None},
         {"error": "the process was killed"},
     ):
-        assert not all(gate.passed for gate in parity_gates([good | change], 1e-4, 1.0)), change
+        assert not all(gate.passed for gate in parity_gates([good | change], ExportConfig())), (
+            change
+        )
+
+
+@pytest.mark.parametrize(
+    "artifact, agreement, loss",
+    [
+        ("saved_model", 0.999, 0.001),
+        ("safetensors", 0.999, 0.001),
+        ("onnx_float16", 0.995, 0.003),
+        ("tflite_dynamic_int8", 0.985, 0.005),
+        ("onnx_int8", 0.985, 0.005),
+    ],
+)
+def test_a_precision_has_its_own_limits_and_stands_up_to_them(artifact, agreement, loss):
+    at = {"framework": "torch", "artifact": artifact, "batch": 64, "source_accuracy": 0.9}
+    at |= {"max_difference": 1e-5, "agreement": agreement, "accuracy": 0.9 - loss}
+    assert all(gate.passed for gate in parity_gates([at], ExportConfig()))
+    for change in ({"agreement": agreement - 1e-4}, {"accuracy": 0.9 - loss - 1e-4}):
+        assert not all(gate.passed for gate in parity_gates([at | change], ExportConfig()))
+
+
+def test_probabilities_of_reduced_precision_may_differ_while_the_order_stays():
+    record = {"framework": "torch", "artifact": "onnx_int8", "batch": 64, "max_difference": 0.04}
+    record |= {"agreement": 1.0, "accuracy": 0.9, "source_accuracy": 0.9}
+    assert all(gate.passed for gate in parity_gates([record], ExportConfig()))
+    assert not all(g.passed for g in parity_gates([record | {"artifact": "onnx"}], ExportConfig()))

@@ -280,11 +280,9 @@ def test_a_model_that_is_onnx_alone_is_left_out_of_tensorflow_servings_models(
     store, source, tmp_path
 ):
     alone = bundle(tmp_path / "mine", "mine")
-    described = json.loads((alone / "contract.json").read_text()) | {"formats": ["onnx"]}
-    (alone / "contract.json").write_text(json.dumps(described))
     (alone / "saved_model.pb").unlink()
     store.publish("digits", source)
-    store.publish("mine", seal(alone, "mine"))
+    store.publish("mine", seal(alone, "mine", formats=["onnx"]))
     text = (store.root / "models.config").read_text()
     assert re.findall(r'name: "(\w+)"', text) == ["digits"]
     assert "versions: [ 1 ]" in (store.root / "models/mine/config.pbtxt").read_text()
