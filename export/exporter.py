@@ -23,7 +23,7 @@ from export.verification.config import BATCHES, ExportConfig
 from export.verification.held_out import GOLDEN_ANSWERS
 from export.verification.latency import CURRENT, LATENCY, LatencyArgs
 from export.verification.parity import ParityArgs, blank_record
-from export.verification.parity_gates import PARITY
+from export.verification.parity_gates import PARITY, parity_gates
 from export.verification.verify import CHILD_SECONDS, NotMeasured, verify_artifact
 from serving.contract.release_files import CONTRACT, FORMATS, MANIFEST, Format, formats_of
 
@@ -210,11 +210,13 @@ class Exporter:
         bad = "FAILED: " if self.limits.is_required(row) else "left out: "
         if error := next((r["error"] for r in records if r["error"]), None):
             return self.say(f"{name}{bad}{error}")
+        failed = [gate for gate in parity_gates(records, self.limits) if not gate.passed]
+        if failed:
+            return self.say(f"{name}{bad}{failed[0].sentence()}")
         agreement = min(r["agreement"] for r in records)
         sizes = ", ".join(str(r["batch"]) for r in records)
-        verdict = "" if all(r["passed"] for r in records) else bad
         return self.say(
-            f"{name}{verdict}{records[-1]['images']:,} images at batch {sizes}: accuracy "
+            f"{name}{records[-1]['images']:,} images at batch {sizes}: accuracy "
             f"{records[-1]['accuracy']:.4f}, agreement {agreement:.4f}, largest difference "
             f"{max(r['max_difference'] for r in records):.1e}"
         )

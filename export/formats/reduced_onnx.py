@@ -5,7 +5,8 @@ are measured on training images): quantising them dynamically, while running, wa
 times slower on these networks.
 """
 
-import platform
+import contextlib
+import io
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,12 @@ from export.formats.trained_model import TrainedModel
 from serving.contract.release_files import FORMATS
 
 _AT_A_TIME = 64
-_QUANTISED = ("Conv", "Gemm", "MatMul", "MaxPool", "GlobalAveragePool", "AveragePool", "Add")
-"""Softmax stays in float32: probabilities of 256 levels would not order small ones."""
+_QUANTISED = ("Conv", "Gemm", "MatMul")
+"""What takes the time. Quantising the operations between them as well lost more answers than it
+saved time: of 10,000 CIFAR-10 images 97.1% were answered as before, and 98.8% like this."""
+_PERCENTILE = 99.99
+"""Share of the values within the range that 256 levels are spread over: one value far out makes the
+levels of all others coarse (98.3 to 98.8% and 98.3 to 99.2% of answers as before, on two nets)."""
 
 
 def export(model: TrainedModel, path: str | Path, precision: str) -> Path:
@@ -57,9 +62,10 @@ def to_float16(source: Path, contract: dict, path: str | Path) -> Path:
 def to_int8(source: Path, images: np.ndarray, contract: dict, path: str | Path) -> Path:
     """Weights int8 per channel, activations uint8, by QuantizeLinear and DequantizeLinear nodes.
 
-    `images` uint8 (n, H, W, C) give the ranges. Without VNNI products of two 8-bit numbers may
-    overflow, so that weights get 7 bits there (`reduce_range`); the file is made on one machine and
-    runs on others, which is why they always do unless this one's kind is known to be safe.
+    `images` uint8 (n, H, W, C) give the ranges. The first convolution, which sees the pixels, and
+    the last layer, which gives the logits, stay in float32: they cost little time and most
+    accuracy. Weights have 7 bits (`reduce_range`): on processors without VNNI the sum of two
+    products of 8 bits overflows, and nobody knows where the file will run.
     """
     from onnxruntime.quantization import (
         CalibrationMethod,
@@ -72,29 +78,28 @@ def to_int8(source: Path, images: np.ndarray, contract: dict, path: str | Path) 
     with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
         prepared, quantised = Path(scratch, "prepared.onnx"), Path(scratch, "quantised.onnx")
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(quantised),
-            _Batches(images),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTISED),
-            per_channel=True,
-            reduce_range=not has_vnni(),
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
+        with contextlib.redirect_stdout(io.StringIO()):  # it counts its tensors there
+            quantize_static(
+                str(prepared),
+                str(quantised),
+                _Batches(images),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(_QUANTISED),
+                nodes_to_exclude=_first_and_last(onnx.load(prepared)),
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.Percentile,
+                extra_options={"CalibPercentile": _PERCENTILE},
+            )
         return save(onnx.load(quantised), contract, path)
 
 
-def has_vnni() -> bool:
-    """Whether this processor multiplies 8-bit numbers without overflow of their sums."""
-    if platform.machine() in ("aarch64", "arm64"):
-        return True
-    try:
-        return "vnni" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
+def _first_and_last(model: onnx.ModelProto) -> list[str]:
+    """Names of the outermost nodes of those to quantise, as far as others remain between them."""
+    names = [node.name for node in model.graph.node if node.op_type in _QUANTISED]
+    return [names[0], names[-1]] if len(names) > 2 else []
 
 
 class _Batches:

@@ -1,6 +1,5 @@
 """`python -m serving.predict`: labels for image files, from either runtime."""
 
-
 import pytest
 from PIL import Image
 
