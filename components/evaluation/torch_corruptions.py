@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torchvision.transforms.v2 import functional
 
 from components.base.commands import run
 from components.data.arrays import ImageArrays, evenly, open_split
@@ -41,6 +40,9 @@ def main(args: CorruptArgs) -> None:
 
 def corrupt(images: np.ndarray, name: str, strength: float) -> np.ndarray:
     """uint8 (N, H, W, C), 1 or 3 channels, to the same; noise is PyTorch's, drawn by its seed."""
+    # Here, because its import looks around for TensorFlow, which this module can do without.
+    from torchvision.transforms.v2 import functional
+
     x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
     match name:
         case "noise":
