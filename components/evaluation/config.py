@@ -12,3 +12,6 @@ class EvaluateConfig(Slice):
         False,
         description="probabilities are calibrated by a temperature, fitted on val, in every export",
     )
+    corruptions: bool = Field(
+        False, description="accuracy is measured under noise, blur, brightness, contrast, JPEG too"
+    )

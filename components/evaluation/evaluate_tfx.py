@@ -26,6 +26,7 @@ from components.data.artifacts_tfx import ImageArraysArtifact
 from components.evaluation import temperature
 from components.evaluation.artifacts_tfx import Predictions
 from components.evaluation.config import EvaluateConfig
+from components.evaluation.corruptions import CORRUPTIONS, robustness
 from components.evaluation.evaluate import eval_config, plain_metrics
 from components.evaluation.predictions import PredictArgs, load_predictions
 
@@ -39,18 +40,20 @@ def Evaluate(
     framework: Parameter[str],
     evaluate: Parameter[str],
     code: Parameter[str],
+    corrupted: InputArtifact[ImageArraysArtifact] = None,
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Writes `test.npz`, `val.npz`, `calibration.json`, TFMA's result files and their summary as
     `metrics.json`.
 
-    `evaluate` is an EvaluateConfig as JSON. Only the test split is judged; the export compares its
+    `evaluate` is an EvaluateConfig as JSON; robustness is measured where there are `corrupted`
+    images. Only the test split is judged; the export compares its
     artifacts on both.
     """
     del code
     more = predict(
         EvaluateConfig.model_validate_json(evaluate), framework, model.uri, arrays.uri,
-        Path(predictions.uri),
+        corrupted.uri if corrupted else None, Path(predictions.uri),
     )  # fmt: skip
     probabilities, labels = load_predictions(Path(predictions.uri, "test.npz"))
     names = ImageArrays(arrays.uri).labels
@@ -81,16 +84,25 @@ def Evaluate(
 
 
 def predict(
-    config: EvaluateConfig, framework: str, model: str, arrays: str, directory: Path
+    config: EvaluateConfig,
+    framework: str,
+    model: str,
+    arrays: str,
+    corrupted: str | None,
+    directory: Path,
 ) -> dict[str, Any]:
-    """Has the model predict test and val into `directory`; the metrics that TFMA does not know."""
+    """Has the model predict test, val and corrupted images into `directory`; returns the metrics
+    that TFMA does not know."""
+    names = ("test", "val", *(CORRUPTIONS if corrupted else ()))
     arguments = PredictArgs(
         model_dir=Path(model),
         arrays=Path(arrays),
-        outputs={split: directory / f"{split}.npz" for split in ("test", "val")},
+        corrupted=Path(corrupted) if corrupted else None,
+        outputs={name: directory / f"{name}.npz" for name in names},
         calibration=directory / temperature.FILE,
         temperature_scaling=config.temperature_scaling,
     )
     module = f"components.evaluation.{framework}_predict"
     run_module(module, arguments, directory, seconds=24 * HOURS)
-    return {"calibration": json.loads((directory / temperature.FILE).read_text())}
+    found = {"calibration": json.loads((directory / temperature.FILE).read_text())}
+    return found | ({"robustness": robustness(directory)} if corrupted else {})

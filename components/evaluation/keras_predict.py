@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from components.base.commands import run
-from components.data.arrays import ImageArrays, Split, open_split
-from components.evaluation.predictions import PredictArgs, write
+from components.data.arrays import Split
+from components.evaluation.predictions import PredictArgs, splits, write
 from components.networks import keras_model
 from components.networks.network import Network
 
@@ -17,16 +17,15 @@ AT_A_TIME = 250
 
 def main(args: PredictArgs) -> None:
     """Writes the files that `args` name."""
-    arrays, model = ImageArrays(args.arrays), keras_model.load(args.model_dir)
+    model, asked = keras_model.load(args.model_dir), splits(args)
     architecture = Network.load(args.model_dir).architecture
-    splits = {name: open_split(arrays, name) for name in args.outputs}
-    given = {name: outputs(model, split) for name, split in splits.items()}
+    given = {name: outputs(model, split) for name, split in asked.items()}
 
     def probabilities(name: str, temperature: float) -> np.ndarray:
         found = keras_model.probabilities(given[name], architecture, temperature)
         return keras.ops.convert_to_numpy(found)
 
-    write(args, probabilities, {name: split.labels for name, split in splits.items()})
+    write(args, probabilities, {name: split.labels for name, split in asked.items()})
 
 
 def outputs(model: keras.Model, split: Split) -> np.ndarray:

@@ -9,8 +9,10 @@ import numpy as np
 
 from components.base import atomic
 from components.base.commands import Arguments
+from components.data.arrays import ImageArrays, Split, open_split
 from components.evaluation import temperature
 from components.evaluation.calibration import calibration_error
+from components.sources.source import SPLITS
 
 
 class PredictArgs(Arguments):
@@ -21,10 +23,19 @@ class PredictArgs(Arguments):
     outputs: dict[str, Path]
     """For each split to predict an npz file: `probabilities` float32 (N, classes) and `labels`
     int64 (N,), in the split's order."""
+    corrupted: Path | None = None
+    """ImageArrays whose splits may be asked for as well, see `corruptions.py`."""
     calibration: Path | None = None
     """Where to write how well calibrated `test` is; `outputs` then needs `val` too."""
     temperature_scaling: bool = False
     """Whether the probabilities are those at the temperature that fits `val` best."""
+
+
+def splits(args: PredictArgs) -> dict[str, Split]:
+    """Those that `args.outputs` names. Raises ValueError when one holds no images."""
+    own = ImageArrays(args.arrays)
+    corrupted = ImageArrays(args.corrupted) if args.corrupted else own
+    return {name: open_split(own if name in SPLITS else corrupted, name) for name in args.outputs}
 
 
 Probabilities = Callable[[str, float], np.ndarray]

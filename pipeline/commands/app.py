@@ -105,6 +105,32 @@ def compare(
 
 
 @app.command()
+def explain(
+    run: Annotated[str, typer.Argument(help="a run's id, its beginning, latest, or a path")],
+    root: Annotated[Path, typer.Option(help="output root that holds the runs")] = Path("out"),
+) -> None:
+    """Print a run's verdict in full: every gate, model and artifact, and what to do next."""
+    from pipeline.commands.explain import explain as tell
+
+    tell(run, root)
+
+
+@app.command()
+def gate(
+    run: Annotated[str, typer.Argument(help="a run's id, its beginning, latest, or a path")],
+    limits: Annotated[list[str] | None, typer.Argument(help="gates.KEY=VALUE ...")] = None,
+    root: Annotated[Path, typer.Option(help="output root that holds the runs")] = Path("out"),
+) -> None:
+    """Judge a finished run again by other limits, in seconds; nothing is changed.
+
+    Exit codes: 0 a model could be released, 2 configuration, 3 none could.
+    """
+    from pipeline.commands.gate import gate as judge
+
+    raise typer.Exit(judge(run, limits or [], root))
+
+
+@app.command()
 def tune(
     preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,

@@ -3,12 +3,12 @@
 import difflib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from components.base.config import Slice
 from components.base.refusal import ConfigError
-from pipeline.configuration.config import RunConfig
 
 
 def leaves(config: BaseModel, prefix: str = "") -> dict[str, Any]:
@@ -74,8 +74,12 @@ def _override_file(path: str) -> dict[str, str]:
     return pairs
 
 
-def override(config: RunConfig, pairs: dict[str, str]) -> RunConfig:
-    """`config` with the dotted keys of `pairs` replaced; lists and objects are written as JSON.
+Configuration = TypeVar("Configuration", bound=Slice)
+
+
+def override(config: Configuration, pairs: dict[str, str]) -> Configuration:
+    """`config`, a RunConfig or part of one, with the dotted keys of `pairs` replaced; lists and
+    objects are written as JSON.
 
     Raises ConfigError for an unknown key (naming the closest one) or a value that does not fit.
     """
@@ -88,12 +92,28 @@ def override(config: RunConfig, pairs: dict[str, str]) -> RunConfig:
                 f"Unknown key {key!r}: did you mean {close[0]!r}? "
                 "`python -m pipeline show PRESET` lists every key."
             )
-        *parents, leaf = key.split(".")
-        section = values
-        for parent in parents:
-            section = section[parent]
-        section[leaf] = _value(text)
-    return validated(values)
+        _put(values, key, text)
+    return validated(values, type(config))
+
+
+def restored(kind: type[Configuration], settings: dict[str, str]) -> Configuration:
+    """What `as_arguments` wrote, and `parse_overrides` read, of a configuration of that kind, which
+    may be part of what was written. Keys that are no longer known are left out, those that are
+    missing have their defaults. Raises ConfigError for a value that does not fit."""
+    values: dict[str, Any] = {}
+    for key, text in settings.items():
+        section = kind.model_fields.get(key.partition(".")[0])
+        own = getattr(section, "annotation", None)
+        if key.partition(".")[2] in getattr(own, "model_fields", ()):
+            _put(values, key, text)
+    return validated(values, kind)
+
+
+def _put(values: dict, key: str, text: str) -> None:
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+    values[leaf] = _value(text)
 
 
 def _value(text: str) -> Any:
@@ -105,10 +125,11 @@ def _value(text: str) -> Any:
     return None if text == "null" else text
 
 
-def validated(values: dict) -> RunConfig:
-    """RunConfig from values or slices. Raises ConfigError naming the key, value and rule."""
+def validated(values: dict, kind: type[Configuration]) -> Configuration:
+    """The configuration of that kind from values or slices. Raises ConfigError naming the key,
+    value and rule."""
     try:
-        return RunConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -14,6 +14,7 @@ from components.base.config import json_slice
 from components.base.frameworks import FRAMEWORKS
 from components.data.ingest_tfx import ImageExampleGen
 from components.data.pack_tfx import Pack
+from components.evaluation.corruptions_tfx import Corrupt
 from components.evaluation.evaluate_tfx import Evaluate
 from components.gates.anomalies_tfx import statistics_options
 from components.gates.data_gate_tfx import DataGate
@@ -161,6 +162,10 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
     arrays = data["pack"].outputs["arrays"]
     plan = data["augment"].outputs["plan"]
     train, evaluate = {}, {}
+    corrupt, corrupted = [], {}
+    if config.evaluate.corruptions:
+        corrupt = [Corrupt(arrays=arrays, code=code("corrupt")).with_id("corrupt")]
+        corrupted = {"corrupted": corrupt[0].outputs["corrupted"]}
     for framework in frameworks_of(architecture_of(config.model.architecture, len(labels))):
         train[framework] = Train(
             arrays=arrays,
@@ -175,13 +180,14 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
             arrays=arrays,
             model=train[framework].outputs["model"],
             framework=framework,
-            evaluate=json_slice(config.evaluate),
+            **corrupted,
+            evaluate=json_slice(config.evaluate, exclude={"corruptions"}),
             code=code(f"evaluate_{framework}", config.model.architecture),
         ).with_id(f"evaluate_{framework}")
     # One after the other: two trainers at once would share the cores and the progress line.
     for earlier, later in itertools.pairwise(train.values()):
         later.add_upstream_node(earlier)
-    return _steps(*train.values(), *evaluate.values())
+    return _steps(*train.values(), *corrupt, *evaluate.values())
 
 
 def _release_steps(

@@ -17,6 +17,10 @@ STEP_MODULES: dict[str, tuple[str, ...]] = {
         "components.augmentation.keras_copies",
         "components.augmentation.torch_copies",
     ),
+    "corrupt": (
+        "components.evaluation.corruptions_tfx",
+        "components.evaluation.torch_corruptions",
+    ),
     "train_keras": ("components.training.train_tfx", "components.training.train_keras"),
     "train_torch": ("components.training.train_tfx", "components.training.train_torch"),
     "evaluate_keras": ("components.evaluation.evaluate_tfx", "components.evaluation.keras_predict"),

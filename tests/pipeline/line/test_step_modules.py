@@ -48,6 +48,7 @@ EDITS: dict[str, set[str]] = {
     "components/networks/torch_model.py": {"train_torch", "evaluate_torch", "export"},
     "components/networks/architectures.py": BOTH_TRAINERS,
     "components/evaluation/evaluate.py": BOTH_EVALUATIONS,
+    "components/evaluation/torch_corruptions.py": {"corrupt"},
     "components/gates/baseline.py": {"gates"},
     "export/formats/tflite.py": {"export"},
     "export/verification/parity_gates.py": {"export", "push"},
