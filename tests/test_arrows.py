@@ -25,9 +25,10 @@ FLOORS: dict[str, list[set[str]]] = {
         {"formats"},
         {"verification"},
         {"release"},
-        {"export_format"},
+        {"export_formats"},
         {"exporter"},
-        {"export_tfx", "__main__"},
+        {"command_line", "check", "export_tfx"},
+        {"__main__"},
     ],
     "pipeline": [
         {"configuration"},
