@@ -104,10 +104,11 @@ def _first_and_last(model: onnx.ModelProto) -> list[str]:
 
 class _Batches:
     """ONNX Runtime's CalibrationDataReader, by its methods: one dictionary of inputs after the
-    other, then None."""
+    other, all of one size, then None."""
 
     def __init__(self, images: np.ndarray):
-        self._images, self._row = images, 0
+        whole = len(images) // _AT_A_TIME * _AT_A_TIME
+        self._images, self._row = images[: whole or len(images)], 0
 
     def get_next(self) -> dict[str, Any] | None:
         some = self._images[self._row : self._row + _AT_A_TIME]

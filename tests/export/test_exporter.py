@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ from tests.helpers.export_data import (
     transform_graph,
     write_predictions,
 )
+from tests.helpers.serving_fixtures import seal
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ("keras", "torch")
@@ -324,3 +326,105 @@ def encoded(pixels: np.ndarray, form: str) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, form)
     return stream.getvalue()
+
+
+def test_warm_up_requests_are_answered_by_the_signatures_they_name(work):
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    from export.formats.saved_model import WARMUP
+
+    path = path_of(work, "torch", "saved_model")
+    loaded = tf.saved_model.load(str(path))
+    seen = []
+    for record in tf.data.TFRecordDataset(str(path / WARMUP)).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        ((name, proto),) = request.inputs.items()
+        signature = request.model_spec.signature_name
+        given = tf.constant(tf.make_ndarray(proto), loaded.signatures[signature].inputs[0].dtype)
+        answer = loaded.signatures[signature](**{name: given})["probabilities"]
+        seen.append((signature, answer.shape[0]))
+    both = ("serving_default", "serving_bytes")
+    assert seen == [(signature, batch) for signature in both for batch in (1, 8)]
+
+
+def test_a_release_is_checked_against_its_golden_answers_and_a_wrong_one_is_named(work, tmp_path):
+    from export.release.bundle import bundle
+
+    parity = [r for r in json.loads((work / "out/parity.json").read_text())]
+    parity = [r | {"passed": True} for r in parity if r["framework"] == "torch"]
+    chosen = ("onnx", "tflite", "onnx_int8")
+    release = bundle(
+        work / "out/torch", tmp_path / "release", name="digits", run_id="1",
+        arrays=work / "arrays", predictions=work / "torch_predictions/test.npz",
+        metrics={}, gates=[], parity=[r for r in parity if r["artifact"] in chosen],
+    )  # fmt: skip
+    done = checked(release)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3 and all(" agrees " in line for line in lines)
+
+    model = onnx.load(release / "model.onnx")
+    (bias,) = (tensor for tensor in model.graph.initializer if list(tensor.dims) == [10])
+    array = onnx.numpy_helper.to_array(bias) + np.eye(10, dtype=np.float32)[3]
+    bias.CopyFrom(onnx.numpy_helper.from_array(array, bias.name))
+    onnx.save(model, release / "model.onnx")
+    refused = checked(release)
+    assert refused.returncode == 2 and "model.onnx was altered" in refused.stderr
+    seal(release)  # as somebody would who means it
+    manifest = json.loads((release / "manifest.json").read_text()) | {"formats": list(chosen)}
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    differs = checked(release)
+    assert differs.returncode == 3
+    assert re.search("ONNX +differs +largest difference .* on 16 images", differs.stdout)
+    assert len(re.findall("agrees", differs.stdout)) == 2
+
+
+def checked(release: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "export.check", str(release)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_any_trained_model_is_exported_by_hand_with_its_directory_alone(work, tmp_path):
+    """As a run leaves them: the model and what it was trained on under one root."""
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(work / "torch", artifacts / "train_torch/model/9")
+    shutil.copytree(work / "arrays", artifacts / "pack/arrays/7")
+    (artifacts / "pack/arrays/8").mkdir()  # another run's, unfinished
+    command = [sys.executable, "-m", "export", str(artifacts / "train_torch/model/9")]
+    command += [str(tmp_path / "out"), "--formats", "onnx_float16", "safetensors"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    records = json.loads((tmp_path / "out/parity.json").read_text())
+    assert list(dict.fromkeys(r["artifact"] for r in records)) == [
+        "onnx", "onnx_float16", "safetensors",
+    ]  # fmt: skip
+    assert all(record["passed"] for record in records)
+    assert "3 artifacts" in done.stdout + done.stderr
+
+    alone = shutil.copytree(work / "torch", tmp_path / "a/b/c/alone")
+    refused = subprocess.run(
+        [sys.executable, "-m", "export", str(alone), str(tmp_path / "none")],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 2 and "--arrays" in refused.stdout + refused.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_reduced_precision_that_cannot_be_made_is_left_out_unless_it_is_required(work, tmp_path):
+    empty = shutil.copytree(work / "arrays", tmp_path / "arrays")
+    shutil.rmtree(empty / "train")
+    formats = {"formats": ["onnx", "onnx_int8"]}
+    changes = {"models": {"torch": str(work / "torch")}, "arrays": str(empty)}
+    export = start_export(work, **changes, output=str(tmp_path / "out"), export=formats)
+    errors = export.communicate()[1]
+    assert export.returncode == 0, errors
+    records = json.loads((tmp_path / "out/parity.json").read_text())
+    assert {r["artifact"]: r["passed"] for r in records} == {"onnx": True, "onnx_int8": False}
+    assert "no training images to calibrate int8" in records[-1]["error"]
+
+    required = formats | {"required": ["onnx_int8"]}
+    export = start_export(work, **changes, output=str(tmp_path / "out"), export=required)
+    line = export.communicate()[1].strip().splitlines()[-1]
+    assert export.returncode == 1 and "onnx_int8" in line and "training images" in line
+    assert not (tmp_path / "out/parity.json").exists()

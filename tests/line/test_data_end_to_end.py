@@ -14,7 +14,10 @@ from serving.store.store import Store
 from tests.helpers.command_line import run
 from tests.helpers.predictions import predicted, served
 
-QUICK = ("train.epochs=6", "train.threads=1", "gates.min_accuracy=0.6")
+QUICK = (
+    *("train.epochs=6", "train.threads=1", "gates.min_accuracy=0.6"),
+    'export.formats=["saved_model", "tflite", "onnx"]',
+)
 IMAGES = 1200
 
 

@@ -14,6 +14,8 @@ from tests.helpers.predictions import predicted, served
 QUICK = (
     *("train.epochs=8", "train.threads=1", "train.checkpoint_seconds=0.5"),
     "gates.min_accuracy=0.8",
+    # The others are test_exporter's.
+    'export.formats=["saved_model", "tflite", "onnx", "onnx_int8"]',
 )
 STEPS = [
     "ingest", "statistics", "schema", "validator", "data_gate", "transform", "pack", "augment",
