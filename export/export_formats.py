@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from components.base import atomic
 from components.base.commands import Arguments, run
+from export.formats.inexpressible import sentence
 from export.formats.trained_model import TrainedModel
 from serving.contract.release_files import FORMATS
 
@@ -46,11 +47,6 @@ def write_format(model: TrainedModel, name: str, directory: Path) -> Path:
     return path
 
 
-def first_line(error: BaseException) -> str:
-    """Libraries put pages into their messages."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-
-
 def main(args: FormatsArgs) -> None:
     """Writes the artifacts that `args` asks for. Raises ValueError for a required one that cannot
     be made."""
@@ -67,8 +63,8 @@ def main(args: FormatsArgs) -> None:
             write_format(model, name, args.output)
         except Exception as error:
             if name in args.required:
-                raise ValueError(f"{name}: {first_line(error)}") from error
-            failures[name] = first_line(error)
+                raise ValueError(f"{name}: {sentence(error)}") from error
+            failures[name] = sentence(error)
     atomic.write(args.failures, json.dumps(failures) + "\n")
 
 

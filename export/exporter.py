@@ -16,8 +16,9 @@ from components.base import atomic
 from components.base.commands import Arguments
 from components.base.process import run_module
 from components.evaluation import temperature
-from export.export_formats import FormatsArgs, first_line, write_format
+from export.export_formats import FormatsArgs, write_format
 from export.formats import contract as contracts
+from export.formats.inexpressible import sentence
 from export.formats.trained_model import TrainedModel
 from export.verification.config import BATCHES, ExportConfig
 from export.verification.held_out import GOLDEN_ANSWERS
@@ -248,7 +249,7 @@ class Exporter:
         except Exception as error:
             traceback.print_exc()  # for the log: the sentence is its first line only
             raise ExportError(
-                f"The export of {framework}'s {what} failed: {first_line(error)}."
+                f"The export of {framework}'s {what} failed: {sentence(error)}."
             ) from error
 
 
