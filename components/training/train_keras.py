@@ -3,8 +3,6 @@
 Twin of `train_torch.py`: the same functions in the same order.
 """
 
-from pathlib import Path
-
 import keras
 import tensorflow as tf
 
@@ -20,8 +18,9 @@ from components.training.hardware import cpu_has_bfloat16, thread_count, too_lar
 from components.training.keras_learner import Learner
 from components.training.progress import Progress
 from components.training.recipe import shuffled, step_count
+from components.training.scalars import ScalarWriter
 from components.training.schedule import Schedule
-from components.training.training_record import ScalarWriter, TrainingRecord
+from components.training.training_record import TrainingRecord
 
 EVALUATED_AT_A_TIME = 500
 
@@ -40,7 +39,7 @@ def main(args: TrainArgs) -> None:
         keras_model.parameter_count(model),
         args.train,
         args.run_dir,
-        scalar_writer(args.run_dir / "tensorboard"),
+        ScalarWriter(args.run_dir / "tensorboard"),
     )
     with record:
         checkpoints = Checkpoints(args.checkpoint_directory, identity(args, network, arrays))
@@ -98,25 +97,6 @@ def choose_device(config: TrainConfig) -> tuple[tf.distribute.Strategy, str]:
         return strategy, f"{name}, bfloat16"
     why = " (no units for bfloat16)" if config.precision == "auto" else ""
     return strategy, f"{name}, float32{why}"
-
-
-def scalar_writer(directory: Path) -> ScalarWriter:
-    """TensorBoard's writer."""
-    return _SummaryWriter(directory)
-
-
-class _SummaryWriter:
-    """`tf.summary` behind the two methods that a record needs."""
-
-    def __init__(self, directory: Path):
-        self._writer = tf.summary.create_file_writer(str(directory))
-
-    def add_scalar(self, tag: str, value: float, step: int) -> None:
-        with self._writer.as_default():
-            tf.summary.scalar(tag, value, step)
-
-    def close(self) -> None:
-        self._writer.close()
 
 
 def train(

@@ -4,10 +4,7 @@ Twin of `train_keras.py`: the same functions in the same order. Imports no Tenso
 """
 
 import collections
-import sys
-import types
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,10 +21,11 @@ from components.training.config import TrainConfig
 from components.training.hardware import cpu_has_bfloat16, thread_count, too_large
 from components.training.progress import Progress
 from components.training.recipe import shuffled, step_count, step_seed
+from components.training.scalars import ScalarWriter
 from components.training.schedule import Schedule
 from components.training.torch_learner import Learner
 from components.training.torch_parallel import SINGLE, Replica, launch
-from components.training.training_record import ScalarWriter, TrainingRecord
+from components.training.training_record import TrainingRecord
 
 EVALUATED_AT_A_TIME = 500
 
@@ -53,7 +51,7 @@ def replica_main(args: TrainArgs, replica: Replica) -> None:
         torch_model.parameter_count(model),
         args.train,
         args.run_dir,
-        scalar_writer(args.run_dir / "tensorboard") if replica.first else None,
+        ScalarWriter(args.run_dir / "tensorboard") if replica.first else None,
     )
     with record:
         checkpoints = Checkpoints(args.checkpoint_directory, identity(args, network, arrays))
@@ -109,15 +107,6 @@ def choose_device(
     if config.precision == "auto" and not has_units:
         return device, torch.float32, f"{name}, float32 (no units for bfloat16)"
     return device, torch.bfloat16, f"{name}, bfloat16"
-
-
-def scalar_writer(directory: Path) -> ScalarWriter:
-    """TensorBoard's writer. Where TensorFlow is installed TensorBoard would import it, for file
-    access alone, at the cost of five seconds: this module's name tells it to do without."""
-    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(directory))
 
 
 def train(

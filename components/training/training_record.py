@@ -20,8 +20,8 @@ class TrainingError(ValueError):
     """Training cannot go on; nothing is saved as a model; exit code 1."""
 
 
-class ScalarWriter(Protocol):
-    """TensorBoard's side of a record; each framework brings its own."""
+class Scalars(Protocol):
+    """TensorBoard's side of a record, see `scalars.py`."""
 
     def add_scalar(self, tag: str, value: float, step: int) -> None: ...
 
@@ -44,7 +44,7 @@ class TrainingRecord:
         parameters: int,
         config: TrainConfig,
         run_dir: Path,
-        writer: ScalarWriter | None,
+        writer: Scalars | None,
     ):
         self.history: list[dict] = []
         self.best: dict | None = None

@@ -194,3 +194,15 @@ def run_module(
         check=False,
         timeout=300,
     )
+
+
+def check_scalars(run_dir: Path) -> None:
+    """TensorBoard reads the history of either framework by the same call."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run_dir / "tensorboard")).Reload()
+    history = json.loads((run_dir / "history.json").read_text())
+    assert set(events.Tags()["scalars"]) == set(history[0]) - {"epoch"}
+    for tag in events.Tags()["scalars"]:
+        found = {event.step: event.value for event in events.Scalars(tag)}
+        assert found == pytest.approx({row["epoch"]: row[tag] for row in history}), tag
