@@ -111,6 +111,12 @@ class Learner:
     ) -> tf.Tensor:
         """One replica's share of a step, by the network for images of that scale."""
         config, variables = self._config, self.model.trainable_variables
+        if self._strategy.num_replicas_in_sync > 1:
+            # An epoch's last batch may be smaller for some replicas only, which then are traced
+            # without a fixed size; Keras's synchronised batch norm has one more all-reduce in the
+            # gradients of those, and for it all must meet.
+            unknown = (None, *self._spec.packed_shape)
+            images = tf.compat.v1.placeholder_with_default(images, unknown)
         augmented = self._augment(images, training=True)
         augmented = tf.cond(
             tf.reduce_any(copied),

@@ -80,6 +80,15 @@ def plain(classes: int) -> Architecture:
     return Architecture(name="plain", layers=layers)
 
 
+def normalised(classes: int) -> Architecture:
+    """With batch norm, whose statistics several devices share in Keras alone."""
+    layers = (
+        Conv(filters=6, bias=False), BatchNorm(), Activation(), GlobalAveragePool(),
+        Dense(units=classes),
+    )  # fmt: skip
+    return Architecture(name="normalised", layers=layers)
+
+
 def enormous(classes: int) -> Architecture:
     """With 144 MB of zeros around each 8x8 image.
 

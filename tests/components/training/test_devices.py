@@ -22,12 +22,13 @@ RECIPE = {"optimizer": "sgd", "learning_rate": 0.02, "batch_size": 32, "l2": 1e-
 SMALL_AT_FIRST = {"progressive_resizing": 0.5}
 
 
-def write_plain_arguments(root, name: str, **train):
-    """A network and a plan without anything random; an epoch's last batch has 11 images."""
+def write_plain_arguments(root, name: str, network: str = "plain", **train):
+    """A network and a plan without anything random; an epoch's last batch has 30 images: three
+    devices have 11, 11 and 10 of a whole batch, and 10 each of that."""
     path = write_train_arguments(root, name, **RECIPE | train)
-    values = json.loads(path.read_text()) | {"architecture": "tests.helpers.recipes:plain"}
+    values = json.loads(path.read_text()) | {"architecture": f"tests.helpers.recipes:{network}"}
     path.write_text(json.dumps(values))
-    np.save(root / "plan/index.npy", np.arange(395))
+    np.save(root / "plan/index.npy", np.arange(382))
     (root / "plan/policy.json").write_text(json.dumps({"keras": [], "torch": []}))
     return path
 
@@ -47,29 +48,34 @@ def run(framework: str, *arguments) -> None:
 
 
 @pytest.mark.parametrize(
-    "framework, optimizer",
+    "framework, optimizer, devices, network",
     [
-        ("torch", "sgd"),
+        ("torch", "sgd", 2, "plain"),
         # Muon in Keras is the one step written without an operation of TensorFlow's for replicas.
-        ("keras", "muon"),
-        pytest.param("keras", "sgd", marks=pytest.mark.full),
+        ("keras", "muon", 3, "normalised"),
+        pytest.param("keras", "sgd", 2, "plain", marks=pytest.mark.full),
+        pytest.param("keras", "adam", 4, "normalised", marks=pytest.mark.full),
+        pytest.param("torch", "sgd", 3, "plain", marks=pytest.mark.full),
     ],
 )
-def test_two_devices_have_the_loss_curve_of_one_with_the_same_batches(
-    tmp_path, framework, optimizer
+def test_several_devices_have_the_loss_curve_of_one_with_the_same_batches(
+    tmp_path, framework, optimizer, devices, network
 ):
+    recipe = {"optimizer": optimizer, **SMALL_AT_FIRST}
     paths = [
-        write_plain_arguments(tmp_path, f"of{n}", devices=n, optimizer=optimizer, **SMALL_AT_FIRST)
-        for n in (1, 2)
+        write_plain_arguments(tmp_path, f"of{n}", network, devices=n, **recipe)
+        for n in (1, devices)
     ]
     run(framework, *paths)
-    one, two = (json.loads((tmp_path / f"of{n}/run/history.json").read_text()) for n in (1, 2))
-    assert len(one) == len(two) == 2
-    for row, other in zip(one, two):
+    one, several = (
+        json.loads((tmp_path / f"of{n}/run/history.json").read_text()) for n in (1, devices)
+    )
+    assert len(one) == len(several) == 2
+    for row, other in zip(one, several):
         for key in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
             assert row[key] == pytest.approx(other[key], abs=1e-4), key
-    result = json.loads((tmp_path / "of2/run/result.json").read_text())
-    assert result["device"] == "2 x cpu, 1 threads, float32"
+    result = json.loads((tmp_path / f"of{devices}/run/result.json").read_text())
+    assert result["device"] == f"{devices} x cpu, 1 threads, float32"
 
 
 @pytest.mark.parametrize(
