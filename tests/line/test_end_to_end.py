@@ -129,6 +129,10 @@ def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(again
             assert ran == ["data_gate", "gates", "export"]
             assert "gates.min_accuracy 0.8 -> 0.9999" in steps["gates"]["why"]
     assert [release.version for release in Store(root / "serving").releases("digits")] == [1]
+    told = darkroom("explain", "latest", "--root", str(root)).stdout
+    assert told.index("Failed gates: 2") < told.index("Passed gates")
+    judged = darkroom("gate", "latest", "gates.min_accuracy=0.8", "--root", str(root))
+    assert judged.returncode == 0 and "keras    blessed (was not blessed)" in judged.stdout
 
 
 def test_an_artifact_that_disagrees_refuses_the_run(again, root):
