@@ -43,9 +43,12 @@ def finished(
     ]  # fmt: skip
     refused = []
     for framework, accuracy in accuracies.items():
+        right = round(200 * (accuracy or 0))
         metrics = {
-            "accuracy": accuracy, "loss": 0.25, "robustness": {"noise": 0.81},
+            "accuracy": accuracy, "loss": 0.25, "images": 400, "robustness": {"noise": 0.81},
             "calibration": {"temperature": 1.9, "error": 0.012, "error_before": 0.071},
+            "confusion_matrix": [[right, 200 - right], [200 - right, right]],
+            "per_class": {n: {"recall": right / 200, "precision": right / 200} for n in "01"},
         }  # fmt: skip
         own = check_model(framework, metrics, config.gates, None)
         blessed = all(gate.passed for gate in own)
