@@ -1,6 +1,5 @@
 """`python -m pipeline explain RUN`: the verdict of a run in full, failed gates first."""
 
-import itertools
 import shlex
 import sys
 from collections.abc import Iterator
@@ -91,18 +90,22 @@ def failed_gates(gates: list[dict], recorded: dict[str, str]) -> RenderableType:
 
 
 def passed_gates(gates: list[dict]) -> RenderableType:
-    """One row for each thing that was judged: names and, of models, what was received."""
+    """Names, and of models what was received; artifacts of a model that passed the same gates
+    share a row."""
+    words: dict[tuple[str, str], dict[str, str]] = {}
+    for gate in gates:
+        of = gate.get("model") or "the data", gate_words.artifact(gate)
+        scope = f" ({gate['scope']})" if gate.get("scope") else ""
+        received = f" {gate['received']}" if gate["model"] and not of[1] else ""
+        words.setdefault(of, {})[gate["name"].replace("_", " ") + scope] = received
+    rows: dict[tuple[str, str], list[str]] = {}
+    for (model, artifact), passed in words.items():
+        text = ", ".join(name + received for name, received in passed.items())
+        rows.setdefault((model, text), []).append(artifact)
     table = grid()
-    by_subject = sorted(gates, key=gate_words.subject)
-    order = list(dict.fromkeys(gate_words.subject(gate) for gate in gates))
-    groups = {s: list(some) for s, some in itertools.groupby(by_subject, gate_words.subject)}
-    for subject in order:
-        words = {}
-        for gate in groups[subject]:
-            received = f" {gate['received']}" if gate["model"] and not gate["artifact"] else ""
-            scope = f" ({gate['scope']})" if gate.get("scope") else ""
-            words[gate["name"].replace("_", " ") + scope] = received
-        table.add_row(subject, Text(", ".join(name + value for name, value in words.items())))
+    for (model, text), artifacts in rows.items():
+        names = ", ".join(filter(None, artifacts))
+        table.add_row(model, Text(f"{names}: {text}" if names else text))
     return table
 
 
