@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from components.data.arrays import ImageArrays
+from export.release import model_card
 from export.verification import held_out
 from export.verification.config import BATCHES
 from serving.contract import release_files
@@ -23,6 +24,7 @@ from serving.contract.release_files import (
     GOLDEN,
     LABELS,
     MANIFEST,
+    MODEL_CARD,
     SAVED_MODEL_GRAPH,
 )
 
@@ -48,7 +50,8 @@ def bundle(
     directory, `predictions` the npz of that framework's probabilities on the split "test". `parity`
     holds the records of parity.json of the artifacts to release, `latency` their times. `data` is a
     folder with the schema and the statistics of the images, which becomes `data/`. `metrics`,
-    `gates`, `parity`, `latency` and the keys of `extra` go into the manifest as they are.
+    `gates`, `parity`, `latency` and the keys of `extra` go into the manifest as they are, and what
+    they say into the model card.
 
     Raises ValueError when an export is missing or its contract differs, when an artifact did not
     pass its verification or is not the one that did, when the predictions are not of this split,
@@ -80,11 +83,14 @@ def bundle(
         "parity": parity,
         "latency": latency or {},
         "gates": gates,
-        "files": files(target),
+        "files": {},
     }
     if clash := sorted(manifest.keys() & (extra or {}).keys()):
         raise ValueError(f"extra names {clash}, which the manifest sets itself: rename them.")
-    text = json.dumps(manifest | (extra or {}), indent=1, allow_nan=False)
+    manifest |= extra or {}
+    (target / MODEL_CARD).write_text(model_card.build(manifest, contract), encoding="utf-8")
+    manifest["files"] = files(target)
+    text = json.dumps(manifest, indent=1, allow_nan=False)
     (target / MANIFEST).write_text(text + "\n")
     return target
 

@@ -110,6 +110,8 @@ CONTRACT_IN_SAVED_MODEL = f"assets.extra/{CONTRACT}"
 SAVED_MODEL_GRAPH = "saved_model.pb"
 LABELS = "labels.txt"
 GOLDEN = "golden.npz"
+MODEL_CARD = "README.md"
+"""Where Hugging Face and people look for it."""
 DATA = "data"
 
 

@@ -280,4 +280,6 @@ def test_a_pytorch_builders_network_is_exported_verified_and_bundled_as_onnx_alo
     )  # fmt: skip
     manifest = json.loads((release / "manifest.json").read_text())
     assert manifest["formats"] == ["onnx"]
-    assert manifest["files"].keys() == {"contract.json", "golden.npz", "labels.txt", "model.onnx"}
+    assert manifest["files"].keys() == {
+        "README.md", "contract.json", "golden.npz", "labels.txt", "model.onnx",
+    }  # fmt: skip

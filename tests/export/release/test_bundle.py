@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from components.data.arrays import ImageArrays
+from components.gates.result import GateResult
 from export.formats import contract as contracts
 from export.release.bundle import bundle, labels_text
 from tests.helpers.export_data import LABELS, digits_arrays, network
@@ -18,6 +19,7 @@ from tests.helpers.finished_exports import arrays_and_predictions, finished_expo
 
 ROOT = Path(__file__).resolve().parents[3]
 LINEAGE = "torch-0123456789abcdef"
+GATE = GateResult("accuracy", "at least 0.97", "0.98", True, "torch").to_json()
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def made(exports, target, data, parity=None, **changes):
         "name": "digits",
         "run_id": "run-1",
         "metrics": {"accuracy": 0.98},
-        "gates": [{"name": "accuracy", "passed": True}],
+        "gates": [GATE],
         "extra": {"data": {"good": 3}},
     }
     parity = parity_records(exports) if parity is None else parity
@@ -65,6 +67,7 @@ def test_the_release_has_the_layout_that_servers_read(exports, data, tmp_path):
         "labels.txt",
         "golden.npz",
         "manifest.json",
+        "README.md",
     }
     assert (release / "labels.txt").read_text().splitlines() == list(LABELS)
 
@@ -205,7 +208,7 @@ def test_bundling_needs_no_framework():
     script = """
 import sys
 import export.release.bundle
-loaded = {"tensorflow", "keras", "torch", "tfx", "onnx"} & sys.modules.keys()
+loaded = {"tensorflow", "keras", "torch", "tfx", "onnx", "huggingface_hub"} & sys.modules.keys()
 assert not loaded, loaded
 """
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
