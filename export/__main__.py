@@ -28,8 +28,7 @@ def by_hand(argv: list[str]) -> int:
     """Exports the model that the command line names; the exit code."""
     from export.command_line import arguments
     from export.verification.artifact_gates import artifact_gates, refusals
-    from export.verification.latency import LATENCY
-    from export.verification.parity_gates import PARITY
+    from export.verification.records import LATENCY, PARITY
 
     terminal = console()
     try:

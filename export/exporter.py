@@ -22,9 +22,10 @@ from export.formats.inexpressible import sentence
 from export.formats.trained_model import TrainedModel
 from export.verification.config import BATCHES, ExportConfig
 from export.verification.held_out import GOLDEN_ANSWERS
-from export.verification.latency import CURRENT, LATENCY, LatencyArgs
-from export.verification.parity import ParityArgs, blank_record
-from export.verification.parity_gates import PARITY, parity_gates
+from export.verification.latency import LatencyArgs
+from export.verification.parity import ParityArgs
+from export.verification.parity_gates import parity_gates
+from export.verification.records import CURRENT, LATENCY, PARITY, blank_record
 from export.verification.verify import CHILD_SECONDS, NotMeasured, verify_artifact
 from serving.contract.release_files import CONTRACT, FORMATS, MANIFEST, Format, formats_of
 

@@ -14,7 +14,7 @@ from components.gates.result import GateRefused, GateResult
 from export.release.bundle import bundle
 from export.verification.artifact_gates import artifact_gates, left_out, refusals
 from export.verification.config import ExportConfig
-from export.verification.latency import Latencies
+from export.verification.records import Latencies
 from serving.contract.release_files import CONTRACT, formats_of
 from serving.store.release import Release, StoreError
 from serving.store.store import Store

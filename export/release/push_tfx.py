@@ -14,8 +14,7 @@ from components.gates.artifacts_tfx import DataVerdict, GateVerdict
 from export.release.push import Facts, push, read_exported
 from export.verification.artifacts_tfx import Exports
 from export.verification.config import ExportConfig
-from export.verification.latency import LATENCY
-from export.verification.parity_gates import PARITY
+from export.verification.records import LATENCY, PARITY
 from serving.contract.release_files import DATA
 from serving.store.store import Store
 

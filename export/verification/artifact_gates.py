@@ -2,9 +2,9 @@
 
 from components.gates.result import GateResult
 from export.verification.config import ExportConfig
-from export.verification.latency import Latencies
 from export.verification.latency_gates import latency_gates
 from export.verification.parity_gates import parity_gates
+from export.verification.records import Latencies
 from serving.contract.release_files import FORMATS, Format
 
 

@@ -20,12 +20,10 @@ from components.base import atomic
 from components.base.commands import Arguments, run
 from components.data.arrays import ImageArrays, evenly
 from export.formats import contract as contracts
+from export.verification.records import Latencies
 from export.verification.runtimes import open_artifact
 from serving.contract.release_files import FORMATS
 
-LATENCY = "latency.json"
-CURRENT = "current"
-"""Whose latencies those of the current release are."""
 BATCHES = (1, 32)
 ROUNDS = 20
 _CALLS = 200
@@ -33,10 +31,6 @@ _SECONDS = 0.4
 """An artifact is called so often, or so long, at each batch size, over all rounds."""
 _PATIENCE = 10.0
 """Seconds that a process may take to end."""
-
-Latencies = dict[str, dict[str, dict[str, dict[str, float]]]]
-"""By whose it is (a framework, or CURRENT), format and batch size: `p50` and
-`p99` in milliseconds, and the number of `calls` they are of."""
 
 
 class LatencyArgs(Arguments):

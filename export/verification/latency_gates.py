@@ -2,7 +2,7 @@
 
 from components.gates.result import GateResult, number
 from export.verification.config import ExportConfig
-from export.verification.latency import CURRENT, Latencies
+from export.verification.records import CURRENT, Latencies
 from serving.contract.release_files import FORMATS
 
 

@@ -16,6 +16,7 @@ from components.data.arrays import ImageArrays, evenly
 from export.formats import contract as contracts
 from export.verification.config import BATCHES
 from export.verification.held_out import HeldOut
+from export.verification.records import blank_record
 from export.verification.runtimes import Opened, Signature, open_artifact
 from serving.contract import release_files
 
@@ -89,12 +90,6 @@ def measure(args: ParityArgs) -> list[dict]:
         args.golden.parent.mkdir(parents=True, exist_ok=True)
         np.save(args.golden, opened.signatures[contracts.IMAGE](held.images(held.golden)))
     return records
-
-
-def blank_record(artifact: str) -> dict:
-    """A record of an artifact of which nothing is known yet."""
-    unknown = ("max_difference", "agreement", "accuracy", "source_accuracy", "sha256", "error")
-    return {"artifact": artifact, "images": 0, "bytes": 0} | dict.fromkeys(unknown)
 
 
 def compare(

@@ -4,9 +4,6 @@ from components.gates.result import GateResult, number
 from export.verification.config import ExportConfig
 from serving.contract.release_files import FORMATS
 
-PARITY = "parity.json"
-"""The file with the records of all artifacts, beside the folders of the exports."""
-
 
 def check_parity(record: dict, limits: ExportConfig) -> list[GateResult]:
     """The gates of one exported artifact against its source model, from a record of parity.json.

@@ -8,8 +8,7 @@ from components.gates.result import GateRefused, GateResult
 from components.networks.network import FRAMEWORKS
 from export.verification.artifact_gates import artifact_gates, format_of, left_out
 from export.verification.config import ExportConfig
-from export.verification.latency import LATENCY, Latencies
-from export.verification.parity_gates import PARITY
+from export.verification.records import LATENCY, PARITY, Latencies
 from pipeline.line.steps import Outputs, Step
 from pipeline.outcome.verdict import EXIT_INTERNAL, EXIT_OK, Verdict
 from serving.contract.release_files import FORMATS

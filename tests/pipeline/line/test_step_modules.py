@@ -89,8 +89,8 @@ def test_every_process_that_a_step_starts_is_among_its_modules():
         for framework in ("keras", "torch"):
             assert module.format(framework) in STEP_MODULES[step.format(framework)]
     exports = named_files(*STEP_MODULES["export"])
-    assert {"export/__main__.py", "export/export_format.py"} <= exports.keys()
-    assert {f"export/formats/{name}.py" for name in FORMATS} <= exports.keys()
+    assert {"export/__main__.py", "export/export_formats.py"} <= exports.keys()
+    assert {f"export/formats/{row.module}.py" for row in FORMATS.values()} <= exports.keys()
 
 
 def test_a_network_of_the_users_own_reruns_what_builds_it(tmp_path, monkeypatch):
