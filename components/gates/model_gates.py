@@ -1,53 +1,32 @@
 """Model gates: what a model must reach before it may be released. Needs no framework, no NumPy."""
 
-import dataclasses
-import math
+from collections.abc import Iterable
 
-from pydantic import Field
-
-from components.base.config import Slice
-from components.gates.result import GateResult, at_least, number
-
-
-class GatesConfig(Slice):
-    """What a model must reach. Accuracies are shares of the test split."""
-
-    min_accuracy: float = Field(ge=0, le=1)
-    max_regression: float = Field(
-        0.01, ge=0, le=1, description="accuracy it may lose against the current release"
-    )
+from components.gates.accuracy_gates import AccuracyLimits, accuracy_gates
+from components.gates.calibration_gate import CalibrationLimit, calibration_gate
+from components.gates.change_gate import ChangeLimits, change_gates
+from components.gates.class_gates import ClassLimits, class_gates
+from components.gates.comparison import Comparison as Comparison
+from components.gates.result import GateResult
+from components.gates.robustness_gate import RobustnessLimit, robustness_gate
 
 
-@dataclasses.dataclass(frozen=True)
-class Baseline:
-    """The current release as the change gate sees it; `source` says where accuracy is from."""
-
-    version: int
-    accuracy: float
-    source: str
+class GatesConfig(RobustnessLimit, CalibrationLimit, ChangeLimits, ClassLimits, AccuracyLimits):
+    """What a model must reach, each limit beside the gate that it is for."""
 
 
-def check_model(
-    framework: str, metrics: dict, config: GatesConfig, baseline: Baseline | None
+def judge(
+    framework: str, metrics: dict, comparisons: Iterable[Comparison], config: GatesConfig
 ) -> list[GateResult]:
-    """The gates of one model. `metrics` needs `accuracy` and `loss` on the test split.
+    """All gates of one model; every one that fails refuses it.
 
-    Without a release yet, the model is held to the absolute gates alone.
+    `metrics` is what evaluation left in metrics.json; what a gate needs of it and does not find
+    fails that gate. `comparisons` are empty before the first release.
     """
-    accuracy, loss = number(metrics["accuracy"]), number(metrics["loss"])
-    finite = math.isfinite(loss)
-    results = [
-        at_least("accuracy", framework, accuracy, config.min_accuracy, "gates.min_accuracy"),
-        GateResult("finite_loss", "a finite number", f"{loss:.4f}", finite, framework),
+    return [
+        *accuracy_gates(framework, metrics, config),
+        *class_gates(framework, metrics, config),
+        *calibration_gate(framework, metrics, config),
+        *robustness_gate(framework, metrics, config),
+        *change_gates(framework, metrics, comparisons, config),
     ]
-    if baseline is not None:
-        floor = baseline.accuracy - config.max_regression
-        results.append(
-            dataclasses.replace(
-                at_least("accuracy_against_release", framework, accuracy, floor),
-                expected=f"at least {floor:.4f} (release {baseline.version} has "
-                f"{baseline.accuracy:.4f} {baseline.source}, gates.max_regression is "
-                f"{config.max_regression})",
-            )
-        )
-    return results

@@ -3,15 +3,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from components.data.arrays import ImageArrays
 from components.data.artifacts_tfx import ImageArraysArtifact
-from components.gates import baseline
+from components.gates import baseline, validation_tfx
 from components.gates.artifacts_tfx import GateVerdict
-from components.gates.model_gates import GatesConfig, check_model
+from components.gates.change_gate import change_of_data
+from components.gates.comparison import COMPARISONS
+from components.gates.model_gates import GatesConfig, judge
 from serving.store.store import Store
 
 
@@ -31,34 +34,39 @@ def Gates(
     gates: Parameter[str],
     store: Parameter[str],
     name: Parameter[str],
-    baseline_version: Parameter[int],
+    releases: Parameter[str],
     code: Parameter[str],
     keras_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
     torch_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
 ) -> None:
-    """`gates` is a GatesConfig as JSON; `baseline_version` the current release, 0 for none. A
-    framework that was not trained has no evaluation.
+    """Writes `verdict.json`, `comparisons.json` and `tfma/<framework>/`, the evaluation with TFMA's
+    own verdict. A framework that was not trained has no evaluation.
 
-    The version is a parameter so that a new release, or a rollback, has the models judged again.
+    `gates` is a GatesConfig as JSON, `releases` a JSON list of the versions to compare with, the
+    last being current. They are a parameter so that a new release, or a rollback, has the models
+    judged again.
     """
     del code
-    config = GatesConfig.model_validate_json(gates)
-    releases = {release.version: release for release in Store(store).releases(name)}
-    reference = None
-    if baseline_version:
-        reference = baseline.measure(releases[baseline_version], ImageArrays(arrays.uri))
-    results = []
-    for framework, evaluation, blessing in (
-        ("keras", keras_evaluation, keras_blessing),
-        ("torch", torch_evaluation, torch_blessing),
-    ):
+    config, packed = GatesConfig.model_validate_json(gates), ImageArrays(arrays.uri)
+    known = {release.version: release for release in Store(store).releases(name)}
+    line = [known[version] for version in json.loads(releases)]
+    given = {"keras": keras_evaluation, "torch": torch_evaluation}
+    evaluations = {framework: Path(of.uri) for framework, of in given.items() if of is not None}
+    answers = {framework: np.load(of / "right.npy") for framework, of in evaluations.items()}
+    comparisons = baseline.compare(line, packed, answers, config.best_since)
+    results = change_of_data(next(iter(comparisons.values()), []))
+    for framework, blessing in (("keras", keras_blessing), ("torch", torch_blessing)):
+        evaluation = evaluations.get(framework)
         if evaluation is None:
             _bless(blessing, False)
             continue
-        metrics = json.loads(Path(evaluation.uri, "metrics.json").read_text())
-        checks = check_model(framework, metrics, config, reference)
+        metrics = json.loads((evaluation / "metrics.json").read_text())
+        checks = judge(framework, metrics, comparisons[framework], config)
         _bless(blessing, all(check.passed for check in checks))
+        validation_tfx.write(evaluation, Path(verdict.uri, "tfma", framework), checks)
         results += checks
-    Path(verdict.uri, "verdict.json").write_text(
-        json.dumps([result.to_json() for result in results], indent=1)
-    )
+    rows = [result.to_json() for result in results]
+    Path(verdict.uri, "verdict.json").write_text(json.dumps(rows, indent=1))
+    told = {of: [one.to_json() for one in found] for of, found in comparisons.items()}
+    Path(verdict.uri, COMPARISONS).write_text(json.dumps(told, indent=1))
+

@@ -219,7 +219,10 @@ def _still_holds(previous: Verdict, fingerprint: str, current: Release | None) -
 
 
 def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> None:
-    for field in ("version", "champion", "models", "artifacts", "gates", "data"):
+    for field in (
+        *("version", "champion", "models", "artifacts", "gates", "data"),
+        *("comparisons", "warnings"),
+    ):
         setattr(verdict, field, getattr(previous, field))
     verdict.exit_code = previous.exit_code
     verdict.steps = [

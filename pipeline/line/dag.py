@@ -28,6 +28,7 @@ from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
 from pipeline.line.step_modules import code
 from serving.contract.image_spec import ImageSpec
 from serving.store.release import Release
+from serving.store.store import Store
 
 LOCAL_BEAM = "--runner=FnApiRunner"
 """Beam's default local runner first tries to download a server; this one is part of the package."""
@@ -177,6 +178,7 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
             code=code(f"train_{framework}", config.model.architecture),
         ).with_id(f"train_{framework}")
         evaluate[framework] = Evaluate(
+            examples=data["ingest"].outputs["examples"],
             arrays=arrays,
             model=train[framework].outputs["model"],
             framework=framework,
@@ -210,7 +212,7 @@ def _release_steps(
         gates=json_slice(config.gates),
         store=release_store,
         name=config.name,
-        baseline_version=baseline.version if baseline else 0,
+        releases=json.dumps([of.version for of in Store(release_store).line(config.name)]),
         code=code("gates"),
     ).with_id("gates")
     export = Export(

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 
 from components.base.refusal import DataRefused, Refusal
+from components.gates.comparison import COMPARISONS
 from components.gates.result import GateRefused, GateResult
 from components.networks.network import FRAMEWORKS
 from export.verification.artifact_gates import artifact_gates, format_of, left_out
@@ -30,6 +31,7 @@ def collect(
         *outputs.read("data_gate", "verdict", "verdict.json", []),
         *outputs.read("gates", "verdict", "verdict.json", []),
     ]
+    verdict.comparisons = outputs.read("gates", "verdict", COMPARISONS, {})
     for framework in FRAMEWORKS:
         verdict.models |= _model(framework, outputs, verdict.gates)
     parity = outputs.read("export", "exports", PARITY, [])
@@ -43,6 +45,7 @@ def collect(
         _released(verdict, release)
     else:
         _stopped(verdict, steps, error)
+    verdict.warnings = [row["warning"] for row in verdict.gates if row.get("warning")]
 
 
 def _model(framework: str, outputs: Outputs, gates: list[dict]) -> dict:
@@ -132,10 +135,12 @@ def collect_refusal(verdict: Verdict, error: DataRefused | GateRefused) -> None:
     verdict.status, verdict.sentence = "refused", str(error)
     verdict.exit_code = error.exit_code
     verdict.data = verdict.data or getattr(error, "data", {})
-    known = {(gate["name"], gate["model"], gate["artifact"]) for gate in verdict.gates}
-    verdict.gates += [
-        gate for gate in error.gates if (gate["name"], gate["model"], gate["artifact"]) not in known
-    ]
+    known = {_of(gate) for gate in verdict.gates}
+    verdict.gates += [gate for gate in error.gates if _of(gate) not in known]
+
+
+def _of(gate: dict) -> tuple:
+    return gate["name"], gate["model"], gate["artifact"], gate.get("scope")
 
 
 def _stopped(verdict: Verdict, steps: list[Step], error: BaseException | None) -> None:

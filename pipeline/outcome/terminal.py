@@ -105,6 +105,8 @@ class Terminal:
             out.print(line, highlight=False, markup=False)
         for line in left_out_lines(verdict):
             out.print(line, highlight=False, markup=False)
+        for warning in verdict.warnings:
+            out.print(Text.assemble((f"{'Warning':<11}", "bold yellow"), warning))
         if verdict.champion and verdict.release:
             own = [
                 row["artifact"]

@@ -22,6 +22,8 @@ class Verdict:
 
     `status` is released, unchanged, refused or failed; `fingerprint` covers source, configuration
     and code, `name` is that of the release, `current` the version that servers use afterwards.
+    `comparisons` holds, by framework, what a model was compared with, `warnings` sentences about
+    what refused nothing and is not as it should be.
     """
 
     run_id: str
@@ -39,6 +41,8 @@ class Verdict:
     models: dict = dataclasses.field(default_factory=dict)
     artifacts: list = dataclasses.field(default_factory=list)
     gates: list = dataclasses.field(default_factory=list)
+    comparisons: dict = dataclasses.field(default_factory=dict)
+    warnings: list[str] = dataclasses.field(default_factory=list)
     data: dict = dataclasses.field(default_factory=dict)
     steps: list = dataclasses.field(default_factory=list)
 

@@ -64,6 +64,11 @@ class Store:
         line = self._line(name)
         return self._release(name, line[-1]) if line else None
 
+    def line(self, name: str) -> list[Release]:
+        """The releases that were current and were not rolled back from, oldest first, the current
+        one last."""
+        return [self._release(name, version) for version in self._line(name)]
+
     def select(self, name: str | None = None) -> Release:
         """The current release of the model `name`, or of the only one when None.
 
