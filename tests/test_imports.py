@@ -30,9 +30,16 @@ def _is_slice(module: str) -> bool:
     """Configuration, and what is decided by it alone: standard library and pydantic."""
     return module.rpartition(".")[2] == "config" or module in (
         "components.augmentation.policy",
-        "components.gates.result",
+        "components.gates.accuracy_gates",
+        "components.gates.calibration_gate",
+        "components.gates.chance",
+        "components.gates.change_gate",
+        "components.gates.class_gates",
+        "components.gates.comparison",
         "components.gates.data_gate",
         "components.gates.model_gates",
+        "components.gates.result",
+        "components.gates.robustness_gate",
         "export.verification.parity_gates",
         "pipeline.configuration.beam",
         "pipeline.configuration.tune",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from components.base.commands import Arguments
-from components.evaluation.predictions import load_predictions
+from components.evaluation.predictions import load_predictions, named_rightly
 
 CORRUPTIONS = {"noise": 0.08, "blur": 3 / 224, "brightness": 1.4, "contrast": 0.4, "jpeg": 58.0}
 """Name to strength: noise's standard deviation as a share of white, blur's of the shorter side
@@ -37,8 +37,5 @@ def robustness(predictions: Path) -> dict[str, float]:
     found = {}
     for name in CORRUPTIONS:
         if (path := predictions / f"{name}.npz").is_file():
-            probabilities, labels = load_predictions(path)
-            right = probabilities.argmax(axis=1) == labels
-            # A network that gives NaN names no class; argmax takes the first.
-            found[name] = float(np.mean(right & np.isfinite(probabilities).all(axis=1)))
+            found[name] = float(np.mean(named_rightly(*load_predictions(path))))
     return found

@@ -5,11 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import pandas as pd
-import pyarrow as pa
-import tensorflow_model_analysis as tfma
-from google.protobuf import json_format
-from tensorflow_model_analysis.proto import config_pb2
+import numpy as np
 from tfx.dsl.component.experimental.annotations import (
     BeamComponentParameter,
     InputArtifact,
@@ -17,22 +13,23 @@ from tfx.dsl.component.experimental.annotations import (
     Parameter,
 )
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types import standard_artifacts
-from tfx_bsl.arrow import table_util
+from tfx.types import artifact_utils, standard_artifacts
 
 from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays
 from components.data.artifacts_tfx import ImageArraysArtifact
 from components.evaluation import temperature
+from components.evaluation.analysis_tfx import analyse, table
 from components.evaluation.artifacts_tfx import Predictions
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.corruptions import CORRUPTIONS, robustness
-from components.evaluation.evaluate import eval_config, plain_metrics
-from components.evaluation.predictions import PredictArgs, load_predictions
+from components.evaluation.evaluate import RIGHT, plain_metrics
+from components.evaluation.predictions import PredictArgs, load_predictions, named_rightly
 
 
 @component(use_beam=True)
 def Evaluate(
+    examples: InputArtifact[standard_artifacts.Examples],
     arrays: InputArtifact[ImageArraysArtifact],
     model: InputArtifact[standard_artifacts.Model],
     predictions: OutputArtifact[Predictions],
@@ -43,12 +40,11 @@ def Evaluate(
     corrupted: InputArtifact[ImageArraysArtifact] = None,
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Writes `test.npz`, `val.npz`, `calibration.json`, TFMA's result files and their summary as
-    `metrics.json`.
+    """Writes `test.npz`, `val.npz`, `calibration.json`, TFMA's result files, their summary as
+    `metrics.json`, and `right.npy`.
 
     `evaluate` is an EvaluateConfig as JSON; robustness is measured where there are `corrupted`
-    images. Only the test split is judged; the export compares its
-    artifacts on both.
+    images. Only the test split is judged; the export compares its artifacts on both.
     """
     del code
     more = predict(
@@ -56,31 +52,15 @@ def Evaluate(
         corrupted.uri if corrupted else None, Path(predictions.uri),
     )  # fmt: skip
     probabilities, labels = load_predictions(Path(predictions.uri, "test.npz"))
-    names = ImageArrays(arrays.uri).labels
-    table = pd.DataFrame(
-        {
-            "label": labels,
-            "prediction": list(probabilities),
-            "class_name": [names[label] for label in labels],
-        }
-    )
-    config = json_format.ParseDict(eval_config(len(names)), config_pb2.EvalConfig())
-    batch = table_util.CanonicalizeRecordBatch(pa.RecordBatch.from_pandas(table))
-    # `tfma.analyze_raw_data` opens a pipeline of its own, past the runner chosen for this one.
-    with beam_pipeline as p:
-        _ = (
-            p
-            | "Predictions" >> beam.Create([batch])
-            | "Evaluate"
-            >> tfma.ExtractEvaluateAndWriteResults(
-                eval_config=config,
-                writers=tfma.default_writers(evaluation.uri, eval_config=config),
-                output_path=evaluation.uri,
-            )
-        )
-    result = tfma.load_eval_result(evaluation.uri)
+    names, directory = ImageArrays(arrays.uri).labels, Path(evaluation.uri)
+    split = Path(artifact_utils.get_split_uri([examples], "test"))
+    result = analyse(
+        beam_pipeline, table(probabilities, labels, names, split), directory,
+        framework=framework, classes=len(names), data=str(split), model=model.uri,
+    )  # fmt: skip
     summary = plain_metrics(result.slicing_metrics, result.plots, names)
-    Path(evaluation.uri, "metrics.json").write_text(json.dumps(summary | more, indent=1))
+    (directory / "metrics.json").write_text(json.dumps(summary | more, indent=1))
+    np.save(directory / RIGHT, named_rightly(probabilities, labels))
 
 
 def predict(

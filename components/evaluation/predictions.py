@@ -95,3 +95,10 @@ def load_predictions(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """(probabilities float32 (N, classes), labels int64 (N,)) as a predictor wrote them."""
     with np.load(path) as stored:
         return stored["probabilities"], stored["labels"]
+
+
+def named_rightly(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which images the most probable class is right for, bool (N,). A network that gives NaN names
+    no class, though argmax takes the first."""
+    right = probabilities.argmax(axis=1) == labels
+    return right & np.isfinite(probabilities).all(axis=1)

@@ -65,10 +65,9 @@ def _accuracy(framework: str, metrics: dict, config: AccuracyLimits) -> GateResu
         right = round(accuracy * images)
         low, high = wilson(right, images, confidence)
         unsure = low < bound <= high
-        received += (
-            f" ({right} of {images} images, {confidence * 100:.4g}% interval {low:.4f} to {high:.4f}"
-            + (": too few to be sure)" if unsure and config.confidence is None else ")")
-        )
+        interval = f"{confidence * 100:.4g}% interval {low:.4f} to {high:.4f}"
+        doubt = ": too few to be sure" if unsure and config.confidence is None else ""
+        received += f" ({right} of {images} images, {interval}{doubt})"
     if config.confidence is not None:
         value = low
         expected = (

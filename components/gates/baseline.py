@@ -6,6 +6,7 @@ those of the last twenty, and of these two the one that is better today counts.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -103,8 +104,12 @@ def _best(
                 found += [] if known else [one]
                 break
     runnable = [one for one in found if one.right is not None]
-    best = max(runnable, key=lambda one: float(np.mean(one.right)), default=current)
+    best = max(runnable, key=_accuracy, default=current)
     return None if best is current else (best, len(candidates))
+
+
+def _accuracy(measured: Measured) -> float:
+    return math.nan if measured.right is None else float(np.mean(measured.right))
 
 
 def _released(release: Release) -> tuple[float, int | None]:
@@ -126,7 +131,7 @@ def _comparison(kind: str, old: Measured, new: np.ndarray, among: int) -> Compar
     return Comparison(
         version,
         kind,
-        accuracy=float(np.mean(old.right)),
+        accuracy=_accuracy(old),
         source="on the same test images",
         images=len(old.right),
         only_new_right=int((new & ~old.right).sum()),

@@ -2,8 +2,10 @@
 
 A loss counts when it is larger than what is allowed and than what chance explains: on the same
 images by McNemar's exact test, else by Fisher's. Against the best ever it keeps steps down from
-adding up that are each too small to see. The best of many is lucky, so that it has to be missed by
-more: the significance is divided by their number (Bonferroni). Needs no NumPy.
+adding up that are each too small to see. The best of many is lucky and has to be missed by more:
+both comparisons share the significance, and the best one's share is divided by the number of
+releases that it was chosen from (Bonferroni). So no more good models are refused than that, however
+many releases there are. Needs no NumPy.
 """
 
 import math
@@ -40,26 +42,30 @@ def change_gates(
     framework: str, metrics: dict, comparisons: Iterable[Comparison], config: ChangeLimits
 ) -> list[GateResult]:
     """One result for each comparison; none without a release yet."""
-    return [
-        _change(framework, metrics, other, config)
+    asked = [
+        other
         for other in comparisons
         if other.kind == "current" or other.version >= config.best_since
+    ]
+    return [
+        _change(framework, metrics, other, config, config.significance / len(asked) / other.among)
+        for other in asked
     ]
 
 
 def _change(
-    framework: str, metrics: dict, other: Comparison, config: ChangeLimits
+    framework: str, metrics: dict, other: Comparison, config: ChangeLimits, significance: float
 ) -> GateResult:
     accuracy, before = number(metrics["accuracy"]), number(other.accuracy)
-    floor = before - config.max_regression
-    measured, key = math.isfinite(accuracy) and math.isfinite(before), "gates.max_regression"
+    floor, key = before - config.max_regression, "gates.max_regression"
+    measured = math.isfinite(accuracy) and math.isfinite(before)
     chance, words = _chance(accuracy, metrics, other) if measured else (None, "")
-    significance = config.significance / other.among
     which = f", the best of {other.among}," if other.kind == "best" else ""
     return GateResult(
         _NAMES[other.kind],
         f"at least {floor:.4f} (release {other.version}{which} has {before:.4f} {other.source}, "
-        f"{key} is {config.max_regression:g}), or a loss that chance explains",
+        f"{key} is {config.max_regression:g}), or a loss that chance explains (p from "
+        f"{significance:.2g})",
         f"{accuracy:.4f}" + (f" ({words})" if words else ""),
         accuracy >= floor or (chance is not None and chance >= significance),
         framework,

@@ -63,10 +63,9 @@ def Gates(
         metrics = json.loads((evaluation / "metrics.json").read_text())
         checks = judge(framework, metrics, comparisons[framework], config)
         _bless(blessing, all(check.passed for check in checks))
-        validation_tfx.write(evaluation, Path(verdict.uri, "tfma", framework), checks)
+        validation_tfx.write(evaluation, Path(verdict.uri, "tfma", framework), checks, config)
         results += checks
     rows = [result.to_json() for result in results]
     Path(verdict.uri, "verdict.json").write_text(json.dumps(rows, indent=1))
     told = {of: [one.to_json() for one in found] for of, found in comparisons.items()}
     Path(verdict.uri, COMPARISONS).write_text(json.dumps(told, indent=1))
-

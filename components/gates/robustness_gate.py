@@ -28,8 +28,7 @@ def robustness_gate(framework: str, metrics: dict, config: RobustnessLimit) -> l
         return [not_measured("robustness", framework, expected, key)]
     clean = number(metrics["accuracy"])
     kept = {
-        name: number(accuracy) / clean if clean else math.nan
-        for name, accuracy in measured.items()
+        name: number(accuracy) / clean if clean else math.nan for name, accuracy in measured.items()
     }
     return failed_or_lowest(
         [

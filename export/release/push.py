@@ -1,8 +1,8 @@
 """What to do with verified exports: which one to release, or why none. Framework-free.
 
-The champion is the most accurate of the models whose exports all agree with them. What is the
-current release already is not pushed again, and what was rolled back from is refused: a schedule
-must not bring it back.
+The champion is the most accurate of the models whose exports all agree with them; of those that
+chance could have put in another order it is the fastest. What is the current release already is not
+pushed again, and what was rolled back from is refused: a schedule must not bring it back.
 """
 
 import dataclasses
@@ -10,6 +10,10 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from scipy import stats
+
+from components.evaluation.predictions import load_predictions, named_rightly
 from components.gates.result import GateRefused, GateResult
 from export.release.bundle import bundle
 from export.verification.artifact_gates import artifact_gates, left_out, refusals
@@ -18,6 +22,9 @@ from export.verification.records import Latencies
 from serving.contract.release_files import CONTRACT, formats_of
 from serving.store.release import Release, StoreError
 from serving.store.store import Store
+
+SIGNIFICANCE = 0.05
+"""Two models differ where chance would make such a difference less often than that."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +80,14 @@ def push(
     checks = artifact_gates(parity, latency, limits)
     if failed := refusals(checks, limits):
         raise GateRefused(failed)
-    champion = choose_champion({framework: of.metrics for framework, of in exports.items()})
+    champion = choose_champion(
+        {framework: of.metrics for framework, of in exports.items()},
+        {
+            framework: named_rightly(*load_predictions(of.predictions))
+            for framework, of in exports.items()
+        },
+        _latencies(latency),
+    )
     chosen = exports[champion]
     lineage = chosen.contract["lineage"]
     current = store.current(name)
@@ -107,9 +121,49 @@ def push(
         return Pushed(store.publish(name, directory), champion, unchanged=False)
 
 
-def choose_champion(metrics: dict[str, dict]) -> str:
-    """The framework whose model has the best accuracy; on a tie, the lower loss."""
-    return max(metrics, key=lambda name: (metrics[name]["accuracy"], -metrics[name]["loss"]))
+def choose_champion(
+    metrics: dict[str, dict],
+    right: dict[str, np.ndarray] | None = None,
+    latency: dict[str, float] | None = None,
+) -> str:
+    """The framework whose model has the best accuracy.
+
+    `right` says which test images each names rightly, bool (N,), the same ones for all. Models that
+    McNemar's exact test cannot tell from the best (two-sided, p of 0.05 or more) tie with it, and
+    so do equal ones without `right`. The lowest `latency` (milliseconds of one image in a released
+    format) breaks ties where that of all of them is known, then the lowest loss, then accuracy.
+    """
+    best = max(metrics, key=lambda name: metrics[name]["accuracy"])
+    tied = [name for name in metrics if name == best or _tie(name, best, metrics, right or {})]
+    known = latency or {}
+    timed = all(name in known for name in tied)
+
+    def rank(name: str) -> tuple[float, float, float]:
+        of = metrics[name]
+        return known[name] if timed else 0.0, of["loss"], -of["accuracy"]
+
+    return min(tied, key=rank)
+
+
+def _tie(name: str, best: str, metrics: dict[str, dict], right: dict[str, np.ndarray]) -> bool:
+    if not (name in right and best in right):
+        return metrics[name]["accuracy"] == metrics[best]["accuracy"]
+    only_this = int((right[name] & ~right[best]).sum())
+    only_best = int((right[best] & ~right[name]).sum())
+    if only_this == only_best:  # binomtest wants a trial at least
+        return True
+    test = stats.binomtest(only_this, only_this + only_best)
+    return float(test.pvalue) >= SIGNIFICANCE
+
+
+def _latencies(latency: Latencies) -> dict[str, float]:
+    """Milliseconds of one image in ONNX by framework, the median, where it was measured."""
+    found = {}
+    for framework, of in latency.items():
+        median = of.get("onnx", {}).get("1", {}).get("p50")
+        if median is not None:
+            found[framework] = float(median)
+    return found
 
 
 def _formats(release: Release) -> set[str]:

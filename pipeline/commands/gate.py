@@ -13,7 +13,8 @@ from rich.text import Text
 
 from components.base.config import Slice
 from components.base.refusal import ConfigError
-from components.gates.model_gates import GatesConfig, check_model
+from components.gates.comparison import Comparison
+from components.gates.model_gates import GatesConfig, judge
 from components.gates.result import GateRefused, GateResult
 from export.verification.artifact_gates import artifact_gates, left_out, refusals
 from export.verification.config import ExportConfig
@@ -98,8 +99,10 @@ def judge_again(run: Run, framework: str, limits: Limits) -> Judgement:
     rows = [row for row in run.verdict["artifacts"] if row["model"] == framework]
     latency = {framework: {r["artifact"]: r["latency"] for r in rows if r.get("latency")}}
     records = [_record(row, model["accuracy"]) for row in rows]
+    compared = run.verdict.get("comparisons", {}).get(framework, [])
+    comparisons = [Comparison.from_json(values) for values in compared]
     return Judgement(
-        check_model(framework, metrics, limits.gates, None),
+        judge(framework, metrics, comparisons, limits.gates),
         artifact_gates(records, latency, limits.export),
         limits.export,
     )

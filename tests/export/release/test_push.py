@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from components.gates.result import GateRefused
@@ -162,3 +163,51 @@ def test_the_champion_is_the_most_accurate_and_then_the_surest():
         )
         == "keras"
     )
+
+
+def right(*ranges: tuple[int, int]) -> np.ndarray:
+    """Of 400 images those in these ranges."""
+    found = np.zeros(400, bool)
+    for start, stop in ranges:
+        found[start:stop] = True
+    return found
+
+
+@pytest.mark.parametrize(
+    "of_torch, latency, champion",
+    [
+        # torch has twelve more: more than chance, however slow it is.
+        (right((0, 388)), {"keras": 0.1, "torch": 0.9}, "torch"),
+        # Three more, or nine more and six less, are a coin: the faster one.
+        (right((0, 379)), {"keras": 0.1, "torch": 0.9}, "keras"),
+        (right((0, 379)), {"keras": 0.9, "torch": 0.1}, "torch"),
+        (right((6, 385)), {"keras": 0.1, "torch": 0.9}, "keras"),
+        # Times that are the same, or not known of both: the lower loss.
+        (right((0, 379)), {"keras": 0.1, "torch": 0.1}, "keras"),
+        (right((0, 379)), {"torch": 0.1}, "keras"),
+        (right((0, 379)), None, "keras"),
+        (right((0, 376)), {"keras": 0.9, "torch": 0.1}, "torch"),
+    ],
+)
+def test_of_models_that_chance_cannot_tell_apart_the_faster_one_is_released(
+    of_torch, latency, champion
+):
+    answers = {"keras": right((0, 376)), "torch": of_torch}
+    losses = {"keras": 0.1, "torch": 0.2}
+    metrics = {
+        name: {"accuracy": float(of.mean()), "loss": losses[name]} for name, of in answers.items()
+    }
+    assert choose_champion(metrics, answers, latency) == champion
+
+
+def test_the_faster_in_onnx_of_two_equal_models_is_pushed(tmp_path, store, facts):
+    found, parity = {}, []
+    for number, framework in enumerate(("keras", "torch")):
+        found[framework], records = exported(tmp_path, framework, number, GOOD)
+        parity += records
+    latency = {
+        "keras": {"onnx": {"1": {"p50": 0.2}}, "tflite": {"1": {"p50": 0.1}}},
+        "torch": {"onnx": {"1": {"p50": 0.1}}, "tflite": {"1": {"p50": 0.3}}},
+    }
+    done = push(store, "digits", found, parity, latency, ExportConfig(), facts)
+    assert done.champion == "torch"
