@@ -29,8 +29,9 @@ def from_files(kind: str, path: str) -> RunConfig:
     """The user's own images: size, channels, network and epochs follow from a look at them.
 
     `kind` is folder, tar or zip. The size is the median of up to 200 images' shorter sides, at most
-    96; a model must beat always naming the most frequent class by a tenth of what that leaves to
-    win.
+    96. A model must beat always naming the most frequent class by a tenth of what that leaves to
+    win; what the test split and its number of images ask for beyond that, the gate `majority` says
+    when they are known.
     """
     source = open_listed(kind, path)
     resolved = Path(path).expanduser().resolve()

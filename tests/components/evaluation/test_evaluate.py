@@ -10,8 +10,11 @@ LABELS = ["a", "b", "c"]
 def test_the_configuration_is_one_that_tfma_parses():
     from tensorflow_model_analysis.proto import config_pb2
 
-    parsed = json_format.ParseDict(eval_config(3), config_pb2.EvalConfig())
-    assert [list(s.feature_keys) for s in parsed.slicing_specs] == [[], ["class_name"]]
+    told = eval_config(3, "keras", ["brightness"])
+    parsed = json_format.ParseDict(told, config_pb2.EvalConfig())
+    assert parsed.model_specs[0].name == "keras"
+    keys = [list(spec.feature_keys) for spec in parsed.slicing_specs]
+    assert keys == [[], ["class_name"], ["brightness"]]
 
 
 @pytest.mark.parametrize("classes, k", [(2, 1), (3, 2), (4, 3), (100, 3)])
@@ -53,7 +56,29 @@ def test_precision_and_recall_follow_from_the_matrix_and_what_is_undefined_is_no
     metrics = [((), {"": {"": overall}}), ((("class_name", "c"),), {"": {"": slice_c}})]
     summary = plain_metrics(metrics, _plots(CELLS), LABELS)
     assert summary["accuracy"] == 4 / 6 and np.isnan(summary["loss"])
+    assert summary["images"] == 6 and summary["interval"] == pytest.approx(
+        [0.3000, 0.9032], abs=1e-4
+    )
     assert summary["per_class"]["a"] == {"precision": 1.0, "recall": pytest.approx(1 / 3)}
     assert summary["per_class"]["c"] == {"precision": 1.0, "recall": 1.0, "accuracy": 1.0}
     assert summary["per_class"]["b"]["precision"] == 0.0
     assert summary["per_class"]["b"]["recall"] is None
+
+
+def test_slices_by_features_are_listed_from_low_to_high_with_their_images():
+    def of_bin(name: str, accuracy: float) -> tuple:
+        values = {"accuracy": {"doubleValue": accuracy}, "example_count": {"doubleValue": 3.0}}
+        return (("brightness", name),), {"": {"": values}}
+
+    overall = ((), {"": {"": {"accuracy": {"doubleValue": 0.5}}}})
+    metrics = [of_bin("100 to 180", 0.6666667), overall, of_bin("9 to 99", 1.0)]
+    assert plain_metrics(metrics, _plots(CELLS), LABELS)["slices"] == [
+        {"feature": "brightness", "value": "9 to 99", "images": 3, "accuracy": 1.0},
+        {"feature": "brightness", "value": "100 to 180", "images": 3, "accuracy": 2 / 3},
+    ]
+
+
+def test_an_accuracy_that_could_not_be_computed_has_no_interval():
+    overall = ((), {"": {"": {"accuracy": {}}}})
+    summary = plain_metrics([overall], _plots(CELLS), LABELS)
+    assert np.isnan(summary["accuracy"]) and summary["interval"] is None
