@@ -75,7 +75,8 @@ def test_a_good_model_passes_every_gate_and_each_says_what_it_held_against_what(
     for gate in results:
         row = json.loads(json.dumps(gate.to_json()))
         assert row["model"] == "torch" and GateResult.from_json(row) == gate
-        assert row["value"] is not None and row["threshold"] is not None
+        assert row["value"] is not None
+        assert row["threshold"] is not None or gate.name == "finite_loss"
 
 
 def test_a_model_that_always_names_one_class_of_60_and_60_images_is_refused():

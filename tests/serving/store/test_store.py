@@ -149,6 +149,7 @@ def test_rollback_walks_back_and_never_returns_to_what_it_left(store, source):
         store.publish("digits", source)
     assert store.rollback("digits").version == 2
     assert store.publish("digits", source).version == 4
+    assert [release.version for release in store.line("digits")] == [1, 2, 4]
     assert store.rollback("digits").version == 2
     assert store.rollback("digits").version == 1
     with pytest.raises(StoreError, match="nothing before version 1"):
