@@ -96,6 +96,8 @@ def judge_again(run: Run, framework: str, limits: Limits) -> Judgement:
     """The gates of one model of the run, under these limits."""
     model = run.models[framework]
     metrics = {"accuracy": None, "loss": None} | (model.get("metrics") or {})
+    compared = (run.verdict.get("comparisons") or {}).get(framework, [])
+    comparisons = [Comparison.from_json(row) for row in compared]
     rows = [row for row in run.verdict["artifacts"] if row["model"] == framework]
     latency = {framework: {r["artifact"]: r["latency"] for r in rows if r.get("latency")}}
     records = [_record(row, model["accuracy"]) for row in rows]

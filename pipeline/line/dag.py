@@ -164,7 +164,7 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
     plan = data["augment"].outputs["plan"]
     train, evaluate = {}, {}
     corrupt, corrupted = [], {}
-    if config.evaluate.corruptions:
+    if config.evaluate.corruptions or config.gates.min_robustness is not None:
         corrupt = [Corrupt(arrays=arrays, code=code("corrupt")).with_id("corrupt")]
         corrupted = {"corrupted": corrupt[0].outputs["corrupted"]}
     for framework in frameworks_of(architecture_of(config.model.architecture, len(labels))):

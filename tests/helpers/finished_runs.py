@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from components.gates.comparison import Comparison
 from components.gates.model_gates import judge
 from export.verification.artifact_gates import artifact_gates, left_out, refusals
 from pipeline.configuration import presets
@@ -30,6 +31,7 @@ def finished(
     settings: dict[str, str] | None = None,
     difference: float = 3e-7,
     run_id: str = RUN,
+    comparisons: tuple[Comparison, ...] = (),
 ) -> Path:
     """A run of the digits, of models with these accuracies; artifacts of blessed ones differ by
     `difference` from their sources."""
@@ -50,7 +52,8 @@ def finished(
             "confusion_matrix": [[right, 200 - right], [200 - right, right]],
             "per_class": {n: {"recall": right / 200, "precision": right / 200} for n in "01"},
         }  # fmt: skip
-        own = judge(framework, metrics, [], config.gates)
+        own = judge(framework, metrics, comparisons, config.gates)
+        verdict.comparisons[framework] = [other.to_json() for other in comparisons]
         blessed = all(gate.passed for gate in own)
         verdict.models[framework] = {
             "accuracy": accuracy, "loss": 0.25, "blessed": blessed, "best_epoch": 3, "epochs": 5,

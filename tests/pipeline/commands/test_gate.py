@@ -10,6 +10,7 @@ from rich.console import Console
 
 from components.base.fingerprint import ROOT
 from components.base.refusal import ConfigError
+from components.gates.comparison import Comparison
 from pipeline.commands.gate import gate
 from tests.helpers.command_line import darkroom
 from tests.helpers.finished_runs import finished
@@ -56,6 +57,14 @@ def test_a_limit_that_was_not_asked_before_is_asked_now(tmp_path):
     code, text = judged(tmp_path, "export.max_latency_ms=0.1")
     assert code == 3 and "latency of torch onnx not asked failed 0.12 ms at most 0.1 ms" in text
     assert judged(tmp_path, "export.max_latency_ms=0.2")[0] == 0
+
+
+def test_a_change_is_judged_by_what_the_run_compared_with(tmp_path):
+    release = Comparison(1, "current", 0.995, "on these images", 400, 2, 14)
+    finished(tmp_path, {"torch": 0.965}, {"gates.min_accuracy": "0.9"}, comparisons=(release,))
+    code, text = judged(tmp_path, "gates.max_regression=0.04")
+    assert code == 0 and "accuracy against release of torch failed passed 0.9650" in text
+    assert judged(tmp_path)[0] == 3
 
 
 def test_what_could_not_be_computed_passes_no_limit(tmp_path):
