@@ -9,7 +9,14 @@ import re
 from pydantic import Field
 
 from components.gates.chance import ChanceConfig, least_above, wilson
-from components.gates.result import GateResult, at_least, at_most, not_measured, number
+from components.gates.result import (
+    GateResult,
+    at_least,
+    at_most,
+    not_measured,
+    number,
+    shown,
+)
 
 
 class AccuracyLimits(ChanceConfig):
@@ -29,7 +36,7 @@ def accuracy_gates(framework: str, metrics: dict, config: AccuracyLimits) -> lis
     results = [_accuracy(framework, metrics, config), _majority(framework, metrics, config)]
     finite = math.isfinite(loss)
     results.append(
-        GateResult("finite_loss", "a finite number", f"{loss:.4f}", finite, framework, value=loss)
+        GateResult("finite_loss", "a finite number", shown(loss), finite, framework, value=loss)
     )
     if config.max_loss is not None:
         results.append(at_most("loss", framework, loss, config.max_loss, "gates.max_loss"))
@@ -55,7 +62,7 @@ def _accuracy(framework: str, metrics: dict, config: AccuracyLimits) -> GateResu
     """A number of few images is a coin: what is received says how far it may be off."""
     accuracy, images = number(metrics["accuracy"]), images_of(metrics)
     bound, key, value = config.min_accuracy, "gates.min_accuracy", accuracy
-    expected, received = f"at least {bound:.4f} ({key})", f"{accuracy:.4f}"
+    expected, received = f"at least {bound:.4f} ({key})", shown(accuracy)
     confidence = config.confidence or 0.95
     low = high = math.nan
     if images and math.isfinite(accuracy):
@@ -95,7 +102,7 @@ def _majority(framework: str, metrics: dict, config: AccuracyLimits) -> GateResu
     return GateResult(
         name,
         expected,
-        f"{accuracy:.4f}",
+        shown(accuracy),
         # Written so that NaN fails: every comparison with NaN is false.
         least is not None and accuracy >= least / images,
         framework,

@@ -16,7 +16,7 @@ from pydantic import Field
 from components.gates.accuracy_gates import images_of
 from components.gates.chance import ChanceConfig, fewer, paired
 from components.gates.comparison import Comparison
-from components.gates.result import GateResult, number
+from components.gates.result import GateResult, number, shown
 
 CHANGE_OF_DATA = 0.01
 """Chance lowers a release's accuracy on other test images so far in one of a hundred runs."""
@@ -63,10 +63,10 @@ def _change(
     which = f", the best of {other.among}," if other.kind == "best" else ""
     return GateResult(
         _NAMES[other.kind],
-        f"at least {floor:.4f} (release {other.version}{which} has {before:.4f} {other.source}, "
-        f"{key} is {config.max_regression:g}), or a loss that chance explains (p from "
-        f"{significance:.2g})",
-        f"{accuracy:.4f}" + (f" ({words})" if words else ""),
+        f"at least {shown(floor)} (release {other.version}{which} has {shown(before)} "
+        f"{other.source}, {key} is {config.max_regression:g}), or a loss that chance explains "
+        f"(p from {significance:.2g})",
+        shown(accuracy) + (f" ({words})" if words else ""),
         accuracy >= floor or (chance is not None and chance >= significance),
         framework,
         threshold=floor,

@@ -5,7 +5,14 @@ import math
 from pydantic import Field
 
 from components.base.config import Slice
-from components.gates.result import GateResult, at_least, failed_or_lowest, not_measured, number
+from components.gates.result import (
+    GateResult,
+    at_least,
+    failed_or_lowest,
+    not_measured,
+    number,
+    shown,
+)
 
 
 class ClassLimits(Slice):
@@ -52,7 +59,7 @@ def class_scope(name: str) -> str:
 def _recall(
     framework: str, name: str, recall: float, images: int | None, bound: float | None
 ) -> GateResult:
-    key, received = "gates.min_recall", f"{recall:.4f}"
+    key, received = "gates.min_recall", shown(recall)
     if images and math.isfinite(recall):
         received += f" ({round(recall * images)} of {images} images)"
     expected = f"at least {bound or 0:.4f} ({key})"

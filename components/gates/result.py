@@ -73,12 +73,17 @@ def number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
+def shown(value: float) -> str:
+    """Four decimals; people are not told of "nan"."""
+    return "not a number" if math.isnan(value) else f"{value:.4f}"
+
+
 def at_least(
     name: str, framework: str, value: float, bound: float, key: str, scope: str | None = None
 ) -> GateResult:
     """`key` names the setting that the bound is from. NaN fails: no comparison with it is true."""
     return GateResult(
-        name, f"at least {bound:.4f} ({key})", f"{value:.4f}", value >= bound, framework,
+        name, f"at least {bound:.4f} ({key})", shown(value), value >= bound, framework,
         scope=scope, threshold=bound, value=value, key=key,
     )  # fmt: skip
 
@@ -88,7 +93,7 @@ def at_most(
 ) -> GateResult:
     """The twin of `at_least`."""
     return GateResult(
-        name, f"at most {bound:.4f} ({key})", f"{value:.4f}", value <= bound, framework,
+        name, f"at most {bound:.4f} ({key})", shown(value), value <= bound, framework,
         scope=scope, threshold=bound, value=value, key=key,
     )  # fmt: skip
 

@@ -65,6 +65,8 @@ BAD = {
 def test_a_bad_model_is_refused_by_the_gates_that_are_there_for_it(name):
     metrics, gates = BAD[name]
     assert failed(metrics) >= gates
+    words = " ".join(gate.sentence() for gate in judge("keras", metrics, (), CONFIG))
+    assert "nan" not in words.split()
 
 
 def test_a_good_model_passes_every_gate_and_each_says_what_it_held_against_what():
