@@ -25,6 +25,8 @@ from serving.store.store import Store
 
 SIGNIFICANCE = 0.05
 """Two models differ where chance would make such a difference less often than that."""
+LATENCY_NOISE = 0.1
+"""Medians of the same network, measured twice, differ by as much."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +57,13 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Pushed:
-    """The release that holds the champion; `unchanged` when it was there before."""
+    """The release that holds the champion; `unchanged` when it was there before. `why` says what
+    made it the champion where another model is more accurate, else it is empty."""
 
     release: Release
     champion: str
     unchanged: bool
+    why: str = ""
 
 
 def push(
@@ -80,14 +84,10 @@ def push(
     checks = artifact_gates(parity, latency, limits)
     if failed := refusals(checks, limits):
         raise GateRefused(failed)
-    champion = choose_champion(
-        {framework: of.metrics for framework, of in exports.items()},
-        {
-            framework: named_rightly(*load_predictions(of.predictions))
-            for framework, of in exports.items()
-        },
-        _latencies(latency),
-    )
+    metrics = {framework: of.metrics for framework, of in exports.items()}
+    right = {f: named_rightly(*load_predictions(of.predictions)) for f, of in exports.items()}
+    champion = choose_champion(metrics, right, _latencies(latency))
+    why = _why(champion, metrics, _latencies(latency))
     chosen = exports[champion]
     lineage = chosen.contract["lineage"]
     current = store.current(name)
@@ -99,7 +99,7 @@ def push(
     ]
     formats = {record["artifact"] for record in kept}
     if current is not None and holds(current, lineage) and formats == _formats(current):
-        return Pushed(current, champion, unchanged=True)
+        return Pushed(current, champion, unchanged=True, why=why)
     refuse_rolled_back(store, name, lineage)
     gates = facts.gates + [gate.to_json() for gate in checks]
     with tempfile.TemporaryDirectory(prefix="darkroom-") as staging:
@@ -118,7 +118,7 @@ def push(
             extra=facts.extra
             | {"left_out": {name: why for (whose, name), why in out.items() if whose == champion}},
         )
-        return Pushed(store.publish(name, directory), champion, unchanged=False)
+        return Pushed(store.publish(name, directory), champion, unchanged=False, why=why)
 
 
 def choose_champion(
@@ -131,18 +131,31 @@ def choose_champion(
     `right` says which test images each names rightly, bool (N,), the same ones for all. Models that
     McNemar's exact test cannot tell from the best (two-sided, p of 0.05 or more) tie with it, and
     so do equal ones without `right`. The lowest `latency` (milliseconds of one image in a released
-    format) breaks ties where that of all of them is known, then the lowest loss, then accuracy.
+    format) breaks ties where that of all of them is known and differs by more than a tenth, which
+    is what it varies by, then the lowest loss, then accuracy.
     """
     best = max(metrics, key=lambda name: metrics[name]["accuracy"])
     tied = [name for name in metrics if name == best or _tie(name, best, metrics, right or {})]
     known = latency or {}
-    timed = all(name in known for name in tied)
+    if all(name in known for name in tied):
+        fastest = min(known[name] for name in tied)
+        tied = [name for name in tied if known[name] <= (1 + LATENCY_NOISE) * fastest]
+    return min(tied, key=lambda name: (metrics[name]["loss"], -metrics[name]["accuracy"]))
 
-    def rank(name: str) -> tuple[float, float, float]:
-        of = metrics[name]
-        return known[name] if timed else 0.0, of["loss"], -of["accuracy"]
 
-    return min(tied, key=rank)
+def _why(champion: str, metrics: dict[str, dict], latency: dict[str, float]) -> str:
+    best = max(metrics, key=lambda name: metrics[name]["accuracy"])
+    if metrics[best]["accuracy"] == metrics[champion]["accuracy"]:
+        return ""
+    times = latency.get(champion, 0.0), latency.get(best, 0.0)
+    faster = 0 < times[0] * (1 + LATENCY_NOISE) < times[1]
+    reason = (
+        f"it is faster ({times[0]:.2g} against {times[1]:.2g} ms an image)"
+        if faster
+        else f"its loss is lower ({metrics[champion]['loss']:.4g} against "
+        f"{metrics[best]['loss']:.4g})"
+    )
+    return f"{best}'s {metrics[best]['accuracy']:.4f} is better by no more than chance, and {reason}"
 
 
 def _tie(name: str, best: str, metrics: dict[str, dict], right: dict[str, np.ndarray]) -> bool:

@@ -42,7 +42,8 @@ def Push(
     keras_predictions: InputArtifact[Predictions] = None,
     torch_predictions: InputArtifact[Predictions] = None,
 ) -> None:
-    """Writes `release.json`: version, path, champion and whether it was already the release.
+    """Writes `release.json`: version, path, champion, why it is that (where that is not plain) and
+    whether it was already the release.
 
     `export` is an ExportConfig, `lineage` an object of fingerprints for the manifest, both as
     JSON. Raises what `push.push` does.
@@ -75,6 +76,7 @@ def Push(
         "version": done.release.version,
         "path": str(done.release.path),
         "champion": done.champion,
+        "why": done.why,
         "unchanged": done.unchanged,
     }
     Path(pushed.uri, "release.json").write_text(json.dumps(written))

@@ -114,19 +114,20 @@ def _released(verdict: Verdict, release: dict) -> None:
     artifacts = f"{count} artifacts verified against their sources"
     if count == 1:
         artifacts = "1 artifact verified against its source"
+    why = f"; {release['why']}" if release.get("why") else ""
     out = [name for name, model in verdict.models.items() if not model["blessed"]]
     left_out = f"; {' and '.join(out)} did not pass the gates and is left out" if out else ""
     if release["unchanged"]:
         verdict.status = "unchanged"
         verdict.sentence = (
             f"The champion ({verdict.champion}, accuracy {accuracy:.4f}) is release "
-            f"{verdict.version} of {verdict.name} already; nothing new to push{left_out}."
+            f"{verdict.version} of {verdict.name} already; nothing new to push{why}{left_out}."
         )
     else:
         verdict.status = "released"
         verdict.sentence = (
             f"{verdict.name} version {verdict.version}: {verdict.champion} with test accuracy "
-            f"{accuracy:.4f}, {artifacts}{left_out}."
+            f"{accuracy:.4f}, {artifacts}{why}{left_out}."
         )
 
 
