@@ -155,7 +155,8 @@ def _why(champion: str, metrics: dict[str, dict], latency: dict[str, float]) -> 
         else f"its loss is lower ({metrics[champion]['loss']:.4g} against "
         f"{metrics[best]['loss']:.4g})"
     )
-    return f"{best}'s {metrics[best]['accuracy']:.4f} is better by no more than chance, and {reason}"
+    accuracy = metrics[best]["accuracy"]
+    return f"{best}'s {accuracy:.4f} is better by no more than chance, and {reason}"
 
 
 def _tie(name: str, best: str, metrics: dict[str, dict], right: dict[str, np.ndarray]) -> bool:
