@@ -7,12 +7,14 @@ Duplicates are images whose pixels sit in a later split too: they leave train (o
 
 import csv
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from components.data.duplicates import Catalogue, alike, conflicts, leaks
 from components.data.examine import Quarantined
+from components.data.image_index import Row
 from components.sources.source import SPLITS
 
 UNASSIGNED = "unassigned"
@@ -74,6 +76,15 @@ class Account:
             place = int(self._chunks[row]), SPLITS[self.catalogue.splits[row]]
             found.setdefault(place, set()).add(self.catalogue.digests[row].decode())
         return {place: frozenset(digests) for place, digests in sorted(found.items())}
+
+    def index(self) -> Iterator[Row]:
+        """The images that stay, split by split, in the order of the packed arrays: pack takes a
+        split's files in the order of their chunks, which have the images as they were read."""
+        catalogue = self.catalogue
+        for number, split in enumerate(SPLITS):
+            for row in np.flatnonzero(~self.drop & (catalogue.splits == number)):
+                label, digest = self.labels[catalogue.labels[row]], catalogue.digests[row].decode()
+                yield Row(split, label, digest, catalogue.names[row])
 
     def to_json(self) -> dict:
         """The `data` part of the verdict."""
