@@ -223,6 +223,6 @@ def ImageExampleGen(
     try:
         require_trainable(json.loads((directory / "accounting.json").read_text()))
     except DataRefused as error:  # TFX removes what a failed step has written
-        error.findings = (directory / "findings.csv").read_text(encoding="utf-8")
+        error.findings = (directory / "findings.csv").read_bytes()
         raise
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

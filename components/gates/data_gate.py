@@ -20,6 +20,12 @@ class DataGateConfig(Slice):
         le=1,
         description="Jensen-Shannon divergence of brightness, contrast and size since the release",
     )
+    max_relabelled: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="share of the images that the release knows, which have another class now",
+    )
 
 
 def check_accounting(accounting: dict, config: DataGateConfig) -> list[GateResult]:
