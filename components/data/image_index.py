@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,6 +21,7 @@ DIGEST = 16
 """Characters of the SHA-256 by which images are recognised: 64 bits, by which one of a million
 images is mistaken for one of a million others once in eighteen million times."""
 
+_DAMAGED = (csv.Error, zlib.error, gzip.BadGzipFile)
 _COLUMNS = ("split", "class", "sha256", "name")
 
 
@@ -57,11 +59,14 @@ def write_released(path: Path, index: dict[str, list[Row]]) -> None:
 def read(path: Path) -> dict[str, list[Row]]:
     """The images of each split, in the order of the file, which may be compressed (`.gz`).
 
-    Raises ValueError for a file that is no such index.
+    Raises ValueError for one that is no such index, or is damaged.
     """
     index: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    for row in _read(path):
-        index[row.split].append(row)
+    try:
+        for row in _read(path):
+            index[row.split].append(row)
+    except (EOFError, KeyError, TypeError, ValueError, *_DAMAGED) as error:
+        raise ValueError(f"{path} is no index of images, or a damaged one: {error}") from error
     return index
 
 
@@ -77,7 +82,7 @@ def _read(path: Path) -> Iterator[Row]:
         rows = csv.reader(file)
         columns = tuple(next(rows, ()))
         if columns not in (_COLUMNS, _COLUMNS[:3]):
-            raise ValueError(f"{path} begins with {columns}, expected {_COLUMNS}: no image index.")
+            raise ValueError(f"it begins with {columns}, expected {_COLUMNS}.")
         for split, label, digest, *name in rows:
             yield Row(split, _exact(label), digest, *map(_exact, name))
 

@@ -45,8 +45,17 @@ def test_a_releases_index_is_small_and_the_same_for_the_same_images(tmp_path):
     }
 
 
-def test_another_file_is_no_index(tmp_path):
-    for text in ("", "finding,name\r\n", "split,class,sha256,name,more\r\n"):
+def test_another_or_a_damaged_file_is_an_error_that_names_it(tmp_path):
+    head = "split,class,sha256,name\r\n"
+    for text in ("", "finding,name\r\n", f"{head}nowhere,a,00,b\r\n", f"{head}train,a\r\n"):
         (tmp_path / "images.csv").write_text(text)
-        with pytest.raises(ValueError, match="no image index"):
+        with pytest.raises(ValueError, match="images.csv is no index of images"):
             image_index.read(tmp_path / "images.csv")
+    image_index.write_released(tmp_path / "images.csv.gz", {"train": _rows(900)})
+    whole = (tmp_path / "images.csv.gz").read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:100] + b"xxxx" + whole[104:], b"no gzip"):
+        (tmp_path / "images.csv.gz").write_bytes(damaged)
+        with pytest.raises(ValueError, match="images.csv.gz is no index of images"):
+            image_index.read(tmp_path / "images.csv.gz")
+    with pytest.raises(FileNotFoundError):
+        image_index.read(tmp_path / "none.csv")
