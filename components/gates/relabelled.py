@@ -45,6 +45,7 @@ def check(changes: Changes, found: list[Pair], config: DataGateConfig, release: 
         received=_words(found, release),
         passed=gone.total() <= allowed
         and all(gone[name] <= _allowed(known[name], of_a_class) for name in gone),
+        key="data_gate.max_relabelled",
     )
 
 
