@@ -20,7 +20,7 @@ class DataRefused(Refusal):
     """The data cannot be trained on.
 
     `gates` holds the checks that were made, as `GateResult.to_json` gives them; `data` the
-    accounting, where it got that far, `findings` the text of its findings.csv when the step that
+    accounting, where it got that far, `findings` the content of a findings.csv when the step that
     wrote it is the one that refuses.
     """
 
@@ -30,7 +30,7 @@ class DataRefused(Refusal):
         super().__init__(sentence)
         self.gates = gates
         self.data = data or {}
-        self.findings = ""
+        self.findings = b""
 
 
 class Locked(Refusal):

@@ -7,12 +7,14 @@ Duplicates are images whose pixels sit in a later split too: they leave train (o
 
 import csv
 import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from components.data.duplicates import Catalogue, alike, conflicts, leaks
 from components.data.examine import Quarantined
+from components.data.image_index import Row
 from components.sources.source import SPLITS
 
 UNASSIGNED = "unassigned"
@@ -74,6 +76,15 @@ class Account:
             place = int(self._chunks[row]), SPLITS[self.catalogue.splits[row]]
             found.setdefault(place, set()).add(self.catalogue.digests[row].decode())
         return {place: frozenset(digests) for place, digests in sorted(found.items())}
+
+    def index(self) -> Iterator[Row]:
+        """The images that stay, split by split, in the order of the packed arrays: pack takes a
+        split's files in the order of their chunks, which have the images as they were read."""
+        catalogue = self.catalogue
+        for number, split in enumerate(SPLITS):
+            for row in np.flatnonzero(~self.drop & (catalogue.splits == number)):
+                label, digest = self.labels[catalogue.labels[row]], catalogue.digests[row].decode()
+                yield Row(split, label, digest, catalogue.names[row])
 
     def to_json(self) -> dict:
         """The `data` part of the verdict."""
@@ -172,13 +183,32 @@ class Account:
         return quarantined + duplicates + conflicting + look_alikes + reencoded + ignored
 
 
+def with_findings(accounting: dict, findings: list[Finding]) -> dict:
+    """`accounting` with further findings: how many of each kind under its name, the first of them
+    among `findings`."""
+    listed, counts = dict(accounting["findings"]), {}
+    for kind in dict.fromkeys(finding.finding for finding in findings):
+        found = [dataclasses.asdict(f) for f in findings if f.finding == kind]
+        listed[kind], counts[kind] = found[:LISTED], len(found)
+    return accounting | counts | {"findings": listed}
+
+
 def write_findings(path: Path, findings: list[Finding]) -> None:
     """Writes `findings.csv`. What is not UTF-8 is written with escapes, and an apostrophe stands
     before names that a spreadsheet would take for a formula."""
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in dataclasses.fields(Finding)])
-        writer.writerows(map(_inert, dataclasses.astuple(finding)) for finding in findings)
+    path.unlink(missing_ok=True)
+    _append(path, [tuple(field.name for field in dataclasses.fields(Finding))])
+    append_findings(path, findings)
+
+
+def append_findings(path: Path, findings: list[Finding]) -> None:
+    """Writes further findings behind those of a `findings.csv`."""
+    _append(path, map(dataclasses.astuple, findings))
+
+
+def _append(path: Path, rows: Iterable[tuple]) -> None:
+    with path.open("a", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        csv.writer(file).writerows(map(_inert, row) for row in rows)
 
 
 def _inert(cell: str | int) -> str | int:

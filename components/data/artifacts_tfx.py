@@ -4,7 +4,8 @@ from tfx.types.artifact import Artifact
 
 
 class IngestReport(Artifact):
-    """`accounting.json`: images read, good and quarantined; `labels.json`: class names."""
+    """`accounting.json`: images read, good and quarantined; `labels.json`: class names;
+    `findings.csv`: what was found in single files; `images.csv`: the images that stay."""
 
     TYPE_NAME = "IngestReport"
 

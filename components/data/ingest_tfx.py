@@ -26,6 +26,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.base.refusal import DataRefused
+from components.data import image_index
 from components.data.accounting import Account, ChunkReport, write_findings
 from components.data.artifacts_tfx import IngestReport
 from components.data.duplicates import DIGEST, Catalogue, perceptual_hashes
@@ -176,6 +177,7 @@ def ingest(
     def write(account: Account) -> None:
         (report / "accounting.json").write_text(json.dumps(account.to_json(), indent=1))
         write_findings(report / "findings.csv", account.findings())
+        image_index.write(report / image_index.INDEX, account.index())
 
     def files(account: Account) -> Iterator[tuple[str, frozenset[str]]]:
         for (number, split), digests in account.to_drop().items():
@@ -221,6 +223,6 @@ def ImageExampleGen(
     try:
         require_trainable(json.loads((directory / "accounting.json").read_text()))
     except DataRefused as error:  # TFX removes what a failed step has written
-        error.findings = (directory / "findings.csv").read_text(encoding="utf-8")
+        error.findings = (directory / "findings.csv").read_bytes()
         raise
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

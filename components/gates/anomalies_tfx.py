@@ -130,6 +130,9 @@ def check_drift(
                 expected=f"at most {measure.threshold:g} from {source} (data_gate.{key})",
                 received=f"{measure.value:.3f}" + (f" ({words})" if words else ""),
                 passed=measure.value <= measure.threshold,
+                threshold=measure.threshold,
+                value=measure.value,
+                key=f"data_gate.{key}",
             )
         )
     return results

@@ -4,7 +4,8 @@ from tfx.types.artifact import Artifact
 
 
 class DataVerdict(Artifact):
-    """`verdict.json`: the data gate's checks."""
+    """`verdict.json`: the data gate's checks; `accounting.json` and `findings.csv`: ingest's, with
+    what the comparison with the current release has added; `data/`: what a release keeps."""
 
     TYPE_NAME = "DataVerdict"
 

@@ -20,6 +20,12 @@ class DataGateConfig(Slice):
         le=1,
         description="Jensen-Shannon divergence of brightness, contrast and size since the release",
     )
+    max_relabelled: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="share of the images that the release knows, which have another class now",
+    )
 
 
 def check_accounting(accounting: dict, config: DataGateConfig) -> list[GateResult]:
@@ -33,6 +39,9 @@ def check_accounting(accounting: dict, config: DataGateConfig) -> list[GateResul
             "(data_gate.max_quarantined)",
             received=f"{share:.2%} ({bad} of {read})",
             passed=share <= config.max_quarantined,
+            threshold=config.max_quarantined,
+            value=share,
+            key="data_gate.max_quarantined",
         )
     ]
     unknown = accounting["without_class"]
@@ -53,6 +62,9 @@ def check_accounting(accounting: dict, config: DataGateConfig) -> list[GateResul
                 "or change data.val_fraction, data.test_fraction or data_gate.min_per_class)",
                 received=f"{least} of class {name!r}",
                 passed=least >= config.min_per_class,
+                threshold=config.min_per_class,
+                value=least,
+                key="data_gate.min_per_class",
             )
         )
     return results

@@ -14,8 +14,13 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.base.refusal import DataRefused
+from components.data import image_index
+from components.data.accounting import Finding, append_findings, with_findings
 from components.data.artifacts_tfx import IngestReport
+from components.data.image_changes import changes
+from components.data.image_index import Row
 from components.gates import anomalies_tfx as tfdv
+from components.gates import relabelled
 from components.gates.artifacts_tfx import DataVerdict
 from components.gates.data_gate import DataGateConfig, check_accounting
 from components.gates.result import GateResult
@@ -34,7 +39,8 @@ def DataGate(
     release: Parameter[str],
     code: Parameter[str],
 ) -> None:
-    """Writes `verdict.json`, and `data/` for the release: the schema and each split's statistics.
+    """Writes `verdict.json`, the account with what the release adds to it, and `data/` for the next
+    release: the schema, each split's statistics and the index of the images.
 
     `data_gate` is a DataGateConfig as JSON, `schema` the text of a curated schema or empty,
     `release` the directory of the current release or empty. Raises DataRefused.
@@ -43,6 +49,7 @@ def DataGate(
     config = DataGateConfig.model_validate_json(data_gate)
     accounting = json.loads(Path(report.uri, "accounting.json").read_text())
     labels = json.loads(Path(report.uri, "labels.json").read_text())
+    index = image_index.read(Path(report.uri, image_index.INDEX))
     files = {
         split: Path(artifact_utils.get_split_uri([statistics], split), "FeatureStats.pb")
         for split in SPLITS
@@ -55,14 +62,23 @@ def DataGate(
             tfdv.check_schema(split, found[split], curated, "the given schema (data.schema)")
             for split in SPLITS
         ]
+    findings: list[Finding] = []
     if release:
         results += _against(Path(release), found, labels, config, bool(accept_classes))
+        gate, findings = _remembered(Path(release), index, labels, config)
+        results += gate
+    accounting = with_findings(accounting, findings)
+    listed = Path(shutil.copy(Path(report.uri, "findings.csv"), verdict.uri))
+    append_findings(listed, findings)
     gates = tuple(result.to_json() for result in results)
     failed = [result.sentence() for result in results if not result.passed]
     if failed:
-        raise DataRefused("; ".join(failed) + ".", gates, accounting)
+        error = DataRefused("; ".join(failed) + ".", gates, accounting)
+        error.findings = listed.read_bytes()  # TFX removes what a failed step has written
+        raise error
     Path(verdict.uri, "verdict.json").write_text(json.dumps(gates, indent=1))
-    _keep(Path(verdict.uri, "data"), tfdv.infer_schema(found["train"], labels), files)
+    Path(verdict.uri, "accounting.json").write_text(json.dumps(accounting, indent=1))
+    _keep(Path(verdict.uri, "data"), tfdv.infer_schema(found["train"], labels), files, index)
 
 
 def _within(anomalies: standard_artifacts.ExampleAnomalies) -> list[GateResult]:
@@ -98,8 +114,27 @@ def _against(
     return results
 
 
-def _keep(directory: Path, schema: schema_pb2.Schema, statistics: dict[str, Path]) -> None:
+def _remembered(
+    release: Path, index: dict[str, list[Row]], labels: list[str], config: DataGateConfig
+) -> tuple[list[GateResult], list[Finding]]:
+    """The images one by one against those of the release; older ones have no index of theirs."""
+    path, name = release / "data" / image_index.RELEASED, f"release {release.name}"
+    if not path.is_file():
+        return [], []
+    changed = changes(image_index.read(path), index)
+    found = relabelled.relabelled(changed, labels)
+    gate = relabelled.check(changed, found, config, name)
+    return [gate], relabelled.findings(changed, found, name)
+
+
+def _keep(
+    directory: Path,
+    schema: schema_pb2.Schema,
+    statistics: dict[str, Path],
+    index: dict[str, list[Row]],
+) -> None:
     directory.mkdir()
+    image_index.write_released(directory / image_index.RELEASED, index)
     (directory / tfdv.SCHEMA).write_text(str(schema))
     for split, path in statistics.items():
         shutil.copyfile(path, directory / tfdv.statistics_file(split))

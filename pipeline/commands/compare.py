@@ -1,4 +1,5 @@
-"""`python -m pipeline compare RUN RUN`: runs side by side, and the settings that differ."""
+"""`python -m pipeline compare RUN RUN`: runs side by side, and in which settings and images they
+differ."""
 
 import difflib
 import json
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.base.refusal import ConfigError
+from pipeline.commands.compare_data import changes_between, classes_table, images_table
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.outcome.verdict import CONFIGURATION
 
@@ -54,7 +56,11 @@ def compare(names: list[str], root: Path, console: Console | None = None) -> Non
         out.print(_headline(letter, run), highlight=False)
     out.print(models_table(named))
     out.print(settings_table(named) or same_settings(named), highlight=False)
+    if images := images_table({letter: run.verdict for letter, run in named.items()}):
+        out.print(images)
     if len(runs) == 2:
+        if all(run.verdict.get("data") for run in runs):
+            out.print(classes(*runs), highlight=False)
         for line in changes(*runs):
             out.print(line, highlight=False)
 
@@ -164,6 +170,12 @@ def same_settings(runs: dict[str, Run]) -> str:
     if missing:
         return f"Settings  {', '.join(missing)} recorded none (made by an earlier version)"
     return "Settings  the same in every key"
+
+
+def classes(first: Run, second: Run) -> Table | str:
+    """The classes whose images changed from the first run to the second."""
+    changed = changes_between(first.directory, second.directory)
+    return classes_table(first.verdict["data"], second.verdict["data"], changed)
 
 
 def changes(first: Run, second: Run) -> list[str]:

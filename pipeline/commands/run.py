@@ -39,8 +39,10 @@ from pipeline.outcome.verdict import (
 from serving.store.release import Release, StoreError
 from serving.store.store import Store
 
-KEPT = {"preview.png": ("augment", "plan"), "findings.csv": ("ingest", "report")}
-"""Files of a step's output (step, output) that are copied into the run."""
+KEPT = ("preview.png", "findings.csv", "images.csv")
+"""Files of steps' outputs that are copied into the run."""
+_KEPT_OF = (("ingest", "report"), ("data_gate", "verdict"), ("augment", "plan"))
+"""Those outputs, (step, output); a later one's file takes the place of an earlier one's."""
 SAMPLES = "samples.png"
 
 _INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
@@ -136,12 +138,12 @@ def _run_line(
 
     steps, error = runner.execute(pipeline, terminal.step_started, finished)
     collect(verdict, config.export, steps, error)
-    if findings := getattr(error, "findings", ""):
-        (root / "runs" / verdict.run_id / "findings.csv").write_text(findings, encoding="utf-8")
     _draw_preview(config, Outputs(steps))
-    for step, output in KEPT.values():
+    for step, output in _KEPT_OF:
         if directory := Outputs(steps).directory(step, output):
             _keep_files(directory, root / "runs" / verdict.run_id)
+    if findings := getattr(error, "findings", b""):
+        (root / "runs" / verdict.run_id / "findings.csv").write_bytes(findings)
     _draw_samples(Outputs(steps), root / "runs" / verdict.run_id)
 
 

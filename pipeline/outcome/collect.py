@@ -25,6 +25,7 @@ def collect(
         for step in steps
     ]
     verdict.data = outputs.read("ingest", "report", "accounting.json", {})
+    verdict.data |= outputs.read("data_gate", "verdict", "accounting.json", {})
     if verdict.data:
         verdict.data["balance"] = outputs.read("augment", "plan", "balance.json", None)
     verdict.gates = [
@@ -135,7 +136,7 @@ def collect_refusal(verdict: Verdict, error: DataRefused | GateRefused) -> None:
     """Fills `verdict` from a refusal: its sentence, its gates and, of data, the accounting."""
     verdict.status, verdict.sentence = "refused", str(error)
     verdict.exit_code = error.exit_code
-    verdict.data = verdict.data or getattr(error, "data", {})
+    verdict.data |= getattr(error, "data", {})
     known = {_of(gate) for gate in verdict.gates}
     verdict.gates += [gate for gate in error.gates if _of(gate) not in known]
 

@@ -12,9 +12,11 @@ from pipeline.outcome.verdict import Verdict
 
 FINDINGS = {
     "quarantined": "Quarantined",
+    "relabelled": "Another class than in the current release",
     "duplicate": "Duplicates dropped",
     "conflicting_label": "Same pixels under several classes",
     "near_duplicate": "Look-alikes across splits",
+    "moved": "Into or out of the test split since the current release",
     "reencoded": "Re-encoded without loss",
     "ignored": "Ignored",
 }
@@ -96,9 +98,11 @@ def _finding_counts(data: dict) -> dict[str, int]:
         return {}
     return {
         "quarantined": data["quarantined"],
+        "relabelled": data.get("relabelled", 0),
         "duplicate": data["duplicates"],
         "conflicting_label": data["conflicting_labels"],
         "near_duplicate": data["near_duplicates"],
+        "moved": data.get("moved", 0),
         "reencoded": sum(data["reencoded"].values()),
         "ignored": data["ignored"],
     }

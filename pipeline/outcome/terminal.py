@@ -141,6 +141,16 @@ def images_lines(data: dict) -> list[str]:
         lines.append(f"Set aside  {_printable(item['name'])}: {item['detail']}")
     if data["quarantined"] > 5:
         lines.append(f"           and {data['quarantined'] - 5:,} more, listed in findings.csv")
+    if relabelled := data.get("relabelled", 0):
+        lines.append(
+            f"Relabelled {relabelled:,} images have another class than in the current release "
+            "(findings.csv)"
+        )
+    if moved := data.get("moved", 0):
+        lines.append(
+            f"Moved      {moved:,} images came into the test split, or left it, since the current "
+            "release (findings.csv)"
+        )
     if data["duplicates"]:
         lines.append(
             f"Dropped    {data['duplicates']:,} duplicates: the same pixels are in val or test"

@@ -77,11 +77,12 @@ def test_every_file_is_accounted_for_in_verdict_report_terminal_and_findings(fir
     assert sum(finding == "conflicting_label" for finding, _ in found) == 2
 
 
-def test_the_release_holds_the_schema_and_the_statistics_it_was_made_with(first, root):
+def test_the_release_holds_schema_statistics_and_index_of_the_images_it_was_made_with(first, root):
     release = Store(root / "serving").current("photos")
     names = {path.name for path in (release.path / "data").iterdir()}
-    assert names == {"schema.pbtxt", *(f"statistics-{s}.pb" for s in ("train", "val", "test"))}
-    assert "data/schema.pbtxt" in release.manifest()["files"]
+    statistics = {f"statistics-{split}.pb" for split in ("train", "val", "test")}
+    assert names == {"schema.pbtxt", "images.csv.gz", *statistics}
+    assert {"data/schema.pbtxt", "data/images.csv.gz"} <= release.manifest()["files"].keys()
     release.verify()
 
 
@@ -110,6 +111,29 @@ def test_inverted_brightness_stops_the_second_run_in_tfdvs_words(first, folder, 
     assert "Jensen-Shannon divergence between current and previous is 1" in verdict["sentence"]
     assert [step["name"] for step in verdict["steps"]][-1] == "data_gate"
     assert len(Store(root / "serving").releases("photos")) == 1
+
+
+def test_two_swapped_classes_stop_the_second_run_and_every_image_is_named(
+    first, folder, root, tmp_path
+):
+    for path in folder.iterdir():
+        if path.is_dir():
+            other = {"3": "5", "5": "3"}.get(path.name, path.name)
+            shutil.copytree(path, tmp_path / "photos" / other)
+    done, verdict = run(root, f"folder:{tmp_path / 'photos'}", *QUICK)
+    assert done.returncode == 4 and verdict["status"] == "refused"
+    assert [gate["name"] for gate in verdict["gates"] if not gate["passed"]] == ["relabelled"]
+    swapped = verdict["data"]["relabelled"]
+    assert f"Relabelled {swapped} images" in done.stdout
+    assert "images of '3' are '5' now" in verdict["sentence"]
+    assert [step["name"] for step in verdict["steps"]][-1] == "data_gate"
+    assert len(Store(root / "serving").releases("photos")) == 1
+    latest = root / "runs" / "latest"
+    with open(latest / "findings.csv", newline="") as file:
+        found = [row for row in csv.DictReader(file) if row["finding"] == "relabelled"]
+    assert len(found) == swapped == sum(len(list((folder / name).iterdir())) for name in "35")
+    assert {row["detail"] for row in found if row["label"] == "5"} == {"was '3' in release 1"}
+    assert "was &#39;3&#39; in release 1" in (latest / "report.html").read_text()
 
 
 def test_a_label_that_the_curated_schema_lacks_stops_the_run(first, folder, root, tmp_path):

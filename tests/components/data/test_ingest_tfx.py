@@ -9,12 +9,20 @@ import apache_beam as beam
 import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
+from PIL import Image
 
+from components.data import image_index
+from components.data.arrays import ImageArrays
+from components.data.examine import examine
 from components.data.ingest_tfx import drop_pictures, ingest
+from components.data.pack import write_description
+from components.data.pack_tfx import PackFile
 from components.sources.config import DataConfig
 from components.sources.open_source import open_source
-from components.sources.source import SPLITS
+from components.sources.source import SPLITS, RawImage
 from pipeline.line import runner
+from serving.contract.image_spec import ImageSpec
+from tests.helpers.export_data import transform_graph
 from tests.helpers.images import encode, tile, write_class_folders
 
 IN_MEMORY = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
@@ -134,3 +142,33 @@ def test_dropping_twice_is_dropping_once_and_an_emptied_file_disappears(output, 
         drop_pictures(str(path), frozenset(p[:32] for p in pictures))
         assert not path.exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_the_index_has_every_image_in_the_order_of_the_packed_arrays(folder, tmp_path, monkeypatch):
+    """Of fourteen chunks, whose splits are emptied in part or whole by duplicates."""
+    monkeypatch.setattr("components.sources.listed_source.CHUNK", 37)
+    account = _ingest(folder, tmp_path / "ingested")
+    spec = ImageSpec(16, 16, 3)
+    pack = PackFile(str(transform_graph(tmp_path / "transform", spec)), str(tmp_path), spec)
+    pack.setup()
+    files = sorted((tmp_path / "ingested").glob("Split-*/*"), reverse=True)
+    for path in files:
+        list(pack.process((path.parent.name.removeprefix("Split-"), str(path))))
+    labels = list(account["splits"]["train"])
+    write_description(tmp_path, spec, labels)
+
+    index = image_index.read(tmp_path / "ingested" / image_index.INDEX)
+    config = DataConfig(source="folder:unused")
+    assert len(files) > 14 and account["duplicates"] >= 200
+    for split, rows in index.items():
+        packed = ImageArrays(tmp_path).split(split)
+        assert len(packed) == len(rows) == sum(account["splits"][split].values()) > 0
+        assert [labels[label] for label in packed.labels] == [row.label for row in rows]
+        for row, pixels in zip(rows, packed.packed(range(len(rows)))):
+            file = folder / row.name
+            contents = [file.read_bytes()]
+            if file.suffix != ".gif":  # those are larger, and packed smaller
+                contents.append(encode(Image.fromarray(pixels), "PNG"))
+            for data in contents:
+                assert examine(RawImage("", data, 0, split), config).sha256.startswith(row.sha256)
+            assert file.parent.name == row.label
