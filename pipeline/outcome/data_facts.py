@@ -63,9 +63,9 @@ def _details(data: dict[str, Any], findings: Path) -> Counter[str]:
 def splits(data: dict[str, Any]) -> Table | None:
     """Good images by class and split where there are few classes; otherwise each split's extent."""
     by_split = {split: found for split, found in data["splits"].items() if found}
-    classes = next(iter(by_split.values()), {})
-    if not classes:
+    if not by_split:
         return None
+    classes = next(iter(by_split.values()))
     if len(classes) > FEW:
         head = ("split", "images", "classes", "smallest class", "largest class")
         return Table(head, [_extent(split, n) for split, n in by_split.items()], range(1, 5))

@@ -36,6 +36,8 @@ def learning_curves(models: dict[str, Any]) -> list[str]:
 
 
 def _curves(histories: dict[str, list[dict]], metric: str, title: str) -> str:
+    from matplotlib.ticker import MaxNLocator
+
     with _figure(3.7, 2.8) as figure:
         axes = figure.subplots()
         for name, rows in histories.items():
@@ -49,7 +51,7 @@ def _curves(histories: dict[str, list[dict]], metric: str, title: str) -> str:
         if metric == "learning_rate" and any(rates):
             axes.set_yscale("log")  # a schedule's end lies orders of magnitude below its start
         axes.set(xlabel="epoch", title=title)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return _svg(figure, f"{title} of {' and '.join(histories)} over the epochs")
 
 
@@ -80,7 +82,7 @@ def heat_map(framework: str, labels: list[str], counts: np.ndarray) -> str:
     """A confusion matrix, int (classes, classes), as a picture: rows are true classes, each
     coloured by its shares, right answers green and wrong ones red."""
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    with _figure(5.6, 5.6) as figure:
+    with _figure(4.8, 4.8) as figure:
         axes = figure.subplots()
         axes.imshow(cells(shares), interpolation="none", extent=(0, len(labels), len(labels), 0))
         ticks = np.unique(np.linspace(0, len(labels) - 1, 12).round().astype(int))

@@ -1,5 +1,6 @@
 """The run's page: what its parts say of what a run left, whatever that is."""
 
+import copy
 import csv
 import json
 import re
@@ -22,6 +23,13 @@ def rows(epochs: int, **more) -> list[dict]:
         }
         for n in range(1, epochs + 1)
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """(verdict, directory) of a released run; tests copy what they change."""
+    directory = tmp_path_factory.mktemp("run")
+    return released(directory), directory
 
 
 def test_curves_of_both_frameworks_are_in_three_pictures():
@@ -134,28 +142,28 @@ def test_unreadable_files_are_counted_by_reason_beyond_those_that_are_listed(tmp
     assert ("Quarantined: of other reasons", "37") in without.rows
 
 
-def test_the_most_confident_mistakes_carry_the_names_of_their_files(tmp_path):
-    verdict = released(tmp_path)
-    found = gallery.read_mistakes(tmp_path / "mistakes.json")
+def test_the_most_confident_mistakes_carry_the_names_of_their_files(run):
+    verdict, directory = run
+    found = gallery.read_mistakes(directory / "mistakes.json")
     assert len(found) == gallery.SHOWN
     sure = [
         max(a["confidence"] for a in row["answers"].values() if a["label"] != row["label"])
         for row in found
     ]
     assert sure == sorted(sure, reverse=True)
-    index = (tmp_path / "images.csv").read_text().splitlines()
+    index = (directory / "images.csv").read_text().splitlines()
     for row in found:
         assert any(line.endswith(f",{row['name']}") for line in index)
         assert row["name"].split("/")[1] == row["label"] and row["image"].startswith("data:image/")
-    assert f"<b>{found[0]['label']}</b>" in report.page(verdict, tmp_path)
+    assert f"<b>{found[0]['label']}</b>" in report.page(verdict, directory)
 
 
-def test_without_the_index_of_images_or_with_another_splits_images_have_numbers(tmp_path):
-    released(tmp_path)
+def test_without_the_index_of_images_or_with_another_splits_images_have_numbers(run):
+    _, directory = run
     assert gallery.image_names(None, 597) is None
-    assert gallery.image_names(tmp_path / "missing.csv", 597) is None
-    assert gallery.image_names(tmp_path / "images.csv", 596) is None
-    assert gallery.image_names(tmp_path / "images.csv", 597)[0].startswith("photos/")
+    assert gallery.image_names(directory / "missing.csv", 597) is None
+    assert gallery.image_names(directory / "images.csv", 596) is None
+    assert gallery.image_names(directory / "images.csv", 597)[0].startswith("photos/")
 
 
 def test_answers_that_are_not_numbers_are_no_confident_mistakes():
@@ -186,8 +194,8 @@ def test_the_page_holds_the_pictures_that_the_run_has(tmp_path):
     assert "not \\udcff utf-8" in page
 
 
-def test_what_older_runs_lack_is_left_out(tmp_path):
-    verdict = released(tmp_path)
+def test_what_older_runs_lack_is_left_out(run, tmp_path):
+    verdict = copy.deepcopy(run[0])
     for key in ("contract", "comparisons", "warnings"):
         del verdict[key]
     for model in verdict["models"].values():
@@ -196,7 +204,6 @@ def test_what_older_runs_lack_is_left_out(tmp_path):
     for row in verdict["artifacts"]:
         for key in ("latency", "left_out", "accuracy", "title"):
             del row[key]
-    (tmp_path / "mistakes.json").unlink()
     headings = re.findall(r'<h2 id="(\w+)"', report.page(verdict, tmp_path))
     assert not {"calibration", "robustness", "mistakes", "contract"} & set(headings)
     assert {"gates", "artifacts", "confusion"} <= set(headings)
