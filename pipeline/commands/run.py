@@ -32,6 +32,9 @@ from pipeline.outcome.verdict import (
     CONFIGURATION,
     EXIT_INTERNAL,
     EXIT_OK,
+    MISTAKES,
+    SAMPLES,
+    SAMPLES_DARK,
     Verdict,
     last_verdict,
     point_latest,
@@ -43,7 +46,6 @@ KEPT = ("preview.png", "findings.csv", "images.csv")
 """Files of steps' outputs that are copied into the run."""
 _KEPT_OF = (("ingest", "report"), ("data_gate", "verdict"), ("augment", "plan"))
 """Those outputs, (step, output); a later one's file takes the place of an earlier one's."""
-SAMPLES = "samples.png"
 
 _INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
 
@@ -144,7 +146,7 @@ def _run_line(
             _keep_files(directory, root / "runs" / verdict.run_id)
     if findings := getattr(error, "findings", b""):
         (root / "runs" / verdict.run_id / "findings.csv").write_bytes(findings)
-    _draw_samples(Outputs(steps), root / "runs" / verdict.run_id)
+    _draw_answers(Outputs(steps), root / "runs" / verdict.run_id)
 
 
 def _drop_checkpoints(directory: Path, step: Step) -> None:
@@ -174,18 +176,25 @@ def _draw_preview(config: RunConfig, outputs: Outputs) -> None:
         traceback.print_exc()
 
 
-def _draw_samples(outputs: Outputs, directory: Path) -> None:
-    """`samples.png` of what was packed and predicted, whether a gate let it pass or not."""
+def _draw_answers(outputs: Outputs, directory: Path) -> None:
+    """`samples.png` and `mistakes.json` of what was packed and predicted, whether a gate let it
+    pass or not."""
     from components.data.arrays import ImageArrays
-    from pipeline.outcome.samples import write_samples
+    from pipeline.outcome.gallery import write_mistakes
+    from pipeline.outcome.samples import DARK, write_samples
 
     arrays = outputs.directory("pack", "arrays")
     found = {name: outputs.directory(f"evaluate_{name}", "predictions") for name in FRAMEWORKS}
+    report = outputs.directory("ingest", "report")
     if arrays is None:
         return
     try:
+        images = ImageArrays(arrays)
         answers = {name: path / "test.npz" for name, path in found.items() if path}
-        write_samples(ImageArrays(arrays), answers, directory / SAMPLES)
+        write_samples(images, answers, directory / SAMPLES)
+        write_samples(images, answers, directory / SAMPLES_DARK, DARK)
+        index = report / "images.csv" if report else None
+        write_mistakes(images, answers, index, directory / MISTAKES)
     except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
         traceback.print_exc()
 
@@ -223,7 +232,7 @@ def _still_holds(previous: Verdict, fingerprint: str, current: Release | None) -
 def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> None:
     for field in (
         *("version", "champion", "models", "artifacts", "gates", "data"),
-        *("comparisons", "warnings"),
+        *("contract", "comparisons", "warnings"),
     ):
         setattr(verdict, field, getattr(previous, field))
     verdict.exit_code = previous.exit_code
@@ -243,7 +252,7 @@ def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> Non
 
 def _keep_files(source: Path, directory: Path) -> None:
     """Copies what a person wants to see of a step (or of the run before) into the run."""
-    for name in (*KEPT, SAMPLES):
+    for name in (*KEPT, SAMPLES, SAMPLES_DARK, MISTAKES):
         with contextlib.suppress(OSError):
             shutil.copyfile(source / name, directory / name)
 

@@ -1,6 +1,7 @@
 """From what the steps left to the verdict: status, sentence and numbers."""
 
 import dataclasses
+import json
 import logging
 
 from components.base.refusal import DataRefused, Refusal
@@ -12,7 +13,7 @@ from export.verification.config import ExportConfig
 from export.verification.records import LATENCY, PARITY, Latencies
 from pipeline.line.steps import Outputs, Step
 from pipeline.outcome.verdict import EXIT_INTERNAL, EXIT_OK, Verdict
-from serving.contract.release_files import FORMATS
+from serving.contract.release_files import CONTRACT, FORMATS
 
 
 def collect(
@@ -35,6 +36,7 @@ def collect(
     verdict.comparisons = outputs.read("gates", "verdict", COMPARISONS, {})
     for framework in FRAMEWORKS:
         verdict.models |= _model(framework, outputs, verdict.gates)
+    verdict.contract = _contract(outputs)
     parity = outputs.read("export", "exports", PARITY, [])
     latency = outputs.read("export", "exports", LATENCY, {})
     checks = artifact_gates(parity, latency, limits)
@@ -66,6 +68,21 @@ def _model(framework: str, outputs: Outputs, gates: list[dict]) -> dict:
             "history": outputs.read(f"train_{framework}", "model_run", "history.json", []),
         }
     }
+
+
+def _contract(outputs: Outputs) -> dict:
+    """What models take and give, once images are packed; `models` holds the lineage and the
+    temperature of those that were exported."""
+    spec = outputs.read("pack", "arrays", "image_spec.json", None)
+    if spec is None:
+        return {}
+    exported, exports = {}, outputs.directory("export", "exports")
+    for framework in FRAMEWORKS:
+        if exports is not None and (exports / framework / CONTRACT).is_file():
+            own = json.loads((exports / framework / CONTRACT).read_text())
+            exported[framework] = {key: own.get(key) for key in ("lineage", "temperature")}
+    labels = outputs.read("pack", "arrays", "labels.json", [])
+    return {"image_spec": spec, "labels": labels, "models": exported}
 
 
 def _decides(check: GateResult, limits: ExportConfig) -> bool:

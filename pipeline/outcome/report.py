@@ -1,120 +1,79 @@
-"""The run's page: verdict, models, artifacts, curves, data and steps in one HTML file."""
+"""The run's page: one HTML file that can be sent as it is, the verdict on top.
 
-import base64
-import io
+The sections are templates/*.html.j2, the tables are from facts.py and data_facts.py, the figures
+from figures.py, and the pictures from gallery.py.
+"""
+
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from components.base import atomic
-from pipeline.outcome.verdict import Verdict
+from pipeline.outcome import confusion, data_facts, facts, figures, gallery, words
+from pipeline.outcome.verdict import MISTAKES, SAMPLES, SAMPLES_DARK, Verdict
 
-FINDINGS = {
-    "quarantined": "Quarantined",
-    "relabelled": "Another class than in the current release",
-    "duplicate": "Duplicates dropped",
-    "conflicting_label": "Same pixels under several classes",
-    "near_duplicate": "Look-alikes across splits",
-    "moved": "Into or out of the test split since the current release",
-    "reencoded": "Re-encoded without loss",
-    "ignored": "Ignored",
-}
-"""Kinds of findings (`components/data/accounting.py`) and their titles, most important first."""
-
-_TEMPLATE = Path(__file__).with_name("report.html.j2")
+_HEADING = re.compile(r'<h2 id="([^"]+)">([^<]+)</h2>')
+_TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write(verdict: Verdict, directory: Path) -> None:
-    """Writes `report.html`; pictures (`samples.png` and `preview.png` too) are inside it, so that
-    the file can be sent as it is."""
+    """Writes `report.html`; what the run's directory holds beside it (`samples.png`,
+    `preview.png`, `mistakes.json`, `findings.csv`) is inside it as far as it is there."""
+    html = page(json.loads(verdict.to_json()), directory)
+    # Names of files may hold what UTF-8 cannot.
+    atomic.write(directory / "report.html", html.encode(errors="backslashreplace"))
+
+
+def page(verdict: dict[str, Any], directory: Path) -> str:
+    """The HTML of a verdict as JSON has it."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["bar"] = lambda share: f"{100 * share:.0f}%"
-    template = environment.from_string(_TEMPLATE.read_text())
-    page = template.render(
-        verdict=verdict,
-        curves=learning_curves(verdict.models),
-        preview=_inline_png(directory / "preview.png"),
-        samples=_inline_png(directory / "samples.png"),
-        confusions=_confusions(verdict),
-        finding_titles=FINDINGS,
-        finding_counts=_finding_counts(verdict.data),
-    )
-    atomic.write(directory / "report.html", page)
-
-
-def learning_curves(models: dict) -> str:
-    """Loss, accuracy and learning rate over epochs of both frameworks as inline SVG, or "" without
-    a history."""
-    histories = {name: model["history"] for name, model in models.items() if model.get("history")}
-    if not histories:
-        return ""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    panels = figure.subplots(1, 3, width_ratios=(3, 3, 2))
-    for axes, metric in zip(panels, ("loss", "accuracy", "learning_rate")):
-        for colour, (name, rows) in zip(("tab:orange", "tab:blue"), histories.items()):
-            if metric == "learning_rate":
-                # Both frameworks often have the same: neither line may hide the other.
-                _curve(axes, rows, metric, colour, "--" if len(axes.lines) else "-", name)
-            else:
-                _curve(axes, rows, metric, colour, ":", f"{name} train")
-                _curve(axes, rows, f"val_{metric}", colour, "-", f"{name} val")
-        axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.spines[["top", "right"]].set_visible(False)
-    if any(row.get("learning_rate") for rows in histories.values() for row in rows):
-        panels[2].set_yscale("log")  # a schedule's end lies orders of magnitude below its start
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize="small"
-    )
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    svg = buffer.getvalue()
-    return svg[svg.index("<svg") :]
-
-
-def _curve(axes: Any, rows: list[dict], key: str, colour: str, style: str, label: str) -> None:
-    """The rows that have the key; a single one as a point, for a line of one point is invisible."""
-    points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
-    if points:
-        marker = "o" if len(points) == 1 else None
-        axes.plot(*zip(*points), colour, ls=style, marker=marker, label=label)
-
-
-def _inline_png(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def _finding_counts(data: dict) -> dict[str, int]:
-    """How many there are of each kind; the verdict lists the first hundred."""
-    if not data:
-        return {}
-    return {
-        "quarantined": data["quarantined"],
-        "relabelled": data.get("relabelled", 0),
-        "duplicate": data["duplicates"],
-        "conflicting_label": data["conflicting_labels"],
-        "near_duplicate": data["near_duplicates"],
-        "moved": data.get("moved", 0),
-        "reencoded": sum(data["reencoded"].values()),
-        "ignored": data["ignored"],
+    environment.filters["number"] = words.number
+    environment.filters["headings"] = _HEADING.findall
+    models, data = verdict["models"], verdict["data"]
+    calibrated = {
+        framework: found
+        for framework, model in models.items()
+        if (found := (model.get("metrics") or {}).get("calibration"))
     }
-
-
-def _confusions(verdict: Verdict) -> dict[str, dict]:
-    """Per model: class names, counts (rows are true classes) and each cell's share of its row."""
-    found = {}
-    for name, model in verdict.models.items():
-        counts = (model.get("metrics") or {}).get("confusion_matrix")
-        if counts and len(counts) <= 30:
-            labels = list(model["metrics"]["per_class"])
-            shares = [[n / max(1, sum(row)) for n in row] for row in counts]
-            found[name] = {"labels": labels, "rows": list(zip(labels, counts, shares))}
-    return found
+    return environment.get_template("report.html.j2").render(
+        verdict=verdict,
+        heading=facts.heading(verdict),
+        sentence=words.sentence(verdict["sentence"]),
+        warnings=[words.computed(text) for text in verdict.get("warnings") or []],
+        failed=facts.gates(verdict, passed=False),
+        passed=facts.gates(verdict, passed=True),
+        models=facts.models(verdict),
+        comparisons=facts.comparisons(verdict),
+        reasons=data_facts.reasons(data, directory / "findings.csv") if data else None,
+        splits=data_facts.splits(data) if data else None,
+        account=data_facts.account(data) if data else None,
+        findings=data_facts.findings(data) if data else [],
+        balance=data_facts.balance(data) if data else None,
+        samples=gallery.picture(directory / SAMPLES),
+        samples_dark=gallery.picture(directory / SAMPLES_DARK),
+        preview=gallery.picture(directory / "preview.png"),
+        curves=figures.learning_curves(models),
+        matrices=confusion.matrices(models),
+        classes=confusion.class_rows(models),
+        few=confusion.FEW,
+        calibrated=calibrated,
+        reliability={
+            framework: figures.reliability(framework, found["bins"])
+            for framework, found in calibrated.items()
+        },
+        robustness=facts.robustness(verdict),
+        mistakes=gallery.read_mistakes(directory / MISTAKES),
+        artifacts=facts.artifacts(verdict),
+        contract=verdict.get("contract") or {},
+        lineage=facts.lineage(verdict),
+        steps=facts.steps(verdict),
+    )

@@ -3,6 +3,7 @@
 What a person looks for is where the models are wrong: of the test split the mistakes come first.
 """
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -18,10 +19,25 @@ CLASSES, COLUMNS, MISTAKES = 10, 9, 6
 """At most: classes shown, images of each, and mistakes among them while there are right ones."""
 _TILE, _CAPTION = 88, 11  # pixels: longer side of an image, size of the text below it
 _NAME = 130  # pixels: widest name of a row
-_RIGHT, _WRONG = (42, 125, 70), (179, 38, 30)
 
 
-def write_samples(arrays: ImageArrays, predictions: dict[str, Path], output: Path) -> None:
+@dataclasses.dataclass(frozen=True)
+class Theme:
+    """Colours of a sheet."""
+
+    paper: str
+    ink: str
+    right: str
+    wrong: str
+
+
+LIGHT = Theme("#ffffff", "#000000", "#2a7d46", "#b3261e")
+DARK = Theme("#14161a", "#e8eaed", "#77d79b", "#ff9a90")
+
+
+def write_samples(
+    arrays: ImageArrays, predictions: dict[str, Path], output: Path, theme: Theme = LIGHT
+) -> None:
     """Writes the PNG `output`.
 
     `predictions` are the frameworks' npz files on the test split, see `PredictArgs.outputs`.
@@ -35,8 +51,12 @@ def write_samples(arrays: ImageArrays, predictions: dict[str, Path], output: Pat
             raise ValueError(f"{path} holds predictions of other images than {arrays.directory}.")
         answers[framework] = probabilities
     shown = classes_shown(test.labels, answers, len(arrays.labels))
-    sheets = [_train_sheet(arrays, train, shown), _test_sheet(arrays, test, answers, shown)]
-    whole = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white")
+    sheets = [
+        _train_sheet(arrays, train, shown, theme),
+        _test_sheet(arrays, test, answers, shown, theme),
+    ]
+    size = max(s.width for s in sheets), sum(s.height for s in sheets)
+    whole = Image.new("RGB", size, theme.paper)
     top = 0
     for sheet in sheets:
         whole.paste(sheet, (0, top))
@@ -77,12 +97,12 @@ def _wrong(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (probabilities.argmax(axis=1) != labels).astype(np.int64)
 
 
-def _train_sheet(arrays: ImageArrays, train: Split, shown: list[int]) -> Image.Image:
+def _train_sheet(arrays: ImageArrays, train: Split, shown: list[int], theme: Theme) -> Image.Image:
     height, width, _ = arrays.spec.packed_shape
     title = f"Training images as packed, {height}x{width}, before augmentation"
     if len(shown) < len(arrays.labels):
         title += f": {len(shown)} of {len(arrays.labels):,} classes, those with most mistakes"
-    sheet = _Sheet(arrays.labels, shown, [title], (height, width), captions=0)
+    sheet = _Sheet(arrays.labels, shown, [title], (height, width), 0, theme)
     for number, label in enumerate(shown):
         rows = np.flatnonzero(train.labels == label)
         rows = rows[evenly(len(rows), COLUMNS)]
@@ -92,7 +112,11 @@ def _train_sheet(arrays: ImageArrays, train: Split, shown: list[int]) -> Image.I
 
 
 def _test_sheet(
-    arrays: ImageArrays, test: Split, answers: dict[str, np.ndarray], shown: list[int]
+    arrays: ImageArrays,
+    test: Split,
+    answers: dict[str, np.ndarray],
+    shown: list[int],
+    theme: Theme,
 ) -> Image.Image:
     titles = ["Test images as the networks see them"]
     if answers:
@@ -100,7 +124,7 @@ def _test_sheet(
         counts = ", ".join(f"{f} {n:,} of {len(test):,} right" for f, n in right.items())
         order = ", then ".join(f"{name}'s" for name in answers)
         titles += [f"{counts}. Below each image {order} answer; mistakes come first."]
-    sheet = _Sheet(arrays.labels, shown, titles, arrays.spec.shape[:2], captions=len(answers))
+    sheet = _Sheet(arrays.labels, shown, titles, arrays.spec.shape[:2], len(answers), theme)
     for number, label in enumerate(shown):
         rows = rows_shown(test.labels, answers, label)
         for column, (row, pixels) in enumerate(zip(rows, test.images(rows) if len(rows) else ())):
@@ -120,8 +144,10 @@ class _Sheet:
         titles: list[str],
         shape: tuple[int, int],
         captions: int,
+        theme: Theme,
     ):
         self._names, self._tile = names, tile_size(shape, _TILE, shrink=True)
+        self._theme = theme
         labels = [fitted(label, names[label], _NAME) for label in shown]
         # A narrow image must still leave its captions legible.
         self._column = max(self._tile[0], _TILE) + 2 * GAP
@@ -133,14 +159,15 @@ class _Sheet:
             self._left + COLUMNS * self._column + GAP,
             *(16 + round(font(TEXT).getlength(title)) for title in titles),
         )
-        self.image = Image.new("RGB", (width, self._top + len(shown) * self._row + 8), "white")
+        height = self._top + len(shown) * self._row + 8
+        self.image = Image.new("RGB", (width, height), theme.paper)
         self._draw = ImageDraw.Draw(self.image)
         for number, title in enumerate(titles):
             y = 6 + number * (TEXT + 6)
-            self._draw.text((8, y), title, "black", font(TEXT))
+            self._draw.text((8, y), title, theme.ink, font(TEXT))
         for number, (text, letters) in enumerate(labels):
             y = self._top + number * self._row + max(self._tile[1], TEXT) // 2
-            self._draw.text((8, y), text, "black", letters, "lm")
+            self._draw.text((8, y), text, theme.ink, letters, "lm")
 
     def _corner(self, row: int, column: int) -> tuple[int, int]:
         return self._left + column * self._column, self._top + row * self._row
@@ -151,12 +178,15 @@ class _Sheet:
 
     def caption(self, row: int, column: int, predicted: list[int], label: int) -> None:
         """The answers, one below the other, marked; a frame where one is wrong."""
+        theme = self._theme
         x, y = self._corner(row, column)
         right, bottom = x + self._tile[0] - 1, y + self._tile[1] - 1
         if any(answer != label for answer in predicted):
-            self._draw.rectangle((x - 2, y - 2, right + 2, bottom + 2), outline=_WRONG, width=2)
+            self._draw.rectangle(
+                (x - 2, y - 2, right + 2, bottom + 2), outline=theme.wrong, width=2
+            )
         for line, answer in enumerate(predicted):
-            mark, colour = ("✓", _RIGHT) if answer == label else ("✗", _WRONG)
+            mark, colour = ("✓", theme.right) if answer == label else ("✗", theme.wrong)
             space = self._column - 2 * GAP - _CAPTION - 2
             text, letters = fitted(answer, self._names[answer], space, _CAPTION)
             at = bottom + 4 + line * (_CAPTION + 4)

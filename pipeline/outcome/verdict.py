@@ -15,6 +15,9 @@ CONFIGURATION = "config.args"
 """Beside verdict.json: all of the run's keys, in the form that `run` takes
 (`@out/runs/latest/config.args`)."""
 
+SAMPLES, SAMPLES_DARK, MISTAKES = "samples.png", "samples-dark.png", "mistakes.json"
+"""Beside it too: what the report shows of the test split, see samples.py and gallery.py."""
+
 
 @dataclasses.dataclass
 class Verdict:
@@ -24,6 +27,7 @@ class Verdict:
     and code, `name` is that of the release, `current` the version that servers use afterwards.
     `comparisons` holds, by framework, what a model was compared with, `warnings` sentences about
     what refused nothing and is not as it should be.
+    `contract` is what every model of the run takes, with each exported one's lineage.
     """
 
     run_id: str
@@ -44,12 +48,16 @@ class Verdict:
     comparisons: dict = dataclasses.field(default_factory=dict)
     warnings: list[str] = dataclasses.field(default_factory=list)
     data: dict = dataclasses.field(default_factory=dict)
+    contract: dict = dataclasses.field(default_factory=dict)
     steps: list = dataclasses.field(default_factory=list)
 
+    def to_json(self) -> str:
+        """NaN becomes null: it is strict JSON."""
+        return json.dumps(_finite(dataclasses.asdict(self)), indent=1, allow_nan=False) + "\n"
+
     def write(self, directory: Path) -> None:
-        """Writes `verdict.json` atomically. NaN becomes null: the file is strict JSON."""
-        text = json.dumps(_finite(dataclasses.asdict(self)), indent=1, allow_nan=False)
-        atomic.write(directory / "verdict.json", text + "\n")
+        """Writes `verdict.json` atomically."""
+        atomic.write(directory / "verdict.json", self.to_json())
 
 
 def _finite(value: Any) -> Any:

@@ -89,7 +89,10 @@ def test_the_release_holds_every_format_and_its_hashes_are_right(first, root):
 def test_the_report_is_one_file_with_the_verdict_curves_samples_and_preview(first, root):
     page = (root / "runs" / "latest" / "report.html").read_text()
     assert first[1]["sentence"] in page
-    assert page.count("<svg") == 1 and page.count("data:image/png;base64,") == 2
+    # Three curves and two reliability diagrams; samples in light and dark, preview, mistakes.
+    assert page.count("<svg") == 5 and page.count("data:image/") > 4
+    assert "antialiased bilinear filter" in page and "lineage of torch" in page
+    assert (root / "runs" / "latest" / "mistakes.json").is_file()
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +107,7 @@ def test_the_same_command_is_recognised_before_tfx_is_even_started(again, first,
     assert verdict["version"] == 1 and verdict["models"] == first[1]["models"]
     assert len(Store(root / "serving").releases("digits")) == 1
     kept = {path.name for path in (root / "runs" / verdict["run_id"]).iterdir()}
-    assert kept >= {"samples.png", "preview.png", "findings.csv", "config.args"}
+    assert kept >= {"samples.png", "mistakes.json", "preview.png", "findings.csv", "config.args"}
 
 
 def test_two_runs_are_compared_and_one_gives_its_configuration_to_another(again, first, root):

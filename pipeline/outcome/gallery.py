@@ -1,0 +1,125 @@
+"""Pictures for the report: the most confident mistakes, and what steps drew, small enough to embed.
+
+The mistakes are chosen when a run ends and kept in `mistakes.json`, for a report may be written
+again when the arrays are gone.
+"""
+
+import base64
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components.base import atomic
+from components.data.arrays import ImageArrays
+from components.evaluation.predictions import load_predictions
+from pipeline.outcome.sheet import tile_size
+
+SHOWN = 24
+_SIDE = 112  # pixels: the longer side of an image on the page
+_LOSSLESS = 300_000  # bytes: larger pictures are worth a loss that nobody sees
+
+
+def write_mistakes(
+    arrays: ImageArrays, predictions: dict[str, Path], index: Path | None, output: Path
+) -> None:
+    """Writes the JSON list `output` of the most confident wrong answers on the test split.
+
+    `predictions` are as in `samples.write_samples`, `index` is ingest's images.csv, or None. Raises
+    ValueError when predictions do not fit the split.
+    """
+    test = arrays.split("test")
+    answers = {}
+    for framework, path in predictions.items():
+        probabilities, labels = load_predictions(path)
+        if not np.array_equal(labels, test.labels):
+            raise ValueError(f"{path} holds predictions of other images than {arrays.directory}.")
+        answers[framework] = probabilities
+    rows = most_confident(test.labels, answers)
+    names = image_names(index, len(test))
+    found = []
+    for row, pixels in zip(rows.tolist(), test.images(rows) if len(rows) else ()):
+        width, height = tile_size(arrays.spec.shape[:2], _SIDE, shrink=True)
+        found.append(
+            {
+                "name": names[row] if names else f"test image #{row}",
+                "label": arrays.labels[test.labels[row]],
+                "answers": {
+                    framework: _answer(probabilities[row], arrays.labels)
+                    for framework, probabilities in answers.items()
+                },
+                "image": thumbnail(pixels),
+                "width": width,
+                "height": height,
+            }
+        )
+    atomic.write(output, json.dumps(found, indent=1) + "\n")
+
+
+def _answer(probabilities: np.ndarray, labels: list[str]) -> dict:
+    confidence = float(probabilities.max())
+    known = confidence if np.isfinite(confidence) else None
+    return {"label": labels[probabilities.argmax()], "confidence": known}
+
+
+def most_confident(labels: np.ndarray, answers: dict[str, np.ndarray]) -> np.ndarray:
+    """int64: the rows that any framework answered wrongly, the most confident first; of equally
+    confident ones the first. `labels` int64 (N,), `answers` float32 (N, classes) by framework."""
+    confidence = np.zeros(len(labels))
+    for probabilities in answers.values():
+        wrong = probabilities.argmax(axis=1) != labels
+        confidence = np.maximum(confidence, np.where(wrong, probabilities.max(axis=1), 0))
+    order = np.argsort(-confidence, kind="stable")[:SHOWN]
+    return order[confidence[order] > 0]
+
+
+def image_names(index: Path | None, images: int) -> list[str] | None:
+    """Names of the test split's images in the arrays' order, or None: older runs lack the file."""
+    if index is None or not index.is_file():
+        return None
+    with index.open(newline="", encoding="utf-8", errors="backslashreplace") as file:
+        names = [row["name"] for row in csv.DictReader(file) if row["split"] == "test"]
+    return names if len(names) == images else None
+
+
+def read_mistakes(path: Path) -> list[dict]:
+    """What `write_mistakes` wrote, or nothing."""
+    return json.loads(path.read_text()) if path.is_file() else []
+
+
+def thumbnail(pixels: np.ndarray) -> str:
+    """uint8 (H, W, 1 or 3) as a data URL: as it is, or reduced to what a page shows sharply."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    if max(image.size) > 2 * _SIDE:
+        image.thumbnail((2 * _SIDE, 2 * _SIDE), Image.Resampling.LANCZOS)
+    return _data_url(image)
+
+
+def picture(path: Path) -> tuple[str, int, int] | None:
+    """(data URL, width, height) of a PNG file, or None where there is none."""
+    if not path.is_file():
+        return None
+    with Image.open(path) as image:
+        image.load()
+        return _data_url(image, path.read_bytes()), image.width, image.height
+
+
+def _data_url(image: Image.Image, png: bytes | None = None) -> str:
+    """The smallest form: PNG (`png`, where it is one already) or lossless WEBP, or, of what is
+    large, WEBP."""
+    forms = {"png": png or _encoded(image, "PNG", optimize=True)}
+    if max(image.size) <= 16383:  # WEBP's limit
+        forms["webp"] = _encoded(image, "WEBP", lossless=True)
+        if min(map(len, forms.values())) > _LOSSLESS:
+            forms["webp"] = _encoded(image, "WEBP", quality=85)
+    kind = min(forms, key=lambda form: len(forms[form]))
+    return f"data:image/{kind};base64,{base64.b64encode(forms[kind]).decode()}"
+
+
+def _encoded(image: Image.Image, form: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()

@@ -1,0 +1,40 @@
+"""Numbers and tables as the report prints them. What could not be computed is said in words."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+NOT_COMPUTED = "not computed"
+_NAN = re.compile(r"(?<![\w./-])-?nan(?![\w./-])")
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """`head` names the columns; the first cell of a row is its heading. Columns in `numbers` are
+    aligned to the right. `states`, one for each row where given, colour its last cell."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: range = range(0)
+    states: Sequence[str] = ()
+
+
+def number(value: float | None, style: str = ".4f") -> str:
+    """The number in that format, or that there is none."""
+    return NOT_COMPUTED if value is None else format(value, style)
+
+
+def computed(text: str) -> str:
+    """Words from a gate or a verdict, in which numbers are printed already."""
+    return _NAN.sub(NOT_COMPUTED, text)
+
+
+def sentence(text: str, most: int = 280) -> str:
+    """The verdict's sentence; of one that lists more failed gates than anyone reads at a glance
+    the first, and how many there are."""
+    parts = computed(text).split("; ")
+    kept = 1
+    while kept < len(parts) and len("; ".join(parts[: kept + 1])) <= most:
+        kept += 1
+    more = len(parts) - kept
+    return "; ".join(parts[:kept]) + (f"; and {more:,} more, below." if more else "")
