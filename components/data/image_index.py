@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import gzip
 import io
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -84,7 +85,7 @@ def _read(path: Path) -> Iterator[Row]:
         if columns not in (_COLUMNS, _COLUMNS[:3]):
             raise ValueError(f"it begins with {columns}, expected {_COLUMNS}.")
         for split, label, digest, *name in rows:
-            yield Row(split, _exact(label), digest, *map(_exact, name))
+            yield Row(split, sys.intern(_exact(label)), digest, *map(_exact, name))
 
 
 def _inert(cell: str) -> str:

@@ -133,7 +133,7 @@ def test_two_swapped_classes_stop_the_second_run_and_every_image_is_named(
         found = [row for row in csv.DictReader(file) if row["finding"] == "relabelled"]
     assert len(found) == swapped == sum(len(list((folder / name).iterdir())) for name in "35")
     assert {row["detail"] for row in found if row["label"] == "5"} == {"was '3' in release 1"}
-    assert "was &#39;3&#39; in release 1" in (latest / "report.html").read_text()
+    assert "was &#39;5&#39; in release 1" in (latest / "report.html").read_text()
 
 
 def test_a_label_that_the_curated_schema_lacks_stops_the_run(first, folder, root, tmp_path):
