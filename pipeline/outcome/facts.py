@@ -93,14 +93,15 @@ def comparisons(verdict: dict[str, Any]) -> Table | None:
                     f"{other['kind']} release, version {other['version']}",
                     number(other.get("accuracy")),
                     other.get("source") or "",
+                    number(other.get("released_accuracy")),
                     *("not paired" if count is None else f"{count:,}" for count in only),
                 )
             )
     head = (
-        "model", "accuracy", "compared with", "its accuracy", "measured", "only the new one right",
-        "only the release right",
+        "model", "accuracy", "compared with", "its accuracy", "measured", "when it was released",
+        "only the new one right", "only the release right",
     )  # fmt: skip
-    return Table(head, rows, range(5, 7)) if rows else None
+    return Table(head, rows, range(5, 8)) if rows else None
 
 
 def artifacts(verdict: dict[str, Any]) -> list[tuple[str, Table, list[str]]]:
@@ -156,6 +157,17 @@ def robustness(verdict: dict[str, Any]) -> dict[str, dict[str, float | None]]:
             found.setdefault("as they are", {})[framework] = model.get("accuracy")
             for name, value in measured.items():
                 found.setdefault(name.replace("_", " "), {})[framework] = value
+    return found
+
+
+def slices(verdict: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Accuracy by framework on the test images of one kind, and how many these are."""
+    found: dict[str, dict[str, float | None]] = {}
+    for framework, model in verdict["models"].items():
+        for row in (model.get("metrics") or {}).get("slices") or []:
+            images = f"{row['images']:,} image{'s' if row['images'] != 1 else ''}"
+            name = f"{row['feature'].replace('_', ' ')} {row['value']}, {images}"
+            found.setdefault(name, {})[framework] = row["accuracy"]
     return found
 
 

@@ -71,6 +71,7 @@ def page(verdict: dict[str, Any], directory: Path) -> str:
             for framework, found in calibrated.items()
         },
         robustness=facts.robustness(verdict),
+        slices=facts.slices(verdict),
         mistakes=gallery.read_mistakes(directory / MISTAKES),
         artifacts=facts.artifacts(verdict),
         contract=verdict.get("contract") or {},

@@ -122,7 +122,7 @@ def test_the_account_of_the_images_comes_before_the_samples_and_says_why_files_a
     headings = page.evaluate("[...document.querySelectorAll('h2')].map(e => e.id)")
     assert headings == [
         "gates", "models", "data", "samples", "curves", "confusion", "classes", "calibration",
-        "robustness", "mistakes", "artifacts", "contract", "lineage", "steps",
+        "slices", "robustness", "mistakes", "artifacts", "contract", "lineage", "steps",
     ]  # fmt: skip
     page.open(files["refused data"], 400, 800, dark=False)
     text = page.evaluate("document.body.innerText")
