@@ -188,7 +188,9 @@ def test_a_keras_builders_network_is_exported_as_its_softmax(here):
     logits = model(images.astype(np.float32)).numpy().astype(np.float64)
     powers = np.exp(logits - logits.max(1, keepdims=True))
     np.testing.assert_allclose(answer, powers / powers.sum(1, keepdims=True), atol=1e-5)
-    assert contracts.formats(described) == ["saved_model", "tflite", "onnx"]
+    names = contracts.formats(described)
+    assert {"saved_model", "tflite", "tflite_int8", "onnx", "onnx_int8"} <= set(names)
+    assert not {"keras", "safetensors"} & set(names)  # which need the builder's own code
 
 
 def test_networks_that_do_not_fit_are_refused(here):
@@ -242,7 +244,9 @@ def test_files_of_a_package_and_their_relative_imports_are_found(here):
     assert found.keys() == {f"mine_package/{name}" for name in names}
 
 
-def test_a_pytorch_builders_network_is_exported_verified_and_bundled_as_onnx_alone(here):
+def test_a_pytorch_builders_network_is_exported_verified_and_bundled_as_pytorch_itself_writes_it(
+    here,
+):
     """By the command, in a directory other than the project's."""
     from export.release.bundle import bundle
 
@@ -258,6 +262,7 @@ def test_a_pytorch_builders_network_is_exported_verified_and_bundled_as_onnx_alo
         "arrays": "arrays",
         "predictions": {"torch": "predictions"},
         "output": "out",
+        "export": {"formats": ["tflite", "onnx", "onnx_float16", "torch_program"]},
     }
     (here / "args.json").write_text(json.dumps(values))
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": python_path(), "HOME": str(here)}
@@ -270,16 +275,17 @@ def test_a_pytorch_builders_network_is_exported_verified_and_bundled_as_onnx_alo
     assert done.returncode == 0, done.stderr
     assert str(ROOT) != str(here)
     parity = json.loads((here / "out/parity.json").read_text())
+    written = ("onnx", "onnx_float16", "torch_program")  # there is no twin to make TFLite of
     assert [(r["artifact"], r["batch"], r["passed"]) for r in parity] == [
-        ("onnx", 1, True),
-        ("onnx", 32, True),
+        (name, batch, True) for name in written for batch in (1, 7, 64)
     ]
     release = bundle(
         here / "out/torch", here / "release", name="mine", run_id="1", arrays=arrays,
         predictions=predictions / "test.npz", metrics={}, gates=[], parity=parity,
     )  # fmt: skip
     manifest = json.loads((release / "manifest.json").read_text())
-    assert manifest["formats"] == ["onnx"]
+    assert manifest["formats"] == list(written)
     assert manifest["files"].keys() == {
         "README.md", "contract.json", "golden.npz", "labels.txt", "model.onnx",
+        "model_float16.onnx", "model.pt2",
     }  # fmt: skip

@@ -162,7 +162,8 @@ def serving_bytes(tmp_path_factory):
     layers = (Flatten(), Dense(units=HEIGHT * WIDTH * 3 + 1))
     described = Architecture(name="revealing", layers=layers)
     module = inference(_revealing_model(spec), described, graph)
-    path = saved_model.write(module, {"image_spec": spec.to_dict()}, directory / "model")
+    contract = {"image_spec": spec.to_dict(), "input": {"shape": [None, *spec.shape]}}
+    path = saved_model.write(module, contract, directory / "model")
     loaded = tf.saved_model.load(str(path))
 
     def pixels(data: bytes) -> np.ndarray:
