@@ -179,6 +179,7 @@ def _draw_preview(config: RunConfig, outputs: Outputs) -> None:
 def _draw_answers(outputs: Outputs, directory: Path) -> None:
     """`samples.png` and `mistakes.json` of what was packed and predicted, whether a gate let it
     pass or not."""
+    from components.data import image_index
     from components.data.arrays import ImageArrays
     from pipeline.outcome.gallery import write_mistakes
     from pipeline.outcome.samples import DARK, write_samples
@@ -193,7 +194,7 @@ def _draw_answers(outputs: Outputs, directory: Path) -> None:
         answers = {name: path / "test.npz" for name, path in found.items() if path}
         write_samples(images, answers, directory / SAMPLES)
         write_samples(images, answers, directory / SAMPLES_DARK, DARK)
-        index = report / "images.csv" if report else None
+        index = report / image_index.INDEX if report else None
         write_mistakes(images, answers, index, directory / MISTAKES)
     except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
         traceback.print_exc()

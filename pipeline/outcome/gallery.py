@@ -5,7 +5,6 @@ again when the arrays are gone.
 """
 
 import base64
-import csv
 import io
 import json
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from components.base import atomic
+from components.data import image_index
 from components.data.arrays import ImageArrays
 from components.evaluation.predictions import load_predictions
 from pipeline.outcome.sheet import tile_size
@@ -80,8 +80,7 @@ def image_names(index: Path | None, images: int) -> list[str] | None:
     """Names of the test split's images in the arrays' order, or None: older runs lack the file."""
     if index is None or not index.is_file():
         return None
-    with index.open(newline="", encoding="utf-8", errors="backslashreplace") as file:
-        names = [row["name"] for row in csv.DictReader(file) if row["split"] == "test"]
+    names = [row.name for row in image_index.read(index)["test"]]
     return names if len(names) == images else None
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
 
+from components.data import image_index
 from components.data.accounting import Finding, write_findings
 from components.data.arrays import ImageArrays
 from components.data.pack import write_description, write_shard
@@ -153,14 +154,15 @@ def _trained(
     files = {framework: directory / f"{framework}.npz" for framework in answers}
     for framework, path in files.items():
         save_predictions(path, answers[framework], labels)
-    lines = [
-        f"test,{names[n]},{row:064x},photos/{names[n]}/{row}.png" for row, n in enumerate(labels)
+    rows = [
+        image_index.Row("test", names[label], f"{row:064x}", f"photos/{names[label]}/{row}.png")
+        for row, label in enumerate(labels)
     ]
-    (directory / "images.csv").write_text("\n".join(["split,class,sha256,name", *lines]))
+    image_index.write(directory / image_index.INDEX, rows)
     arrays = ImageArrays(directory / "arrays")
     write_samples(arrays, files, directory / SAMPLES)
     write_samples(arrays, files, directory / SAMPLES_DARK, DARK)
-    write_mistakes(arrays, files, directory / "images.csv", directory / MISTAKES)
+    write_mistakes(arrays, files, directory / image_index.INDEX, directory / MISTAKES)
     Image.new("RGB", (900, 400), "white").save(directory / "preview.png")
     counts = np.bincount(labels, minlength=len(names)).tolist()
     verdict = Verdict("20261124-120000-000000", "digits", "digits", fingerprint="ab" * 32)
