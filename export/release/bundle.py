@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from components.data.arrays import ImageArrays
+from export.formats.labels import labels_text
 from export.release import model_card
 from export.verification import held_out
 from export.verification.config import BATCHES
@@ -108,23 +109,6 @@ def golden(arrays: Path, predictions: Path) -> dict[str, np.ndarray]:
         "probabilities": probabilities[rows].astype(np.float32),
         "label": split.labels[rows].astype(np.int64),
     }
-
-
-def labels_text(labels: list[str]) -> bytes:
-    """One label per line as UTF-8, for readers that know nothing else; contract.json is exact.
-
-    Labels are folder names, which may hold anything: a character that would end the line, or that
-    has no UTF-8 form, is written as its Python escape, so that line n is always label n.
-    """
-    lines = []
-    for label in labels:
-        if len(f"{label}.".splitlines()) > 1:
-            label = "".join(
-                c if len(f"{c}.".splitlines()) == 1 else c.encode("unicode_escape").decode()
-                for c in label
-            )
-        lines.append(label + "\n")
-    return "".join(lines).encode("utf-8", errors="backslashreplace")
 
 
 def files(directory: Path) -> dict[str, dict]:
