@@ -24,11 +24,13 @@ import numpy as np
 from components.networks import keras_layers, keras_model
 from components.networks.custom_network import CustomNetwork
 from components.networks.description import Placed
-from components.networks.layers import BatchNorm, Conv, Dense
+from components.networks.layers import Activation, BatchNorm, Conv, Dense
 from components.networks.network import Network
 
 _HOMOGENEOUS = ("relu", "leaky_relu")
-_PASSED_BACKWARDS = ("max_pool", "average_pool", "global_average_pool", "dropout", "channel_dropout")
+_PASSED_BACKWARDS = (
+    "max_pool", "average_pool", "global_average_pool", "dropout", "channel_dropout"
+)  # fmt: skip
 _MOST = 1e3
 """An offset is divided by no scale that is this many times smaller."""
 
@@ -58,8 +60,8 @@ class _Affine:
 def fold(network: Network, weights: Mapping[str, np.ndarray]) -> keras.Model:
     """A Keras model of `network` with `weights` (see twin.py) that gives the same numbers.
 
-    `image` float32 (N, H, W, C), 0 to 255, to what `Architecture.output` says, (N, units). Flattening
-    is a reshape to a fixed length. Raises ValueError for a user's own network.
+    `image` float32 (N, H, W, C), 0 to 255, to what `Architecture.output` says, (N, units).
+    Flattening is a reshape to a fixed length. Raises ValueError for a user's own network.
     """
     architecture = network.architecture
     if isinstance(architecture, CustomNetwork):
@@ -188,7 +190,8 @@ def _source(before: Sequence[Placed]) -> tuple[str | None, bool]:
         kind = placed.layer.kind
         if kind in ("conv", "dense"):
             return placed.name, between
-        homogeneous = kind == "activation" and placed.layer.function in _HOMOGENEOUS
+        layer = placed.layer
+        homogeneous = isinstance(layer, Activation) and layer.function in _HOMOGENEOUS
         if not homogeneous and kind not in _PASSED_BACKWARDS:
             return None, True
         between = between or homogeneous or kind == "max_pool"

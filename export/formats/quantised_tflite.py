@@ -1,23 +1,39 @@
-"""TFLite files of reduced precision, made of the float32 one by litert-quantizer."""
+"""TFLite files of reduced precision, made of the float32 one by litert-quantizer.
+
+It and TFLiteConverter's own quantiser, which upstream means to give up for it, were compared on
+trained networks; time is that of one thread for one image, agreement that of all test images.
+int8 whole (by either): CIFAR-10 97.9% and 98.0% of the answers as before in 0.18 ms. With the first
+and last layer in float32, which only litert-quantizer can leave so, additions too, and weights
+clipped where that costs least (OCTAV), as below: 99.1% in 0.19 ms. dynamic_int8: 99.2% by the
+converter, 99.3% by this. float16: the same. It takes the float32 file and a hundredth of a second
+(int8: one second), where the converter converts the network once more.
+
+             float32           dynamic_int8             int8
+    digits      346 kB 0.031 ms    96 kB 0.011 ms 100.0%    98 kB 0.010 ms 100.0%
+    mnist     13104 kB 0.70 ms   3330 kB 0.18 ms  100.0%  3344 kB 0.20 ms  100.0%
+    cifar10     638 kB 0.61 ms    179 kB 0.19 ms   99.3%   186 kB 0.19 ms   99.1%
+    smiles_v1  1562 kB 1.33 ms    406 kB 0.46 ms   99.9%   412 kB 0.45 ms   99.9%
+"""
 
 import contextlib
 import io
 import re
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from export.formats import contract as contracts
+from export.formats.tflite_file import SIGNATURE, opened
 
-SIGNATURE = "serving_default"
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _BETWEEN = ("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESHAPE")
 """What integers pass through unchanged, so that they need not become floats in between."""
-_GROUP = 64
+_GROUP = 32
 """A range is the mean of so many images' extremes: of all images, one value far out would make the
 levels of all others coarse; of single ones, too many values would lie outside."""
-_PIXELS = 64 * 32 * 32
+_PIXELS = 32 * 32 * 32
 """At a time, as the values of all layers are kept."""
 _THREADS = 2
 
@@ -32,18 +48,14 @@ def quantise(content: bytes, precision: str, images: np.ndarray | None = None) -
     """
     from litert_quantizer.quantizer import Quantizer
 
-    recipe = _RECIPES[precision](content)
-    quantizer = Quantizer(content, recipe)
-    ranges = None
-    if precision == "int8":
-        if images is None or not len(images):
-            raise ValueError("int8 needs training images to measure the ranges of activations on.")
-        ranges = _ranges(content, recipe, images)
-    return bytes(
-        quantizer.quantize(
-            ranges, enable_progress_bar=False, enable_progress_report=False
-        ).quantized_model
-    )
+    recipe, ranges = _RECIPES[precision](content), None
+    with _quiet():
+        if precision == "int8":
+            if images is None or not len(images):
+                raise ValueError("int8 needs training images to measure activations' ranges on.")
+            ranges = _ranges(content, recipe, images)
+        found = Quantizer(content, recipe).quantize(ranges, enable_progress_report=False)
+    return bytes(found.quantized_model)
 
 
 def _float16(content: bytes) -> list[dict]:
@@ -89,7 +101,7 @@ def _outermost(content: bytes) -> list[dict]:
     """Rules that leave the first layer, which sees the pixels, and the last, which gives the
     logits, in float32, as far as others remain between them: they cost little time and most
     accuracy."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    model = opened(content)
     codes = {getattr(schema.BuiltinOperator, name): name for name in _WEIGHTED}
     (graph,) = model.subgraphs
     found = [
@@ -118,12 +130,18 @@ def _ranges(content: bytes, recipe: list[dict], images: np.ndarray) -> dict[str,
     for start in range(0, len(images), _GROUP):
         group = images[start : start + _GROUP]
         batches = [group[i : i + at_a_time] for i in range(0, len(group), at_a_time)]
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.filterwarnings("ignore", module=r"ai_edge_litert\.")  # all tensors are kept
-            calibrator = Calibrator(content, _THREADS, qsv_update_func=min_max_update)
-            calibrator.calibrate({SIGNATURE: [{contracts.IMAGE: some} for some in batches]}, rules)
+        calibrator = Calibrator(content, _THREADS, qsv_update_func=min_max_update)
+        calibrator.calibrate({SIGNATURE: [{contracts.IMAGE: some} for some in batches]}, rules)
         found.append(calibrator.get_model_qsvs())
     return {
         name: {end: np.mean([of[name][end] for of in found], axis=0) for end in ranges}
         for name, ranges in found[0].items()
     }
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars of progress, nor LiteRT's warning that all values are kept while measuring."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.filterwarnings("ignore", module=r"ai_edge_litert\.")
+        yield

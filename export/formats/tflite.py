@@ -1,4 +1,4 @@
-"""TFLite for phones: built-in operations only, any batch size, contract, labels and metadata inside.
+"""TFLite for phones: built-in operations only, any batch size, the contract and labels inside.
 
 Of a network that is described by its layers, what can be computed ahead is (see folding.py).
 """
@@ -7,21 +7,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
-import numpy as np
 import tensorflow as tf
-from ai_edge_litert import schema_py_generated as schema
 
 from components.networks.custom_network import CustomNetwork
-from export.formats import contract as contracts
-from export.formats import folding, saved_model, tflite_metadata
+from export.formats import folding, saved_model
 from export.formats.inference import Inference
-from export.formats.quantised_tflite import SIGNATURE, quantise
+from export.formats.quantised_tflite import quantise
+from export.formats.tflite_file import SIGNATURE, with_contract
 from export.formats.trained_model import TrainedModel
 from serving.contract.release_files import FORMATS
-
-_IDENTIFIER = b"TFL3"
-_ALIGNMENT = 16
 
 
 def export(model: TrainedModel, path: str | Path, precision: str = "float32") -> Path:
@@ -76,44 +70,3 @@ def _convert(directory: str | Path) -> bytes:
     converter = tf.lite.TFLiteConverter.from_saved_model(str(directory), signature_keys=[SIGNATURE])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter.convert()
-
-
-def with_contract(content: bytes, contract: dict) -> bytes:
-    """The TFLite file `content` with the contract and the metadata for on-device libraries as
-    metadata buffers, the contract's names, and the labels behind it.
-
-    Whatever of that is there already is replaced; a quantiser may keep it, lose it or keep half.
-    """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    for buffer in model.buffers:  # a quantiser puts large ones behind the end
-        if buffer.offset:
-            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
-    (signature,) = model.signatureDefs
-    tensors = model.subgraphs[signature.subgraphIndex].tensors
-    for entry in (*signature.inputs, *signature.outputs):
-        tensors[entry.tensorIndex].name = entry.name
-    _set_metadata(model, contracts.KEY, contracts.to_json(contract).encode())
-    _set_metadata(model, tflite_metadata.NAME, tflite_metadata.build(contract))
-    builder = _AlignedBuilder(len(content) + 65536)
-    builder.Finish(model.Pack(builder), _IDENTIFIER)
-    return tflite_metadata.with_labels(bytes(builder.Output()), contract["labels"])
-
-
-def _set_metadata(model: Any, name: str, content: bytes) -> None:
-    held = {entry.name.decode(): entry for entry in model.metadata or []}
-    if name not in held:
-        entry = schema.MetadataT()
-        entry.name, entry.buffer = name.encode(), len(model.buffers)
-        model.metadata = [*(model.metadata or []), entry]
-        model.buffers.append(schema.BufferT())
-        held[name] = entry
-    model.buffers[held[name].buffer].data = list(content)
-
-
-class _AlignedBuilder(flatbuffers.Builder):
-    """Keeps byte vectors, the weights among them, on 16-byte boundaries as the schema demands
-    (`force_align`), which the generated Python code does not."""
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
-        return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
