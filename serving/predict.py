@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
     from serving.contract.image_spec import ImageSpec
 
-FORMATS_HERE = [row.name for row in FORMATS.values() if row.runtime in ("onnxruntime", "litert")]
+FORMATS_HERE = [
+    row.name
+    for row in FORMATS.values()
+    if row.runtime in ("onnxruntime", "litert") and not row.from_grey
+]
 """Those that the slim install opens."""
 
 
@@ -91,7 +95,8 @@ def _open(release: Release, row: Format) -> tuple[Callable, "ImageSpec", tuple[s
             f"{titles([known.name for known in formats])}; use --format onnx."
         )
     opened = _onnx if row.runtime == "onnxruntime" else _tflite
-    return opened(row.in_release(release.path)), contract["image_spec"], contract["labels"]
+    infer = opened(row.in_release(release.path))
+    return infer, contract["image_spec"], contract["labels"]
 
 
 def _onnx(path: Path) -> Callable:

@@ -64,6 +64,7 @@ def formats(network: Network) -> list[str]:
         if network.framework in row.sources
         and (row.from_torch or not without_twin)
         and not (custom and row.described)
+        and (network.spec.channels == 1 or not row.from_grey)
     ]
 
 

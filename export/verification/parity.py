@@ -19,6 +19,7 @@ from export.verification.held_out import HeldOut
 from export.verification.records import blank_record
 from export.verification.runtimes import Opened, Signature, open_artifact
 from serving.contract import release_files
+from serving.contract.release_files import FORMATS
 
 _OF_THE_MACHINE = (ImportError, MemoryError)
 _INPUT = {"name": contracts.IMAGE, "dtype": "uint8"}
@@ -69,7 +70,7 @@ def measure(args: ParityArgs) -> list[dict]:
     try:
         blank["sha256"] = release_files.sha256(path)
         opened = open_artifact(args.artifact, path, args.threads)
-        if wrong := disagreement(opened, arrays, args.lineage):
+        if wrong := disagreement(args.artifact, opened, arrays, args.lineage):
             raise ValueError(wrong)
     except _OF_THE_MACHINE:
         raise
@@ -144,11 +145,14 @@ def batches(count: int, batch: int) -> Iterator[np.ndarray]:
         yield rows[full:] if full < len(rows) else rows[: max(1, batch // 3)]
 
 
-def disagreement(opened: Opened, arrays: ImageArrays, lineage: str | None) -> str | None:
+def disagreement(
+    artifact: str, opened: Opened, arrays: ImageArrays, lineage: str | None
+) -> str | None:
     """What in the artifact's interface or contract is not as it must be, or None."""
-    contract = opened.contract
+    contract, (height, width, channels) = opened.contract, arrays.spec.shape
+    shape = [None, height, width, 3 if FORMATS[artifact].from_grey else channels]
     expectations = [
-        ("its input", opened.input, {**_INPUT, "shape": [None, *arrays.spec.shape]}),
+        ("its input", opened.input, {**_INPUT, "shape": shape}),
         ("its output", opened.output, {**_OUTPUT, "shape": [None, len(arrays.labels)]}),
         ("the input in its contract", contract.get("input"), opened.input),
         ("the output in its contract", contract.get("output"), opened.output),

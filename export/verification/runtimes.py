@@ -35,9 +35,17 @@ class Opened:
 def open_artifact(name: str, path: str | Path, threads: int) -> Opened:
     """Opens an artifact of the format `name` on the CPU with so many threads.
 
-    Raises ValueError when there is no contract in it, and whatever its runtime raises.
+    Its signature `image` takes the network's own images; one that takes three channels of a grey
+    network is given them equal. Raises ValueError when there is no contract in it, and whatever its
+    runtime raises.
     """
-    return _OPENERS[FORMATS[name].runtime](Path(path), threads)
+    row = FORMATS[name]
+    opened = _OPENERS[row.runtime](Path(path), threads)
+    if not row.from_grey:
+        return opened
+    coloured = opened.signatures[contracts.IMAGE]
+    grey = {contracts.IMAGE: lambda images: coloured(np.repeat(images, 3, axis=-1))}
+    return dataclasses.replace(opened, signatures=grey)
 
 
 def _open_saved_model(path: Path, threads: int) -> Opened:

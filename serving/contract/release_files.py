@@ -38,6 +38,8 @@ class Format:
     described: bool = False
     """Only of networks that are described by their layers: a custom one's own code would have to
     travel with it."""
+    from_grey: bool = False
+    """Only of grey models: it takes three channels, as on-device libraries hand images over."""
     for_gpu: bool = False
     """Meant for GPUs; on CPUs it is slower than float32, and its latency is not judged there."""
     directory: bool = False
@@ -81,6 +83,10 @@ FORMATS: dict[str, Format] = {
             "model_dynamic_int8.tflite", "dynamic_int8",
         ),
         _tflite("tflite_int8", "TFLite int8", "model_int8.tflite", "int8"),
+        Format(
+            "tflite_rgb", "TFLite, RGB in", "model_rgb.tflite", "litert", "ai-edge-litert",
+            "tflite_rgb", from_grey=True,
+        ),
         _onnx("onnx", "ONNX", "model.onnx", "onnx", "float32"),
         _onnx(
             "onnx_float16", "ONNX float16", "model_float16.onnx", "reduced_onnx", "float16",
