@@ -20,7 +20,7 @@ from serving.contract.release_files import FORMATS
 _TRANSFORM = "components.data.transform_tfx"
 """The transform graph itself is written with counters and random identifiers, so that the same
 source gives other bytes each time: its source stands for it."""
-_LIBRARIES = ("keras", "onnx", "onnxscript", "tensorflow", "tf2onnx", "torch")
+_LIBRARIES = ("keras", "litert-quantizer", "onnx", "onnxscript", "tensorflow", "tf2onnx", "torch")
 _NOT_INFERENCE = "components/base/"
 """Processes, files and the terminal: imported by what makes the graphs, and no part of them."""
 

@@ -10,7 +10,7 @@ converter, 99.3% by this. float16: the same. It takes the float32 file and a hun
 
              float32           dynamic_int8             int8
     digits      346 kB 0.031 ms    96 kB 0.011 ms 100.0%    98 kB 0.010 ms 100.0%
-    mnist     13104 kB 0.70 ms   3330 kB 0.18 ms  100.0%  3344 kB 0.20 ms  100.0%
+    mnist     13104 kB 0.56 ms   3330 kB 0.18 ms  100.0%  3344 kB 0.20 ms  100.0%
     cifar10     638 kB 0.61 ms    179 kB 0.19 ms   99.3%   186 kB 0.19 ms   99.1%
     smiles_v1  1562 kB 1.33 ms    406 kB 0.46 ms   99.9%   412 kB 0.45 ms   99.9%
 """
