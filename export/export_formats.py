@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from components.base import atomic
 from components.base.commands import Arguments, run
+from export.formats import contract as contracts
 from export.formats.inexpressible import sentence
 from export.formats.trained_model import TrainedModel
 from serving.contract.release_files import FORMATS
@@ -40,7 +41,8 @@ def write_format(model: TrainedModel, name: str, directory: Path) -> Path:
     """Writes the artifact by the format's own module. Raises whatever its libraries do."""
     row, started = FORMATS[name], time.perf_counter()
     path = directory / row.file
-    importlib.import_module(f"export.formats.{row.module}").export(model, path, row.precision)
+    module = importlib.import_module(contracts.module_of(row, model.network))
+    module.export(model, path, row.precision)
     # For the log of a run; on the console only what was verified counts.
     framework, seconds = model.network.framework, time.perf_counter() - started
     print(f"export {framework} {name}: {seconds:.1f} s", flush=True)

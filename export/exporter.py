@@ -106,7 +106,8 @@ class Exporter:
         atomic.write(self._directory(framework) / CONTRACT, text)
         formats = [FORMATS[name] for name in contracts.formats(model.network)]
         formats = [row for row in formats if row.name in (self.limits.formats or FORMATS)]
-        alone = [row for row in formats if framework == "torch" and row.from_torch]
+        twin = not contracts.without_twin(model.network)
+        alone = [row for row in formats if framework == "torch" and (row.from_torch or not twin)]
         futures = [self.pool.submit(self._by_itself, framework, model, alone)] if alone else []
         for row in formats:
             if row not in alone:

@@ -10,11 +10,12 @@
 export/verification/runtimes.py reads it back. Nothing here imports a framework.
 """
 
+import importlib.util
 import json
 
 from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
-from serving.contract.release_files import FORMATS
+from serving.contract.release_files import FORMATS, Format
 
 KEY = "contract"
 IMAGE, IMAGE_BYTES, PROBABILITIES = "image", "image_bytes", "probabilities"
@@ -55,17 +56,32 @@ def build(network: Network, lineage: str, temperature: float = 1.0) -> dict:
 
 def formats(network: Network) -> list[str]:
     """What the network can be exported as. PyTorch reaches the formats that it does not write
-    itself by a Keras twin, which a custom network does not have."""
+    itself by a Keras twin, which a custom network does not have, but TFLite without one where
+    litert-torch is installed."""
     custom = isinstance(network.architecture, CustomNetwork)
-    without_twin = custom and network.framework == "torch"
     return [
         row.name
         for row in FORMATS.values()
         if network.framework in row.sources
-        and (row.from_torch or not without_twin)
+        and (row.from_torch or not without_twin(network) or _by_litert_torch(row))
         and not (custom and row.described)
         and (network.spec.channels == 1 or not row.from_grey)
     ]
+
+
+def without_twin(network: Network) -> bool:
+    """Whether nothing but PyTorch can build the network."""
+    return isinstance(network.architecture, CustomNetwork) and network.framework == "torch"
+
+
+def module_of(row: Format, network: Network) -> str:
+    """The module that writes the format of this network."""
+    own_way = without_twin(network) and not row.from_torch
+    return f"export.formats.{'torch_' if own_way else ''}{row.module}"
+
+
+def _by_litert_torch(row: Format) -> bool:
+    return row.module == "tflite" and importlib.util.find_spec("litert_torch") is not None
 
 
 def to_json(contract: dict) -> str:

@@ -32,7 +32,7 @@ def code(network: Network, with_transform: bool) -> dict[str, str]:
     Comments and docstrings do not count. Raises ValueError where a module is missing.
     """
     rows = (FORMATS[name] for name in contract.formats(network))
-    roots = [f"export.formats.{row.module}" for row in rows]
+    roots = [contract.module_of(row, network) for row in rows]
     roots += [_TRANSFORM] * with_transform
     custom = {}
     if isinstance(network.architecture, CustomNetwork):

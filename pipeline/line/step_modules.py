@@ -33,6 +33,7 @@ STEP_MODULES: dict[str, tuple[str, ...]] = {
         "export.verification.parity",
         "export.verification.latency",
         *dict.fromkeys(f"export.formats.{row.module}" for row in FORMATS.values()),
+        "export.formats.torch_tflite",
     ),
     "push": ("export.release.push_tfx",),
 }

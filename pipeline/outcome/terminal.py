@@ -16,7 +16,7 @@ from components.base.console import CONSOLE_FD, console, flush_standard_streams
 from pipeline.configuration.config import RunConfig
 from pipeline.line.steps import Step
 from pipeline.outcome.verdict import EXIT_OK, Verdict
-from serving.contract.release_files import FORMATS, titles
+from serving.contract.release_files import titles
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -113,7 +113,8 @@ class Terminal:
                 for row in verdict.artifacts
                 if row["model"] == verdict.champion and not row["left_out"]
             ]
-            formats = f"({verdict.champion} as {titles(own or list(FORMATS))})"
+            many = len(own) > 3
+            formats = f"({verdict.champion} as {f'{len(own)} files' if many else titles(own)})"
             out.print(f"Champion   {verdict.champion}", highlight=False)
             out.print(f"Release    {short(Path(verdict.release))} {formats}", highlight=False)
         report = directory.parent / "latest" / "report.html"

@@ -15,7 +15,7 @@ ALL = set(STEP_MODULES)
 
 EDITS: dict[str, set[str]] = {
     # Slices of configuration rerun the step that they configure.
-    "components/sources/config.py": {"ingest"},
+    "components/sources/config.py": {"ingest", "data_gate"},
     "components/gates/data_gate.py": {"data_gate"},
     "components/gates/model_gates.py": {"gates"},
     "components/training/config.py": BOTH_TRAINERS,
@@ -36,7 +36,7 @@ EDITS: dict[str, set[str]] = {
     "serving/predict.py": set(),
     # Steps' own code.
     "components/sources/folder_source.py": {"ingest"},
-    "components/data/examine.py": {"ingest"},
+    "components/data/examine.py": {"ingest", "data_gate"},
     "components/data/transform_tfx.py": {"transform"},
     "components/augmentation/augment.py": {"augment"},
     "components/augmentation/keras_copies.py": {"augment"},
