@@ -10,6 +10,7 @@
 export/verification/runtimes.py reads it back. Nothing here imports a framework.
 """
 
+import hashlib
 import json
 
 from components.networks.custom_network import CustomNetwork
@@ -71,3 +72,8 @@ def formats(network: Network) -> list[str]:
 def to_json(contract: dict) -> str:
     """One line of ASCII: the same contract gives the same bytes in every artifact."""
     return json.dumps(contract, sort_keys=True)
+
+
+def digest(contract: dict) -> str:
+    """Hex SHA-256 of `to_json`."""
+    return hashlib.sha256(to_json(contract).encode()).hexdigest()

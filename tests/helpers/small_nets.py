@@ -38,7 +38,7 @@ from serving.contract.release_files import CONTRACT, FORMATS
 from tests.helpers.export_data import random_weights
 
 COUNTS = {"train": 240, "test": 200, "val": 60}
-_NOISE = 60
+_NOISE = 45
 IMAGES = 100
 """Held-out images at small batch sizes."""
 _RELU = Activation()
