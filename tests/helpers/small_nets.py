@@ -111,7 +111,7 @@ class SmallNet:
 
 def drawn(seed: int, **fixed) -> Network:
     """A network of a kind, image size, channel count and number of classes drawn by `seed`, or of
-    those that are `fixed` (kind, height, width, channels, classes, framework)."""
+    those that are `fixed` (kind, height, width, channels, classes, framework, logits)."""
     rng = np.random.default_rng(seed)
     values = {
         "kind": str(rng.choice(KINDS)),
@@ -120,12 +120,13 @@ def drawn(seed: int, **fixed) -> Network:
         "channels": int(rng.choice([1, 3])),
         "classes": int(rng.integers(2, 13)),
         "framework": "keras",
+        "logits": bool(rng.integers(4)),  # or probabilities, by an activation behind them
     } | fixed
     channels, classes = values["channels"], values["classes"]
-    # Two classes are one logit as often as they are two, and some networks end in probabilities.
+    # Two classes are one logit as often as they are two.
     single = classes == 2 and bool(rng.integers(2))
     head: tuple[Layer, ...] = (Dense(units=1 if single else classes),)
-    if not rng.integers(4):
+    if not values["logits"]:
         head += (Activation(function="sigmoid" if single else "softmax"),)
     spec = ImageSpec(
         values["height"], values["width"], channels,

@@ -46,10 +46,8 @@ class Base:
     formats: tuple[str, ...]
 
     def network(self):
-        fixed = {"kind": self.kind, "framework": self.framework, "channels": 3}
-        described = small_nets.drawn(self.seed, **fixed, classes=self.classes)
-        assert described.architecture.output == "logits"
-        return described
+        fixed = {"kind": self.kind, "framework": self.framework, "classes": self.classes}
+        return small_nets.drawn(self.seed, **fixed, channels=3, logits=True)
 
 
 BASES = {
@@ -136,7 +134,11 @@ def copy(clean: SmallNet, artifact: str, target: Path) -> SmallNet:
     """What is needed of the clean export to verify and release this artifact."""
     others = {FORMATS[n].file for n in ("saved_model", "keras", "safetensors", "torch_program")}
     ignored = others - {FORMATS[artifact].file}
-    shutil.copytree(clean.directory, target, ignore=lambda _, names: ignored & set(names))
+
+    def of_exports(directory: str, names: list[str]) -> set[str]:
+        return ignored & set(names) if Path(directory) == clean.exports else set()
+
+    shutil.copytree(clean.directory, target, ignore=of_exports)
     return clean.moved(target)
 
 
