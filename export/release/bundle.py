@@ -58,7 +58,8 @@ def bundle(
 
     Raises ValueError when an export is missing or its contract differs, when an artifact did not
     pass its verification or is not the one that did, when the predictions are not of this split or
-    not those that it was compared with, when `target_dir` holds something, or when `extra` names a key of its own.
+    not those that it was compared with, when `target_dir` holds something, or when `extra` names a
+    key of its own.
     """
     source, target = Path(framework_output_dir), Path(target_dir)
     contract = _contract(source, [record["artifact"] for record in parity])

@@ -14,38 +14,8 @@ import numpy as np
 
 from export.verification.held_out import GOLDEN_ANSWERS
 from serving.contract.release_files import CONTRACT, FORMATS, files, sha256
-from tests.helpers import artifact_files, graph_faults
-from tests.helpers.small_nets import SmallNet
-
-Rng = np.random.Generator
-
-
-@dataclasses.dataclass(frozen=True)
-class Site:
-    """A clean export to spoil: `made` is a copy, `other` the export of another run of the same
-    network, which has other weights."""
-
-    made: SmallNet
-    artifact: str
-    other: SmallNet
-
-    @property
-    def path(self) -> Path:
-        return self.made.path(self.artifact)
-
-    @property
-    def classes(self) -> int:
-        return len(self.made.network.labels)
-
-    def change(self, some: Callable[[str, np.ndarray], np.ndarray | None]) -> int:
-        """Replaces each array by what `some` gives of it and its name, where that is not None;
-        their number. Raises LookupError where there is none: then nothing has been spoilt."""
-        held = artifact_files.read(self.artifact, self.path)
-        changed = {name: new for name, old in held.items() if (new := some(name, old)) is not None}
-        if not changed:
-            raise LookupError(f"{self.path} has no such array")
-        artifact_files.write(self.artifact, self.path, changed)
-        return len(changed)
+from tests.helpers import artifact_files, graph_faults, weight_faults
+from tests.helpers.fault_site import Rng, Site
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,109 +30,6 @@ class Fault:
     says: str = ""
     verified: bool = False
     """Whether the verification comes before it."""
-
-
-def _classes_swapped(site: Site, rng: Rng) -> str:
-    """The last layer's, kernel and bias; the labels stay where they are."""
-    one, two = rng.choice(site.classes, 2, replace=False)
-    order = np.arange(site.classes)
-    order[[one, two]] = two, one
-
-    def swapped(name: str, array: np.ndarray) -> np.ndarray | None:
-        axis = artifact_files.class_axis(array, site.classes)
-        return None if axis is None else np.take(array, order, axis)
-
-    return f"classes {one} and {two} swapped in {site.change(swapped)} arrays of the last layer"
-
-
-def _biases_swapped(site: Site, rng: Rng) -> str:
-    def swapped(name: str, array: np.ndarray) -> np.ndarray | None:
-        if array.shape != (site.classes,):
-            return None
-        order = np.arange(site.classes)
-        ends = [array.argmin(), array.argmax()]
-        order[ends] = ends[::-1]
-        return array[order]
-
-    site.change(swapped)
-    return "the largest and the smallest bias of the last layer swapped"
-
-
-def _kernels(site: Site) -> list[str]:
-    held = artifact_files.read(site.artifact, site.path)
-    return [k for k, v in held.items() if v.ndim in (2, 4) and v.size > site.classes]
-
-
-def _layer_zeroed(site: Site, rng: Rng) -> str:
-    chosen = str(rng.choice(_kernels(site)))
-    site.change(lambda name, array: np.zeros_like(array) if name == chosen else None)
-    return f"{chosen} set to zero"
-
-
-def _weight_changed(site: Site, rng: Rng) -> str:
-    chosen = str(rng.choice(_kernels(site)))
-
-    def changed(name: str, array: np.ndarray) -> np.ndarray | None:
-        if name != chosen:
-            return None
-        array = array.copy()
-        array.flat[rng.integers(array.size)] += 10 * array.std()
-        return array
-
-    site.change(changed)
-    return f"one weight of {chosen} changed by ten standard deviations"
-
-
-def _channels_transposed(site: Site, rng: Rng) -> str:
-    axis = artifact_files.channel_axis(site.artifact)
-
-    def transposed(name: str, array: np.ndarray) -> np.ndarray | None:
-        # The normalisation's constants may have four axes too.
-        first = array.ndim == 4 and array.shape[axis] == 3 and array.size > 3
-        return np.flip(array, axis).copy() if first else None
-
-    site.change(transposed)
-    return "the first convolution takes BGR"
-
-
-def _saturated(site: Site, rng: Rng) -> str:
-    chosen = str(rng.choice(_kernels(site)))
-
-    def saturated(name: str, array: np.ndarray) -> np.ndarray | None:
-        if name != chosen:
-            return None
-        return (np.sign(array) * np.finfo(np.float16).max).astype(array.dtype)
-
-    site.change(saturated)
-    return f"{chosen} saturated at float16's largest number"
-
-
-def _scale_changed(site: Site, rng: Rng) -> str:
-    """As if calibrated on other images: what is above a sixteenth of the range is cut off."""
-    held = artifact_files.read(site.artifact, site.path)
-    scales = [k for k, v in held.items() if k.endswith("_scale") and v.size == 1]
-    if not scales:
-        raise LookupError(f"{site.path} is not quantised")
-    chosen = str(rng.choice(scales))
-    site.change(lambda name, array: array / np.float32(16) if name == chosen else None)
-    return f"{chosen} divided by 16"
-
-
-def _scaled_logits(site: Site, factor: float) -> None:
-    def scaled(name: str, array: np.ndarray) -> np.ndarray | None:
-        last = artifact_files.class_axis(array, site.classes) is not None
-        return array * np.float32(factor) if last else None
-
-    site.change(scaled)
-
-
-def _temperature(twice: bool) -> Callable[[Site, Rng], str]:
-    def spoil(site: Site, rng: Rng) -> str:
-        temperature = site.made.contract["temperature"]
-        _scaled_logits(site, 1 / temperature if twice else temperature)
-        return f"temperature {temperature} {'applied twice' if twice else 'not applied'}"
-
-    return spoil
 
 
 def _labels_inside(site: Site, rng: Rng) -> str:
@@ -281,15 +148,15 @@ _SHA = "expected that of the verified"
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("classes swapped", _classes_swapped, ALL, _ANSWERS),
-        Fault("biases swapped", _biases_swapped, FULL, _DIFFERENCE),
-        Fault("layer zeroed", _layer_zeroed, ALL, _ANSWERS),
-        Fault("weight changed", _weight_changed, FULL, _DIFFERENCE),
-        Fault("channels transposed", _channels_transposed, ALL, _ANSWERS),
-        Fault("float16 saturated", _saturated, FLOAT16, ("parity", *_ANSWERS)),
-        Fault("calibration changed", _scale_changed, INT8, ("parity", *_ANSWERS)),
-        Fault("temperature not applied", _temperature(False), FULL, _DIFFERENCE),
-        Fault("temperature applied twice", _temperature(True), FULL, _DIFFERENCE),
+        Fault("classes swapped", weight_faults.classes_swapped, ALL, _ANSWERS),
+        Fault("biases swapped", weight_faults.biases_swapped, FULL, _DIFFERENCE),
+        Fault("layer zeroed", weight_faults.layer_zeroed, ALL, _ANSWERS),
+        Fault("weight changed", weight_faults.weight_changed, FULL, _DIFFERENCE),
+        Fault("channels transposed", weight_faults.channels_transposed, ALL, _ANSWERS),
+        Fault("float16 saturated", weight_faults.saturated, FLOAT16, ("parity", *_ANSWERS)),
+        Fault("calibration changed", weight_faults.scale_changed, INT8, ("parity", *_ANSWERS)),
+        Fault("temperature not applied", weight_faults.temperature(False), FULL, _DIFFERENCE),
+        Fault("temperature applied twice", weight_faults.temperature(True), FULL, _DIFFERENCE),
         Fault("labels swapped inside", _labels_inside, ALL, _PARITY, "labels in its contract"),
         Fault("labels of the images swapped", _labels_of_arrays, FULL, _PARITY, "labels"),
         Fault("images of another size", _size, FULL, _PARITY, "its input is"),

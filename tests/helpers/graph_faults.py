@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 import struct
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,18 +12,14 @@ from export.export_formats import write_format
 from serving.contract.release_files import FORMATS
 from tests.helpers import artifact_files, small_nets
 from tests.helpers.export_data import transform_graph
-
-if TYPE_CHECKING:
-    from tests.helpers.faults import Site
-
-Rng = np.random.Generator
+from tests.helpers.fault_site import Rng, Site
 
 
-def _is_onnx(site: "Site") -> bool:
+def _is_onnx(site: Site) -> bool:
     return FORMATS[site.artifact].runtime == "onnxruntime"
 
 
-def without_softmax(site: "Site", rng: Rng) -> str:
+def without_softmax(site: Site, rng: Rng) -> str:
     """Logits come out under the name of probabilities."""
     if _is_onnx(site):
         import onnx
@@ -58,7 +53,7 @@ def _lead_around_softmax(model, content: bytearray) -> None:
         struct.pack_into("<I", content, table.Pos + table.Offset(6), taken)
 
 
-def other_opset(site: "Site", rng: Rng) -> str:
+def other_opset(site: Site, rng: Rng) -> str:
     import onnx
 
     model = onnx.load(site.path)
@@ -68,7 +63,7 @@ def other_opset(site: "Site", rng: Rng) -> str:
     return f"opset {entry.version}"
 
 
-def fixed_batch(site: "Site", rng: Rng) -> str:
+def fixed_batch(site: Site, rng: Rng) -> str:
     if _is_onnx(site):
         import onnx
 
@@ -85,7 +80,7 @@ def fixed_batch(site: "Site", rng: Rng) -> str:
     return "batch dimension fixed to 1"
 
 
-def shifted(site: "Site", rng: Rng) -> str:
+def shifted(site: Site, rng: Rng) -> str:
     """The image is moved by a few pixels behind the cast, zeros come in from the side. By so many
     that answers change: one pixel is less than these pictures are told apart by, and what of
     reduced precision is judged is which class comes first."""
@@ -107,7 +102,7 @@ def shifted(site: "Site", rng: Rng) -> str:
     return f"the image shifted by {pixels} pixels"
 
 
-def not_normalised(site: "Site", rng: Rng) -> str:
+def not_normalised(site: Site, rng: Rng) -> str:
     """Pixels from 0 to 255 reach the first convolution as they are."""
     match site.artifact:
         case "safetensors":
@@ -128,7 +123,7 @@ def not_normalised(site: "Site", rng: Rng) -> str:
     return "normalisation dropped"
 
 
-def _metadata(site: "Site") -> dict[str, str]:
+def _metadata(site: Site) -> dict[str, str]:
     from export.formats.safetensors_file import read_metadata
 
     return read_metadata(site.path)
@@ -144,7 +139,7 @@ def _rescaling(config):
         yield from _rescaling(value)
 
 
-def _by_value(site: "Site") -> None:
+def _by_value(site: Site) -> None:
     spec = site.made.network.spec
 
     def neutral(name: str, array: np.ndarray) -> np.ndarray | None:
@@ -157,7 +152,7 @@ def _by_value(site: "Site") -> None:
     assert site.change(neutral) == 2
 
 
-def other_crop(site: "Site", rng: Rng) -> str:
+def other_crop(site: Site, rng: Rng) -> str:
     """`serving_bytes` prepares images for a larger size, of which it then sees the centre."""
     margin = int(rng.integers(2, 6))
     spec = dataclasses.replace(site.made.network.spec, margin_height=margin, margin_width=margin)
@@ -166,7 +161,7 @@ def other_crop(site: "Site", rng: Rng) -> str:
     return f"a transform graph with margins of {margin} pixels"
 
 
-def _make_again(site: "Site", spec=None, transform=None) -> None:
+def _make_again(site: Site, spec=None, transform=None) -> None:
     """The same artifact out of an altered model or transform, under the contract of the clean."""
     made = site.made
     if spec is not None:

@@ -39,8 +39,6 @@ from tests.helpers.export_data import random_weights
 
 COUNTS = {"train": 240, "test": 200, "val": 60}
 _NOISE = 45
-IMAGES = 100
-"""Held-out images at small batch sizes."""
 _RELU = Activation()
 _LABELS = tuple(f"class {number}" for number in range(12))
 _SURE = 6.0
@@ -220,7 +218,7 @@ def parity_args(made: SmallNet, artifact: str, examples: Path | None = None) -> 
         arrays=made.arrays,
         predictions=made.predictions,
         examples=examples,
-        images=IMAGES,
+        images=ExportConfig().images,
         tie=ExportConfig().max_difference if full else 0.0,
         lineage=made.contract["lineage"],
         golden=made.exports / GOLDEN_ANSWERS / f"{artifact}.npy",

@@ -23,7 +23,8 @@ from serving.contract.release_files import FORMATS
 from serving.store.store import Store
 from tests.helpers import small_nets
 from tests.helpers.export_data import transform_graph
-from tests.helpers.faults import FAULTS, Fault, Site
+from tests.helpers.fault_site import Site
+from tests.helpers.faults import FAULTS, Fault
 from tests.helpers.small_nets import SmallNet
 
 LIMITS = ExportConfig()
@@ -52,7 +53,7 @@ class Base:
 
 BASES = {
     "light": Base(3, "digits", "keras", 7, 1.6, LIGHT_FORMATS),
-    "keras": Base(1, "digits", "keras", 5, 0.7, tuple(FORMATS)),
+    "keras": Base(8, "digits", "keras", 5, 0.7, tuple(FORMATS)),
     "residual": Base(2, "residual", "keras", 11, 1.3, tuple(FORMATS)),
     "torch": Base(5, "tiny", "torch", 9, 1.5, tuple(FORMATS)),
 }
