@@ -12,10 +12,11 @@ export/verification/runtimes.py reads it back. Nothing here imports a framework.
 
 import hashlib
 import json
+from typing import Any
 
 from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
-from serving.contract.release_files import FORMATS
+from serving.contract.release_files import FORMATS, Format
 
 KEY = "contract"
 IMAGE, IMAGE_BYTES, PROBABILITIES = "image", "image_bytes", "probabilities"
@@ -67,6 +68,19 @@ def formats(network: Network) -> list[str]:
         and not (custom and row.described)
         and (network.spec.channels == 1 or not row.from_grey)
     ]
+
+
+def inside(contract: dict, row: Format) -> dict:
+    """The contract in an artifact of that format, of the model's: a grey model's form for images
+    in colour takes three channels. Raises ValueError where the model takes them itself."""
+    if not row.from_grey:
+        return contract
+    batch, height, width, channels = contract["input"]["shape"]
+    if channels != 1:
+        raise ValueError(f"the model takes {channels} channels, expected one of grey images.")
+    taken: dict[str, Any] = contract["input"] | {"shape": [batch, height, width, 3]}
+    words = f"{PREPROCESSING} All three channels are given; grey is made inside the model."
+    return contract | {"input": taken, "preprocessing": words}
 
 
 def to_json(contract: dict) -> str:

@@ -147,7 +147,6 @@ def _verified(parity: list[dict], contract: dict) -> dict[str, str]:
     """The SHA-256 of each artifact, all of which must have passed at every batch size, with the
     contract that goes into the release."""
     framework = contract["framework"]
-    digest = contracts.digest(contract)
     found: dict[str, str] = {}
     for kind in dict.fromkeys(record["artifact"] for record in parity):
         records = [r for r in parity if (r["framework"], r["artifact"]) == (framework, kind)]
@@ -158,7 +157,8 @@ def _verified(parity: list[dict], contract: dict) -> dict[str, str]:
                 f"{framework}'s {kind} passed its verification at batch sizes {passed}, expected "
                 f"{list(BATCHES)}, of one and the same artifact: export the model again."
             )
-        if {r.get("contract") for r in records} != {digest}:
+        inside = contracts.digest(contracts.inside(contract, FORMATS[kind]))
+        if {r.get("contract") for r in records} != {inside}:
             raise ValueError(
                 f"{framework}'s {kind} was verified with another contract inside than {CONTRACT} "
                 "beside it: export the model again."

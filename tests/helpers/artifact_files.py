@@ -27,8 +27,9 @@ def write(artifact: str, path: Path, arrays: Arrays) -> None:
 
 
 def write_contract(artifact: str, path: Path, contract: dict) -> None:
-    """Replaces the contract inside."""
-    _KINDS[_kind(artifact)][2](path, contracts.to_json(contract))
+    """Replaces the contract inside by the form of it that this format has."""
+    form = contracts.inside(contract, FORMATS[artifact])
+    _KINDS[_kind(artifact)][2](path, contracts.to_json(form))
 
 
 def channel_axis(artifact: str) -> int:

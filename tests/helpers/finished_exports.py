@@ -67,7 +67,7 @@ def parity_records(exports: Path, framework: str = "torch") -> list[dict]:
             "error": None,
             "passed": True,
             "sha256": sha256(exports / FORMATS[name].file),
-            "contract": contracts.digest(contract),
+            "contract": contracts.digest(contracts.inside(contract, FORMATS[name])),
         }
         for name in contracts.formats(network(framework))
         for batch in BATCHES

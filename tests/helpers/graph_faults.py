@@ -115,7 +115,7 @@ def not_normalised(site: Site, rng: Rng) -> str:
             (layer,) = _rescaling(config)
             layer["config"] |= {"scale": 1.0, "offset": 0.0}
             artifact_files.rezip(site.path, {"config.json": json.dumps(config).encode()})
-        case "saved_model" | "tflite":
+        case "saved_model" | "tflite" | "tflite_rgb":
             spec = dataclasses.replace(site.made.network.spec, mean=(), std=())
             _make_again(site, spec=spec)
         case _:
