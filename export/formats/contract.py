@@ -10,8 +10,10 @@
 export/verification/runtimes.py reads it back. Nothing here imports a framework.
 """
 
+import hashlib
 import importlib.util
 import json
+from typing import Any
 
 from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
@@ -84,6 +86,24 @@ def _by_litert_torch(row: Format) -> bool:
     return row.module == "tflite" and importlib.util.find_spec("litert_torch") is not None
 
 
+def inside(contract: dict, row: Format) -> dict:
+    """The contract in an artifact of that format, of the model's: a grey model's form for images
+    in colour takes three channels. Raises ValueError where the model takes them itself."""
+    if not row.from_grey:
+        return contract
+    batch, height, width, channels = contract["input"]["shape"]
+    if channels != 1:
+        raise ValueError(f"the model takes {channels} channels, expected one of grey images.")
+    taken: dict[str, Any] = contract["input"] | {"shape": [batch, height, width, 3]}
+    words = f"{PREPROCESSING} All three channels are given; grey is made inside the model."
+    return contract | {"input": taken, "preprocessing": words}
+
+
 def to_json(contract: dict) -> str:
     """One line of ASCII: the same contract gives the same bytes in every artifact."""
     return json.dumps(contract, sort_keys=True)
+
+
+def digest(contract: dict) -> str:
+    """Hex SHA-256 of `to_json`."""
+    return hashlib.sha256(to_json(contract).encode()).hexdigest()

@@ -7,7 +7,6 @@ equal as the grey model answers one of them.
 """
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +16,7 @@ from export.formats import contract as contracts
 from export.formats import tflite
 from export.formats.tflite_file import with_contract
 from export.formats.trained_model import TrainedModel
+from serving.contract.release_files import FORMATS
 
 _LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Pillow's, of ITU-R BT.601; exact in float32, and so are their products with whole numbers."""
@@ -29,23 +29,11 @@ def export(model: TrainedModel, path: str | Path, precision: str = "float32") ->
     """
     del precision
     path = Path(path)
-    contract = rgb_contract(model.contract)
+    contract = contracts.inside(model.contract, FORMATS["tflite_rgb"])
     with float32_policy():
         grey = _from_rgb(tflite.folded(model))
     path.write_bytes(with_contract(tflite.converted(grey, model), contract))
     return path
-
-
-def rgb_contract(contract: dict) -> dict:
-    """The contract of that file, of the grey model's: its input has three channels."""
-    batch, height, width, channels = contract["input"]["shape"]
-    if channels != 1:
-        raise ValueError(f"the model takes {channels} channels, expected one of grey images.")
-    taken: dict[str, Any] = contract["input"] | {"shape": [batch, height, width, 3]}
-    words = (
-        f"{contracts.PREPROCESSING} All three channels are given; grey is made inside the model."
-    )
-    return contract | {"input": taken, "preprocessing": words}
 
 
 def _from_rgb(model: keras.Model) -> keras.Model:

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from components.data.arrays import ImageArrays
+from export.formats import contract as contracts
 from export.formats.labels import labels_text
 from export.release import model_card
 from export.verification import held_out
 from export.verification.config import BATCHES
+from export.verification.records import TOLERANCES
 from serving.contract import release_files
 from serving.contract.release_files import (
     CONTRACT,
@@ -55,12 +57,13 @@ def bundle(
     they say into the model card.
 
     Raises ValueError when an export is missing or its contract differs, when an artifact did not
-    pass its verification or is not the one that did, when the predictions are not of this split,
-    when `target_dir` holds something, or when `extra` names a key of its own.
+    pass its verification or is not the one that did, when the predictions are not of this split or
+    not those that it was compared with, when `target_dir` holds something, or when `extra` names a
+    key of its own.
     """
     source, target = Path(framework_output_dir), Path(target_dir)
     contract = _contract(source, [record["artifact"] for record in parity])
-    verified = _verified(parity, contract["framework"])
+    verified = _verified(parity, contract)
     if target.exists() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty: expected a new directory.")
     _copy(source, target, verified)
@@ -70,8 +73,7 @@ def bundle(
         shutil.copytree(data, target / DATA)
     # Any, as savez has a keyword of its own (allow_pickle), which is not among these names.
     answers: dict[str, Any] = golden(Path(arrays), Path(predictions))
-    for kind in verified:
-        answers[kind] = np.load(_there(source / held_out.GOLDEN_ANSWERS / f"{kind}.npy"))
+    answers |= _golden_answers(source, parity, answers["probabilities"])
     np.savez(target / GOLDEN, **answers)
     manifest = {
         "model": name,
@@ -121,8 +123,30 @@ def files(directory: Path) -> dict[str, dict]:
     return found
 
 
-def _verified(parity: list[dict], framework: str) -> dict[str, str]:
-    """The SHA-256 of each artifact, all of which must have passed at every batch size."""
+def _golden_answers(
+    source: Path, parity: list[dict], expected: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Each artifact's answers to the golden images, which must be as near to the source's as its
+    verification, which had these images too, says of it."""
+    found = {}
+    for kind in dict.fromkeys(record["artifact"] for record in parity):
+        path = source / held_out.GOLDEN_ANSWERS / f"{kind}.npy"
+        found[kind] = np.load(_there(path))
+        measured = max(r["max_difference"] for r in parity if r["artifact"] == kind)
+        most = measured + TOLERANCES[FORMATS[kind].precision]
+        same = found[kind].shape == expected.shape
+        if not same or not np.abs(found[kind] - expected).max() <= most:
+            raise ValueError(
+                f"{path} and the predictions of the golden images differ by more than the verified "
+                f"{kind} does, {measured:.2g}: export the model again."
+            )
+    return found
+
+
+def _verified(parity: list[dict], contract: dict) -> dict[str, str]:
+    """The SHA-256 of each artifact, all of which must have passed at every batch size, with the
+    contract that goes into the release."""
+    framework = contract["framework"]
     found: dict[str, str] = {}
     for kind in dict.fromkeys(record["artifact"] for record in parity):
         records = [r for r in parity if (r["framework"], r["artifact"]) == (framework, kind)]
@@ -132,6 +156,12 @@ def _verified(parity: list[dict], framework: str) -> dict[str, str]:
             raise ValueError(
                 f"{framework}'s {kind} passed its verification at batch sizes {passed}, expected "
                 f"{list(BATCHES)}, of one and the same artifact: export the model again."
+            )
+        inside = contracts.digest(contracts.inside(contract, FORMATS[kind]))
+        if {r.get("contract") for r in records} != {inside}:
+            raise ValueError(
+                f"{framework}'s {kind} was verified with another contract inside than {CONTRACT} "
+                "beside it: export the model again."
             )
         found[kind] = digests.pop()
     if not found:

@@ -24,6 +24,8 @@ from serving.contract.release_files import FORMATS
 _OF_THE_MACHINE = (ImportError, MemoryError)
 _INPUT = {"name": contracts.IMAGE, "dtype": "uint8"}
 _OUTPUT = {"name": contracts.PROBABILITIES, "dtype": "float32"}
+_ROUNDED = 0.01
+"""What probabilities in reduced precision may be below 0, and their sums off 1."""
 
 
 class ParityArgs(Arguments):
@@ -58,8 +60,8 @@ def measure(args: ParityArgs) -> list[dict]:
 
     A record holds artifact, batch, images (the number compared), max_difference, agreement (share
     of equal top-1 labels), accuracy and source_accuracy (all None where they cannot be had), bytes
-    and sha256 of the artifact (see `release_files.py`), and `error`: None, or a sentence saying
-    what is wrong.
+    and sha256 of the artifact (see `release_files.py`), `contract` (the digest of the one inside),
+    and `error`: None, or a sentence saying what is wrong.
 
     Raises ValueError or OSError for arrays and predictions that cannot be used, ImportError and
     MemoryError: these say nothing about the artifact.
@@ -72,6 +74,7 @@ def measure(args: ParityArgs) -> list[dict]:
         opened = open_artifact(args.artifact, path, args.threads)
         if wrong := disagreement(args.artifact, opened, arrays, args.lineage):
             raise ValueError(wrong)
+        blank["contract"] = contracts.digest(opened.contract)
     except _OF_THE_MACHINE:
         raise
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises is a failed record)
@@ -99,8 +102,8 @@ def compare(
     """Largest probability difference, share of equal top-1 labels and accuracy on these rows, the
     worst of all signatures, and the source's accuracy on them.
 
-    Raises ValueError for an answer that is not finite or has another shape or type, and for
-    a source whose answers are not finite.
+    Raises ValueError for an answer that is not finite, has another shape or type or is no
+    probabilities, and for a source whose answers are not finite.
     """
     expected, labels = held.probabilities[rows], held.labels[rows]
     if not np.isfinite(expected).all():
@@ -173,6 +176,14 @@ def _check_answer(signature: str, received: np.ndarray, shape: tuple[int, int]) 
         )
     if not np.isfinite(received).all():
         raise ValueError(f"{signature} gives probabilities that are not finite.")
+    # Of reduced precision too, whose numbers may be off, but not by what no softmax gives: integers
+    # of 256 levels are rounded by up to half a level for each class.
+    sums = received.sum(axis=1, dtype=np.float64)
+    if received.min() < -_ROUNDED or np.abs(sums - 1).max() > _ROUNDED + shape[1] / 512:
+        raise ValueError(
+            f"{signature} gives numbers from {received.min():.3g} whose sums are {sums.min():.3g} "
+            f"to {sums.max():.3g}, expected probabilities that add up to 1."
+        )
 
 
 def _sentence(error: BaseException) -> str:

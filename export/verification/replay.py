@@ -11,15 +11,11 @@ from components.base import atomic
 from components.base.commands import Arguments, run
 from export.formats import contract as contracts
 from export.verification.held_out import encode_png
+from export.verification.records import TOLERANCES
 from export.verification.runtimes import open_artifact
 from serving.contract.image_spec import ImageSpec
 from serving.contract.release_files import CONTRACT, FORMATS, GOLDEN
 from serving.inference.errors import RuntimeMissing
-
-TOLERANCES = {"float32": 2e-4, "float16": 0.02, "dynamic_int8": 0.05, "int8": 0.05}
-"""Largest probability difference from the golden answers. Those of float32 are the source model's;
-those of reduced precision the artifact's own, from which another processor's rounding to 256 levels
-may lead away a little."""
 
 
 class ReplayArgs(Arguments):

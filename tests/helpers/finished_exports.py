@@ -1,5 +1,6 @@
 """What `python -m export` leaves, as far as a release depends on it; nobody opens the models."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,12 @@ import numpy as np
 from components.data.arrays import ImageArrays
 from export.formats import contract as contracts
 from export.verification.config import BATCHES
-from export.verification.held_out import GOLDEN_ANSWERS
+from export.verification.held_out import GOLDEN_ANSWERS, golden_rows
 from serving.contract.release_files import FORMATS, sha256
 from tests.helpers.export_data import digits_arrays, network
+
+TEST = 101
+"""Images of the split test."""
 
 
 def finished_exports(directory: Path, framework: str, lineage: str) -> Path:
@@ -29,27 +33,32 @@ def finished_exports(directory: Path, framework: str, lineage: str) -> Path:
     for name in contracts.formats(network(framework)):
         if not FORMATS[name].directory:
             (directory / FORMATS[name].file).write_text(name)
-        np.save(directory / GOLDEN_ANSWERS / f"{name}.npy", np.full((16, 10), 0.1, np.float32))
+        golden = _probabilities()[golden_rows(TEST)]
+        np.save(directory / GOLDEN_ANSWERS / f"{name}.npy", golden)
     return directory
 
 
 def arrays_and_predictions(directory: Path) -> tuple[Path, Path]:
     """ImageArrays of 101 test digits, and an npz of some model's probabilities on them."""
-    arrays = digits_arrays(directory / "arrays", 101)
+    arrays = digits_arrays(directory / "arrays", TEST)
     labels = ImageArrays(arrays).split("test").labels
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(10), 101).astype(np.float32)
-    np.savez(directory / "predictions.npz", probabilities=probabilities, labels=labels)
+    np.savez(directory / "predictions.npz", probabilities=_probabilities(), labels=labels)
     return arrays, directory / "predictions.npz"
+
+
+def _probabilities() -> np.ndarray:
+    return np.random.default_rng(0).dirichlet(np.ones(10), TEST).astype(np.float32)
 
 
 def parity_records(exports: Path, framework: str = "torch") -> list[dict]:
     """parity.json's records of these exports: all agree."""
+    contract = json.loads((exports / "contract.json").read_text())
     return [
         {
             "framework": framework,
             "artifact": name,
             "batch": batch,
-            "images": 101,
+            "images": TEST,
             "max_difference": 1e-7,
             "agreement": 1.0,
             "accuracy": 0.9,
@@ -58,6 +67,7 @@ def parity_records(exports: Path, framework: str = "torch") -> list[dict]:
             "error": None,
             "passed": True,
             "sha256": sha256(exports / FORMATS[name].file),
+            "contract": contracts.digest(contracts.inside(contract, FORMATS[name])),
         }
         for name in contracts.formats(network(framework))
         for batch in BATCHES

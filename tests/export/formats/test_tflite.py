@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from components.networks import keras_model
+from export.formats import contract as contracts
 from export.formats import tflite, tflite_metadata, tflite_rgb, twin
 from export.formats.quantised_tflite import quantise
 from export.formats.tflite_file import opened
@@ -124,11 +125,11 @@ def test_a_grey_model_with_three_channels_answers_what_pillow_makes_grey(files, 
 
 def test_three_channels_have_a_contract_of_their_own_and_are_for_grey_models(model, files):
     found = open_artifact("tflite", files["rgb"], threads=1)
-    assert found.contract == tflite_rgb.rgb_contract(model.contract)
+    assert found.contract == contracts.inside(model.contract, FORMATS["tflite_rgb"])
     assert found.input["shape"] == found.contract["input"]["shape"] == [None, 8, 8, 3]
     assert found.contract["lineage"] == model.contract["lineage"]
     with pytest.raises(ValueError, match="takes 3 channels, expected one"):
-        tflite_rgb.rgb_contract(found.contract)
+        contracts.inside(found.contract, FORMATS["tflite_rgb"])
 
 
 def test_labels_that_would_end_a_line_are_escaped_in_the_archive():

@@ -117,6 +117,8 @@ def test_fewer_than_sixteen_test_images_are_all_golden(exports, tmp_path):
     arrays = digits_arrays(tmp_path / "few", 5)
     labels = ImageArrays(arrays).split("test").labels
     np.savez(tmp_path / "few.npz", probabilities=np.full((5, 10), 0.1), labels=labels)
+    for path in exports.glob("golden/*.npy"):
+        np.save(path, np.full((5, 10), 0.1, np.float32))
     data = {"arrays": arrays, "predictions": tmp_path / "few.npz"}
     release = made(exports, tmp_path / "release", data)
     assert len(np.load(release / "golden.npz")["image"]) == 5
@@ -198,6 +200,28 @@ def test_an_artifact_that_did_not_pass_at_every_batch_size_is_refused(exports, d
         with pytest.raises(ValueError, match=f"torch's {kind} passed its verification at batch"):
             made(exports, tmp_path / "release", data, parity=parity)
     assert not (tmp_path / "release").exists()
+
+
+def test_golden_answers_that_are_not_those_of_the_verification_are_refused(exports, data, tmp_path):
+    parity = parity_records(exports)
+    path = exports / "golden/onnx_int8.npy"
+    answers = np.load(path)
+    np.save(path, answers + 0.04)  # as far as the rounding of another batch size may lead
+    made(exports, tmp_path / "near", data, parity=parity)
+    wrongs = np.roll(answers, 1, axis=1), answers[:-1], answers * np.nan
+    for number, wrong in enumerate(wrongs):
+        np.save(path, wrong)
+        with pytest.raises(ValueError, match="golden images differ by more than .* onnx_int8"):
+            made(exports, tmp_path / f"{number}", data, parity=parity)
+
+
+def test_a_contract_that_is_not_the_one_inside_the_artifacts_is_refused(exports, data, tmp_path):
+    parity = [r for r in parity_records(exports) if r["artifact"] == "onnx"]
+    contract = json.loads((exports / "contract.json").read_text())
+    labels = contract["labels"][::-1]
+    (exports / "contract.json").write_text(contracts.to_json(contract | {"labels": labels}))
+    with pytest.raises(ValueError, match="onnx was verified with another contract"):
+        made(exports, tmp_path / "release", data, parity=parity)
 
 
 def test_nan_never_gets_into_a_manifest(exports, data, tmp_path):

@@ -240,6 +240,24 @@ def test_one_image_that_differs_is_enough_whatever_the_others_do(exported):
     assert not verify.judge(good | measured, ExportConfig())["passed"]
 
 
+@pytest.mark.parametrize("change", ["logits", "doubled", "negative"])
+def test_what_no_softmax_gives_is_refused_in_reduced_precision_too(exported, change):
+    """Where the largest one is right, that it is no probability would go unseen."""
+    held = HeldOut(ImageArrays(exported / "arrays"), exported / "predictions", 100)
+    answers = {
+        "logits": np.log(held.probabilities),
+        "doubled": 2 * held.probabilities,
+        "negative": 2 * held.probabilities - 0.1,
+    }[change]
+    whole = held.images(np.arange(len(held)))
+
+    def altered(images: np.ndarray) -> np.ndarray:
+        return answers[[(whole == image).all((1, 2, 3)).argmax() for image in images]]
+
+    with pytest.raises(ValueError, match="expected probabilities that add up to 1"):
+        parity.compare({"image": altered}, held, np.arange(len(held)), 64)
+
+
 def test_which_of_two_equal_probabilities_comes_first_is_no_disagreement(exported):
     held = HeldOut(ImageArrays(exported / "arrays"), exported / "predictions", 100)
     held.probabilities[:] = 0.1
