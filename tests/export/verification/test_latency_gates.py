@@ -37,6 +37,9 @@ def test_the_size_of_every_artifact_is_bounded_once():
         GateResult("size", "at most 1 MB (export.max_mb)", "1 MB", True, "keras", "onnx_float16"),
         GateResult("size", "at most 1 MB (export.max_mb)", "0.5 MB", True, "torch", "tflite"),
     ]
+    one_more = [RECORDS[0] | {"bytes": 2_000_001}]
+    (gate,) = latency_gates(one_more, {}, ExportConfig(max_mb=2))
+    assert not gate.passed
 
 
 def test_the_median_of_one_image_is_bounded_where_the_format_is_for_cpus():

@@ -1,4 +1,4 @@
-"""What `parity` measures of an artifact, on a hand-made ONNX file: fast, and without a framework."""
+"""What `parity` measures of an artifact, on a hand-made ONNX file: without a framework."""
 
 import json
 import shutil
@@ -12,16 +12,10 @@ from export.verification import parity
 from export.verification.held_out import HeldOut
 from serving.contract import release_files
 from tests.helpers.export_data import digits_arrays, write_predictions
+from tests.helpers.onnx_files import write_onnx
 from tests.helpers.serving_fixtures import contract, expected, onnx_bytes
 
 LINEAGE = contract()["lineage"]
-
-
-def write_onnx(path, content: bytes, said: dict):
-    model = onnx.load_from_string(content)
-    onnx.helper.set_model_props(model, {"contract": json.dumps(said)})
-    onnx.save(model, path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +73,8 @@ def test_a_record_for_each_batch_size_says_what_was_measured(made):
 
 
 def test_all_held_out_images_are_run_at_the_last_batch_size_and_a_spread_of_them_before(made):
-    records = parity.measure(arguments(made, images=10))
-    assert [record["images"] for record in records] == [10, 60]
+    records = parity.measure(arguments(made, images=10, batches=(1, 7, 32)))
+    assert [record["images"] for record in records] == [10, 10, 60]
 
 
 def test_what_the_artifact_answers_to_the_golden_images_is_kept(made):
@@ -186,6 +180,8 @@ def test_an_interface_that_is_another_one_is_named(made):
 def test_what_says_nothing_about_the_artifact_is_no_record(made, monkeypatch):
     with pytest.raises(FileNotFoundError):
         parity.measure(arguments(made, predictions=made / "none"))
+    with pytest.raises(FileNotFoundError, match="none/Split-test"):
+        parity.measure(arguments(made, examples=made / "none"))
     for error in (ImportError, MemoryError):
 
         def missing(*_, error=error):
