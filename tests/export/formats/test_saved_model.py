@@ -76,7 +76,7 @@ def verify_against(directory, spec, packed, probabilities):
 
 
 def test_values_between_two_grey_levels_are_rounded_and_those_beyond_the_ends_clipped():
-    """Whatever graph prepares the files: one that does not round itself is followed all the same."""
+    """Also where the graph that prepares the files does neither itself."""
     description = network("keras")
     model = twin.to_keras(random_weights(description), description)
     values = [-3.2, 0.4, 0.6, 1.5, 2.5, 76.9, 127.3, 254.6, 255.4, 300.0]
