@@ -73,10 +73,15 @@ def mutants_of(path: Path) -> list[Mutant]:
 
 
 def run(mutants: list[Mutant]) -> dict[str, int]:
-    """mutmut's code of each one, by name."""
+    """mutmut's code of each one, by name. What it prints goes to mutants/log."""
     shutil.rmtree("mutants", ignore_errors=True)  # verdicts of other tests
+    log = Path("mutants/log")
+    log.parent.mkdir()
     command = [str(Path(sys.executable).with_name("mutmut")), "run", *(m.name for m in mutants)]
-    subprocess.run(command, check=True)
+    with log.open("w") as stream:
+        done = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT)
+    if done.returncode:
+        sys.exit(f"mutmut ended with {done.returncode}: do the tests pass without a mutant? {log}")
     codes: dict[str, int] = {}
     for meta in Path("mutants").rglob("*.py.meta"):
         codes |= json.loads(meta.read_text())["exit_code_by_key"]
