@@ -1,6 +1,7 @@
 """Real releases for the serving tests: nearest-centroid digits as ONNX, and a running server."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -79,6 +80,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return (data.images * 15.9375).round().astype(np.uint8)[..., None], data.target
 
 
+@functools.cache
 def centroid_network() -> tuple[np.ndarray, np.ndarray]:
     """Weights (64, 10) and bias (10,) that make softmax(x @ w + b) prefer the nearest mean."""
     images, labels = digits()

@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.data.pack import write_description, write_shard
 from export.formats import contract as contracts
 from export.formats import saved_model, twin
-from export.formats.inference import inference
+from export.formats.inference import Inference, inference
 from export.verification.parity import ParityArgs
 from serving.contract.image_spec import decode, fit_packed
 from tests.helpers.export_data import network, random_weights, transform_graph
@@ -73,3 +73,18 @@ def verify_against(directory, spec, packed, probabilities):
     (record,) = json.loads((directory / "parity.json").read_text())
     assert record["error"] is None
     assert record["max_difference"] < 1e-6 and record["agreement"] == 1.0
+
+
+def test_values_between_two_grey_levels_are_rounded_and_those_beyond_the_ends_clipped():
+    """Also where the graph that prepares the files does neither itself."""
+    description = network("keras")
+    model = twin.to_keras(random_weights(description), description)
+    values = [-3.2, 0.4, 0.6, 1.5, 2.5, 76.9, 127.3, 254.6, 255.4, 300.0]
+    prepared = np.resize(np.array(values, np.float32), (2, 8, 8, 1))
+    module = Inference(model, description.architecture, lambda files: tf.constant(prepared))
+    pixels = np.clip(np.rint(prepared), 0, 255).astype(np.uint8)
+    by_bytes = module.image_bytes(tf.constant([b"", b""]))["probabilities"].numpy()
+    by_pixels = module.image(tf.constant(pixels))["probabilities"].numpy()
+    np.testing.assert_array_equal(by_bytes, by_pixels)
+    below = module.image(tf.constant(np.clip(prepared, 0, 255).astype(np.uint8)))["probabilities"]
+    assert np.abs(below - by_bytes).max() > 1e-6  # cut off instead, they would give another answer

@@ -59,6 +59,7 @@ def test_the_release_has_the_layout_that_servers_read(exports, data, tmp_path):
         "model_float16.tflite",
         "model_dynamic_int8.tflite",
         "model_int8.tflite",
+        "model_rgb.tflite",
         "model.onnx",
         "model_float16.onnx",
         "model_int8.onnx",

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from components.gates.result import GateResult
 from export.verification.config import ExportConfig
 from export.verification.parity_gates import parity_gates
 
@@ -52,3 +53,24 @@ def test_probabilities_of_reduced_precision_may_differ_while_the_order_stays():
     record |= {"agreement": 1.0, "accuracy": 0.9, "source_accuracy": 0.9}
     assert all(gate.passed for gate in parity_gates([record], ExportConfig()))
     assert not all(g.passed for g in parity_gates([record | {"artifact": "onnx"}], ExportConfig()))
+
+
+def test_the_gates_say_what_was_measured_what_is_allowed_and_of_what():
+    record = {"framework": "torch", "artifact": "onnx", "batch": 7, "max_difference": 1e-4}
+    record |= {"agreement": 0.999, "accuracy": 0.9, "source_accuracy": 0.901}
+    of = ("torch", "onnx (batch 7)")
+    assert parity_gates([record], ExportConfig()) == [
+        GateResult("max_difference", "at most 0.0001", "0.0001", True, *of),
+        GateResult("agreement", "at least 0.9990", "0.9990", True, *of),
+        GateResult("accuracy_loss", "at most 0.0010", "0.0010", True, *of),
+    ]
+    crashed = record | {"error": "no memory"}
+    assert parity_gates([record, crashed], ExportConfig())[3:] == [
+        GateResult("parity", "to run", "failed: no memory", False, *of)
+    ]
+
+
+def test_an_artifact_may_be_more_accurate_than_its_source():
+    record = {"framework": "torch", "artifact": "onnx_int8", "batch": 7, "agreement": 0.99}
+    record |= {"accuracy": 0.99, "source_accuracy": 0.9}
+    assert all(gate.passed for gate in parity_gates([record], ExportConfig()))

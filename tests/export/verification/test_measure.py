@@ -1,0 +1,363 @@
+"""What `parity` measures of an artifact, on a hand-made ONNX file: without a framework."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from components.data.arrays import ImageArrays
+from export.verification import parity
+from export.verification.held_out import HeldOut
+from serving.contract import release_files
+from tests.helpers.export_data import digits_arrays, write_predictions
+from tests.helpers.onnx_files import write_onnx
+from tests.helpers.serving_fixtures import contract, expected, onnx_bytes
+
+LINEAGE = contract()["lineage"]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Nearest-centroid digits as ONNX, held-out images (60 of test, 40 of val) and answers."""
+    directory = tmp_path_factory.mktemp("kept")
+    arrays = digits_arrays(directory / "arrays", test=60, val=40)
+    write_predictions(directory / "predictions", arrays, expected)
+    write_onnx(directory / "model.onnx", onnx_bytes(), contract())
+    return directory
+
+
+@pytest.fixture
+def made(kept, tmp_path):
+    return shutil.copytree(kept, tmp_path / "made")
+
+
+def arguments(made, **changes) -> parity.ParityArgs:
+    values = {
+        "artifact": "onnx",
+        "path": made / "model.onnx",
+        "arrays": made / "arrays",
+        "predictions": made / "predictions",
+        "images": 70,
+        "batches": (1, 7),
+        "lineage": LINEAGE,
+        "output": made / "records.json",
+    }
+    return parity.ParityArgs(**values | changes)
+
+
+def held(made, least: int = 100) -> HeldOut:
+    return HeldOut(ImageArrays(made / "arrays"), made / "predictions", least)
+
+
+def test_a_record_for_each_batch_size_says_what_was_measured(made):
+    path, found = made / "model.onnx", held(made, 70)
+    accuracy = (found.probabilities.argmax(1) == found.labels).mean()
+    records = parity.measure(arguments(made))
+    assert len(records) == 2
+    for batch, record in zip((1, 7), records):
+        assert 0 < record.pop("max_difference") < 1e-5
+        assert record == {
+            "artifact": "onnx",
+            "batch": batch,
+            "images": 70,
+            "agreement": 1.0,
+            "accuracy": pytest.approx(accuracy),
+            "source_accuracy": pytest.approx(accuracy),
+            "bytes": path.stat().st_size,
+            "sha256": release_files.sha256(path),
+            "error": None,
+        }
+    assert 0.5 < accuracy < 1
+
+
+def test_all_held_out_images_are_run_at_the_last_batch_size_and_a_spread_of_them_before(made):
+    records = parity.measure(arguments(made, images=10, batches=(1, 7, 32)))
+    assert [record["images"] for record in records] == [10, 10, 60]
+
+
+def test_what_the_artifact_answers_to_the_golden_images_is_kept(made):
+    golden = made / "not/yet/there/onnx.npy"
+    for _ in range(2):
+        parity.measure(arguments(made, golden=golden))
+    found = held(made)
+    answers = np.load(golden)
+    assert answers.shape == (16, 10) and answers.dtype == np.float32
+    np.testing.assert_allclose(answers, expected(found.images(found.golden)), atol=1e-5)
+    golden.unlink()
+    records = parity.measure(arguments(made, golden=golden, lineage="another"))
+    assert all(record["error"] for record in records) and not golden.exists()
+
+
+def test_two_answers_as_probable_are_one_in_a_measurement_too(made):
+    with np.load(made / "predictions/test.npz") as stored:
+        even, labels = np.full_like(stored["probabilities"], 0.1), stored["labels"]
+    even[:, 3] += 1e-6
+    np.savez(made / "predictions/test.npz", probabilities=even, labels=labels)
+    for tie, agrees in ((0.0, False), (0.1, True)):
+        records = parity.measure(arguments(made, images=10, tie=tie))
+        assert all((record["agreement"] == 1) == agrees for record in records)
+
+
+def test_what_cannot_be_opened_or_says_another_thing_fails_at_every_batch_size(made):
+    (made / "junk.onnx").write_bytes(b"junk")
+    records = parity.measure(arguments(made, path=made / "junk.onnx"))
+    assert [record["batch"] for record in records] == [1, 7]
+    for record in records:
+        assert record["error"].startswith("ONNX Runtime cannot load ")
+        assert record["bytes"] == 4 and record["agreement"] is None and record["images"] == 0
+        assert record["sha256"] == release_files.sha256(made / "junk.onnx")
+    records = parity.measure(arguments(made, lineage="keras-f"))
+    assert [record["error"] for record in records] == [
+        f"the lineage in its contract is {LINEAGE}, expected keras-f."
+    ] * 2
+    assert not any(record["error"] for record in parity.measure(arguments(made, lineage=None)))
+
+
+def test_an_artifact_that_fails_at_one_batch_size_is_measured_at_the_others(made):
+    fixed = onnx.load_from_string(onnx_bytes())
+    graph, make = fixed.graph, onnx.helper.make_node
+    for name, value in (("one", 1), ("first", 0), ("nothing", [0.0])):
+        kind = np.int64 if isinstance(value, int) else np.float32
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, kind), name))
+    # Adds the last but first of one number: there is none for a second image.
+    graph.node[-1].input[0] = "sum"
+    nodes = [
+        make("Shape", ["image"], ["shape"]),
+        make("Gather", ["shape", "first"], ["count"]),
+        make("Sub", ["count", "one"], ["place"]),
+        make("Gather", ["nothing", "place"], ["found"]),
+        make("Add", ["logits", "found"], ["sum"]),
+    ]
+    for node in reversed(nodes):
+        graph.node.insert(len(graph.node) - 1, node)
+    graph.node.sort(key=lambda node: node.output[0] == "probabilities")
+    path = write_onnx(made / "fixed.onnx", fixed.SerializeToString(), contract())
+    golden = made / "golden.npy"
+    one, seven = parity.measure(arguments(made, path=path, golden=golden))
+    assert one["error"] is None and one["agreement"] == 1
+    assert (
+        seven["error"].startswith("InvalidArgument: ")
+        and seven["images"] == 70
+        and seven["agreement"] is None
+    )
+    assert (one["batch"], seven["batch"]) == (1, 7)
+    assert seven["bytes"] == path.stat().st_size and not golden.exists()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"labels": list("9876543210")}, "the labels in its contract is ['9', '8', "),
+        ({"input": {"name": "image"}}, "the input in its contract is {'name': 'image'}, expected "),
+        ({"output": {}}, "the output in its contract is {}, expected {'name': 'probabilities', "),
+        ({"output": None}, "the output in its contract is None, expected "),
+        ({"lineage": "torch-1"}, f"the lineage in its contract is torch-1, expected {LINEAGE}."),
+    ],
+)
+def test_a_contract_that_says_another_thing_is_named(made, change, message):
+    write_onnx(made / "model.onnx", onnx_bytes(), contract() | change)
+    records = parity.measure(arguments(made))
+    assert all(record["error"].startswith(message) for record in records)
+
+
+def test_an_interface_that_is_another_one_is_named(made):
+    arrays = ImageArrays(made / "arrays")
+    opened = parity.open_artifact("onnx", made / "model.onnx", 1)
+    assert parity.disagreement("onnx", opened, arrays, LINEAGE) is None
+    wrong = parity.disagreement("tflite_rgb", opened, arrays, LINEAGE)
+    assert wrong is not None and wrong.startswith("its input is {'name': 'image', ")
+    assert wrong.endswith("expected {'name': 'image', 'dtype': 'uint8', 'shape': [None, 8, 8, 3]}.")
+    arrays.labels.append("ten")
+    wrong = parity.disagreement("onnx", opened, arrays, LINEAGE)
+    assert wrong is not None and wrong.startswith("its output is ")
+    assert wrong.endswith(
+        "expected {'name': 'probabilities', 'dtype': 'float32', 'shape': [None, 11]}."
+    )
+
+
+def test_what_says_nothing_about_the_artifact_is_no_record(made, monkeypatch):
+    with pytest.raises(FileNotFoundError):
+        parity.measure(arguments(made, predictions=made / "none"))
+    with pytest.raises(FileNotFoundError, match="none/Split-test"):
+        parity.measure(arguments(made, examples=made / "none"))
+    for error in (ImportError, MemoryError):
+
+        def missing(*_, error=error):
+            raise error
+
+        for place in ("open_artifact", "compare"):
+            with monkeypatch.context() as patched, pytest.raises(error):
+                patched.setattr(parity, place, missing)
+                parity.measure(arguments(made))
+
+
+def test_threads_are_those_asked_for(made, monkeypatch):
+    asked = []
+    opener = parity.open_artifact
+
+    def seen(name, path, threads):
+        asked.append((name, path, threads))
+        return opener(name, path, threads)
+
+    monkeypatch.setattr(parity, "open_artifact", seen)
+    parity.measure(arguments(made, threads=3))
+    assert asked == [("onnx", made / "model.onnx", 3)]
+
+
+def test_the_records_are_written_as_json(made):
+    parity.main(arguments(made))
+    (first, _) = json.loads((made / "records.json").read_text())
+    assert first["agreement"] == 1.0
+
+
+def told(answers: np.ndarray, found: HeldOut, seen: list | None = None):
+    """A signature that gives each image its row of `answers`."""
+    whole = found.images(np.arange(len(found)))
+
+    def answer(images):
+        if seen is not None:
+            seen.append(len(images))
+        return answers[[(whole == image).all((1, 2, 3)).argmax() for image in images]]
+
+    return answer
+
+
+def test_the_worst_of_all_signatures_counts(made):
+    found = held(made)
+    rows = np.arange(100)
+    top, second = np.argsort(found.probabilities, axis=1)[:, [-1, -2]].T
+    right = np.flatnonzero(top == found.labels)
+    swapped = found.probabilities.copy()
+    row = np.arange(100)
+    gap = found.probabilities[row, top] - found.probabilities[row, second]
+    some = right[np.argsort(gap[right])[:10]]
+    swapped[some, second[some]], swapped[some, top[some]] = (
+        found.probabilities[some, top[some]],
+        found.probabilities[some, second[some]],
+    )
+    moved = found.probabilities.copy()
+    moved[5, top[5]] += 0.5  # still the first
+    good, bad, off = (told(a, found) for a in (found.probabilities, swapped, moved))
+    accuracy = len(right) / 100
+    difference = float(np.abs(swapped - found.probabilities).max())
+    for signatures, expectation in (
+        ({"a": good, "b": good}, (0.0, 1.0, accuracy)),
+        ({"a": bad, "b": good}, (difference, 0.9, accuracy - 0.1)),
+        ({"a": good, "b": bad}, (difference, 0.9, accuracy - 0.1)),
+        ({"a": off, "b": bad}, (0.5, 0.9, accuracy - 0.1)),
+        ({"a": bad, "b": off}, (0.5, 0.9, accuracy - 0.1)),
+    ):
+        measured = parity.compare(signatures, found, rows, 32)
+        assert measured == {
+            "max_difference": pytest.approx(max(expectation[0], 0), abs=1e-6),
+            "agreement": pytest.approx(expectation[1]),
+            "accuracy": pytest.approx(expectation[2]),
+            "source_accuracy": pytest.approx(accuracy),
+        }
+    assert difference < 0.5
+
+
+def test_only_the_rows_asked_for_are_compared(made):
+    found = held(made)
+    altered = found.probabilities.copy()
+    altered[50] = np.roll(altered[50], 1)
+    measured = [
+        parity.compare({"image": told(altered, found)}, found, rows, 7)
+        for rows in (np.arange(50), np.arange(50, 100), np.arange(99, 49, -1))
+    ]
+    assert [m["max_difference"] > 0 for m in measured] == [False, True, True]
+    assert [m["agreement"] for m in measured] == [1.0, 0.98, 0.98]
+
+
+def test_files_are_given_to_the_signature_that_takes_files(made):
+    found = held(made)
+
+    def encoded(files):
+        assert all(file.startswith(b"\x89PNG") for file in files)
+        rows = [known[file] for file in files]
+        return found.probabilities[rows]
+
+    known = {file: row for row, file in enumerate(found.encoded(np.arange(100)))}
+    signatures = {"image_bytes": encoded, "image": told(found.probabilities, found)}
+    measured = parity.compare(signatures, found, np.arange(100), 7)
+    assert (measured["max_difference"], measured["agreement"]) == (0.0, 1.0)
+
+
+def test_every_batch_has_the_size_asked_for_but_the_last(made):
+    found, seen = held(made), []
+    parity.compare({"image": told(found.probabilities, found, seen)}, found, np.arange(100), 32)
+    assert seen == [32, 32, 32, 4]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            lambda p: p.astype(np.float64),
+            r"^image gives float64 \(7, 10\), expected float32 \(7, 1",
+        ),
+        (lambda p: p[:, :-1], r"^image gives float32 \(7, 9\), expected float32 \(7, 10\)\.$"),
+        (lambda p: p[:1], r"^image gives float32 \(1, 10\), expected"),
+        (lambda p: p * np.nan, r"^image gives probabilities that are not finite\.$"),
+        (lambda p: np.where(np.eye(7, 10) > 0, np.float32("inf"), p), r"^image gives prob.*finite"),
+    ],
+)
+def test_an_answer_of_another_shape_type_or_without_numbers_is_refused(made, change, message):
+    found = held(made)
+    answer = told(found.probabilities, found)
+    with pytest.raises(ValueError, match=message):
+        parity.compare({"image": lambda i: change(answer(i))}, found, np.arange(14), 7)
+
+
+def test_one_answer_of_the_source_that_is_not_finite_is_enough(made):
+    found = held(made)
+    found.probabilities[7, 3] = np.inf
+    with pytest.raises(ValueError, match="^the source model gives probabilities that are not fin"):
+        parity.compare({"image": told(found.probabilities, found)}, found, np.arange(100), 7)
+
+
+@pytest.mark.parametrize("difference, same", [(0.0, True), (0.125, True), (0.1251, False)])
+def test_a_tie_is_one_up_to_twice_its_width(difference, same):
+    expected = np.full((3, 4), 0.1, np.float64)
+    expected[:, 1] = 0.5
+    expected[:, 2] = 0.5 - difference
+    answer, top = np.array([1, 2, 0]), np.array([1, 1, 1])
+    untied = parity._untied(answer, expected, top, tie=0.0625)
+    assert untied.tolist() == [1, 1 if same else 2, 0]
+
+
+@pytest.mark.parametrize(
+    "count, batch, sizes",
+    [
+        (3, 1, [1, 1, 1]),
+        (10, 4, [4, 4, 2]),
+        (9, 3, [3, 3, 3, 1]),
+        (8, 2, [2, 2, 2, 2, 1]),
+        (12, 12, [12, 4]),
+        (4, 12, [12, 4]),
+        (13, 12, [12, 1]),
+        (14, 7, [7, 7, 2]),
+    ],
+)
+def test_rows_come_in_batches_in_order(count, batch, sizes):
+    groups = list(parity.batches(count, batch))
+    assert [len(group) for group in groups] == sizes
+    rows = [int(row) for group in groups for row in group]
+    assert rows[:count] == list(range(count))
+    if count < batch:
+        assert rows[:batch] == [row % count for row in range(batch)]
+
+
+@pytest.mark.parametrize(
+    "error, sentence",
+    [
+        (ValueError("  no good \nmore"), "no good "),
+        (ValueError(""), "no message"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (RuntimeError("\n"), "RuntimeError: no message"),
+    ],
+)
+def test_the_first_line_of_an_error_is_told(error, sentence):
+    assert parity._sentence(error) == sentence
