@@ -13,7 +13,10 @@ from tests.helpers.command_line import run
 
 pytestmark = pytest.mark.full
 
-QUICK = (*("train.epochs=6", "train.threads=1", "gates.min_accuracy=0.5"), X)
+QUICK = (
+    *("train.epochs=6", "train.threads=1", "gates.min_accuracy=0.5"),
+    'export.formats=["onnx"]',
+)
 NETWORKS = """
 import torch
 from torch import nn
