@@ -3,12 +3,13 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv/bin/python
 
-.PHONY: help setup lock demo test test-full lint benchmarks clean
+.PHONY: help setup lock demo test test-full mutants lint benchmarks clean
 
 help:
 	@echo "make demo       run the whole line on scikit-learn's digits (a few minutes)"
 	@echo "make test       build .venv if needed and run the tests"
 	@echo "make test-full  the tests and the long proofs (MNIST, CIFAR-10, refused and rolled-back releases)"
+	@echo "make mutants    that the tests notice every small fault put into what guards a release"
 	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
 	@echo "make lock       rebuild requirements.txt from pyproject.toml"
 	@echo "make lint       ruff's checks and formatting, and mypy's types"
@@ -34,6 +35,11 @@ test: setup
 
 test-full: setup
 	@$(TESTS) tests
+	@$(VENV) -m tests.mutants --sample 20
+
+# All of some four thousand take an hour; `$(VENV) -m tests.mutants 'serving/store/*'` those of a part.
+mutants: setup
+	@$(VENV) -m tests.mutants
 
 lint: setup
 	@$(VENV) -m ruff check . && $(VENV) -m ruff format --check . && $(VENV) -m mypy

@@ -22,8 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EXPLANATIONS = Path(__file__).with_suffix(".toml")
-_SURVIVED, _UNTESTED = 0, 33
-"""mutmut's codes: all tests passed, and none reaches the mutant. Others ended in a failure."""
+# mutmut's codes; others are of tests that failed.
+_NOT_CAUGHT = (0, 33)
+"""All tests passed, or none reaches the mutant."""
+_TOO_SLOW = -24
+"""They were ended, by SIGXCPU."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +75,27 @@ def mutants_of(path: Path) -> list[Mutant]:
     return found
 
 
-def run(mutants: list[Mutant]) -> dict[str, int]:
-    """mutmut's code of each one, by name. What it prints goes to mutants/log."""
+def run(names: list[str]) -> dict[str, int]:
+    """mutmut's code of each mutant. What it prints goes to mutants/log."""
     shutil.rmtree("mutants", ignore_errors=True)  # verdicts of other tests
+    Path("mutants").mkdir()
+    codes = _mutmut(names)
+    # On a busy machine anything may take too long; what does so again hangs.
+    slow = [name for name in names if codes[name] == _TOO_SLOW]
+    return codes | _mutmut(slow) if slow else codes
+
+
+def _mutmut(names: list[str]) -> dict[str, int]:
     log = Path("mutants/log")
-    log.parent.mkdir()
-    command = [str(Path(sys.executable).with_name("mutmut")), "run", *(m.name for m in mutants)]
-    with log.open("w") as stream:
+    with log.open("a") as stream:
+        command = [str(Path(sys.executable).with_name("mutmut")), "run", *names]
         done = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT)
     if done.returncode:
         sys.exit(f"mutmut ended with {done.returncode}: do the tests pass without a mutant? {log}")
     codes: dict[str, int] = {}
     for meta in Path("mutants").rglob("*.py.meta"):
         codes |= json.loads(meta.read_text())["exit_code_by_key"]
-    return {mutant.name: codes[mutant.name] for mutant in mutants}
+    return {name: codes[name] for name in names}
 
 
 def main() -> int:
@@ -96,25 +106,38 @@ def main() -> int:
     args = parser.parse_args()
     settings = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["mutmut"]
     explanations = [Explanation(**row) for row in tomllib.loads(EXPLANATIONS.read_text())["mutant"]]
-    chosen, unused = [], set(explanations)
-    for module in settings["only_mutate"]:
-        every = mutants_of(Path(module))
-        used = {e: [m for m in every if e.covers(m)] for e in explanations}
-        explained = {m.name for of in used.values() for m in of}
-        unused -= {e for e, of in used.items() if of}
-        mine = [m for m in every if m.name not in explained]
-        if args.sample is not None and len(mine) > args.sample:
-            mine = random.Random(f"{args.seed}{module}").sample(mine, args.sample)
+    made = {module: mutants_of(Path(module)) for module in settings["only_mutate"]}
+    every = [mutant for of in made.values() for mutant in of]
+    unused = [e for e in explanations if not any(map(e.covers, every))]
+    chosen: dict[str, list[Mutant]] = {}
+    for module, of in made.items():
         if any(fnmatch.fnmatch(module, pattern) for pattern in args.modules):
-            print(f"{module}: {len(every)} mutants, {len(explained)} explained, {len(mine)} run")
-            chosen += mine
-    codes = run(chosen)
-    survivors = [m for m in chosen if codes[m.name] in (_SURVIVED, _UNTESTED)]
+            unexplained = [m for m in of if not any(e.covers(m) for e in explanations)]
+            count = len(unexplained) if args.sample is None else min(args.sample, len(unexplained))
+            chosen[module] = random.Random(f"{args.seed} {module}").sample(unexplained, count)
+    if not chosen:
+        parser.error(f"{args.modules} matches none of {', '.join(made)}")
+    codes = run([mutant.name for of in chosen.values() for mutant in of])
+    return report(made, chosen, codes, unused)
+
+
+def report(
+    made: dict[str, list[Mutant]],
+    chosen: dict[str, list[Mutant]],
+    codes: dict[str, int],
+    unused: list[Explanation],
+) -> int:
+    """Prints what survived and what each module had; the exit code."""
+    survivors = [m for of in chosen.values() for m in of if codes[m.name] in _NOT_CAUGHT]
     for mutant in survivors:
-        print(f"\n{mutant.name} survives:\n{mutant.change}")
+        print(f"{mutant.name} survives:\n{mutant.change}\n")
     for explanation in unused:
-        print(f"\n{explanation} explains no mutant: remove it.")
-    print(f"\n{len(chosen)} mutants run, {len(survivors)} survive")
+        print(f"{explanation} explains no mutant: remove it.\n")
+    for module, of in chosen.items():
+        left = sum(mutant.module == module for mutant in survivors)
+        print(f"{module}: {len(made[module])} mutants, {len(of)} run, {left} survive")
+    hanging = sum(code == _TOO_SLOW for code in codes.values())
+    print(f"{len(codes)} mutants run, {hanging} of them hang, {len(survivors)} survive")
     return 1 if survivors or unused else 0
 
 

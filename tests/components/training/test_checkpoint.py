@@ -89,8 +89,18 @@ def test_what_a_killed_writer_left_is_ignored_and_goes_away(tmp_path):
     begun = checkpoints.directory / f".0123abcd.{paths[2].name}"
     begun.write_bytes(b"begun")
     assert checkpoints.latest().state == {"at": 3}
+    for path in paths[1:]:
+        path.unlink()
+    assert checkpoints.latest() is None and checkpoints.damaged == []
     checkpoints.save(4, {"x": np.zeros(3)}, {})
     assert not begun.exists()
+
+
+def test_a_damaged_one_is_none_of_the_two_that_are_kept(tmp_path):
+    checkpoints, paths = save_three(tmp_path)
+    empty(paths[2])
+    newest = checkpoints.save(4, {"x": np.zeros(3)}, {"at": 4})
+    assert sorted(checkpoints.directory.iterdir()) == [paths[1], newest]
 
 
 def test_files_of_others_are_never_removed(tmp_path):

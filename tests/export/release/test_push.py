@@ -166,6 +166,12 @@ def test_the_champion_is_the_most_accurate_and_then_the_surest():
     )
 
 
+def test_where_it_is_not_known_of_both_which_images_are_right_the_accuracy_decides():
+    metrics = {"keras": {"accuracy": 0.9, "loss": 0.1}, "torch": {"accuracy": 0.91, "loss": 0.9}}
+    for framework in metrics:
+        assert choose_champion(metrics, {framework: right((0, 9))}) == "torch"
+
+
 def right(*ranges: tuple[int, int]) -> np.ndarray:
     """Of 400 images those in these ranges."""
     found = np.zeros(400, bool)

@@ -53,6 +53,20 @@ def test_one_answer_too_far_off_differs(release):
     assert found == {"state": "differs", "images": 16, "reason": reason}
 
 
+def test_the_largest_difference_that_is_allowed_is_allowed(release, monkeypatch):
+    images, _ = digits()
+    nothing = np.zeros((16, 10), np.float32)
+    np.savez(release / "golden.npz", image=images[:16], probabilities=nothing)
+    opened = Opened({"image": lambda _: np.full((16, 10), 2e-4)}, {}, {}, {})
+    monkeypatch.setattr(replay, "open_artifact", lambda *_: opened)
+    assert replayed(release) == {
+        "state": "agrees",
+        "images": 16,
+        "max_difference": 2e-4,
+        "reason": "",
+    }
+
+
 def test_what_is_not_a_number_differs(release):
     write_onnx(release / "model.onnx", onnx_bytes(float("nan")), contract())
     found = replayed(release)

@@ -170,7 +170,7 @@ def test_rollback_moves_the_link_and_every_pinned_version(store, source):
 
 
 def test_rollback_refuses_what_is_not_there_or_damaged(store, source):
-    with pytest.raises(StoreError, match="unknown model 'digits'"):
+    with pytest.raises(StoreError, match="^unknown model 'digits': released: none[.]$"):
         store.rollback("digits")
     store.publish("digits", source)
     with pytest.raises(StoreError, match="did you mean digits"):
@@ -202,6 +202,10 @@ def test_several_models_are_pinned_independently(store, source, tmp_path):
     with pytest.raises(StoreError, match="several models are released .digits, faces."):
         store.select()
     assert store.select("faces").version == 2
+    with pytest.raises(StoreError, match="^unknown model 'digxxx': did you mean digits[?]$"):
+        store.select("digxxx")
+    with pytest.raises(StoreError, match="^unknown model 'zzz': released: digits, faces[.]$"):
+        store.select("zzz")
 
 
 def test_opening_for_writing_restores_the_derived_files(store, source):
