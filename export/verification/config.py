@@ -24,6 +24,10 @@ class ExportConfig(Slice):
     min_agreement: float = Field(0.999, gt=0, le=1, description="share of equal top-1 labels")
     min_agreement_float16: float = Field(0.995, gt=0, le=1)
     min_agreement_int8: float = Field(0.985, gt=0, le=1)
+    max_mean_difference_float16: float = Field(
+        0.005, gt=0, description="mean over images of their largest probability difference"
+    )
+    max_mean_difference_int8: float = Field(0.05, gt=0)
     max_accuracy_loss: float = Field(0.001, ge=0, le=1, description="against the source model")
     max_accuracy_loss_float16: float = Field(0.003, ge=0, le=1)
     max_accuracy_loss_int8: float = Field(0.005, ge=0, le=1)
@@ -63,6 +67,10 @@ class ExportConfig(Slice):
     def accuracy_loss_of(self, row: Format) -> float:
         """The most that a format may lose of its source's accuracy."""
         return self._by_precision("max_accuracy_loss", row)
+
+    def mean_difference_of(self, row: Format) -> float:
+        """The most by which the probabilities of a format of reduced precision may differ."""
+        return self._by_precision("max_mean_difference", row)
 
     def _by_precision(self, name: str, row: Format) -> float:
         ending = {"float32": "", "float16": "_float16"}.get(row.precision, "_int8")

@@ -58,7 +58,8 @@ class ParityArgs(Arguments):
 def measure(args: ParityArgs) -> list[dict]:
     """One record for each batch size in `args.batches`.
 
-    A record holds artifact, batch, images (the number compared), max_difference, agreement (share
+    A record holds artifact, batch, images (the number compared), max_difference, mean_difference
+    (over images, of each one's largest), agreement (share
     of equal top-1 labels), accuracy and source_accuracy (all None where they cannot be had), bytes
     and sha256 of the artifact (see `release_files.py`), `contract` (the digest of the one inside),
     and `error`: None, or a sentence saying what is wrong.
@@ -99,8 +100,9 @@ def measure(args: ParityArgs) -> list[dict]:
 def compare(
     signatures: dict[str, Signature], held: HeldOut, rows: np.ndarray, batch: int, tie: float = 0.0
 ) -> dict[str, float]:
-    """Largest probability difference, share of equal top-1 labels and accuracy on these rows, the
-    worst of all signatures, and the source's accuracy on them.
+    """Largest probability difference, the mean over images of their largest one, share of equal
+    top-1 labels and accuracy on these rows, the worst of all signatures, and the source's accuracy
+    on them.
 
     Raises ValueError for an answer that is not finite, has another shape or type or is no
     probabilities, and for a source whose answers are not finite.
@@ -109,7 +111,7 @@ def compare(
     if not np.isfinite(expected).all():
         raise ValueError("the source model gives probabilities that are not finite.")
     top = expected.argmax(1)
-    worst = {"max_difference": 0.0, "agreement": 1.0, "accuracy": 1.0}
+    worst = {"max_difference": 0.0, "mean_difference": 0.0, "agreement": 1.0, "accuracy": 1.0}
     for name, signature in signatures.items():
         answers, largest = np.empty_like(expected), 0.0
         for some in batches(len(rows), batch):
@@ -121,6 +123,9 @@ def compare(
         answer = _untied(answers.argmax(1), expected, top, tie)
         worst = {
             "max_difference": max(worst["max_difference"], largest),
+            "mean_difference": max(
+                worst["mean_difference"], float(np.abs(answers - expected).max(1).mean())
+            ),
             "agreement": min(worst["agreement"], float((answer == top).mean())),
             "accuracy": min(worst["accuracy"], float((answer == labels).mean())),
         }

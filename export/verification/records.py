@@ -22,6 +22,6 @@ size's, to 256 levels may lead away a little."""
 
 def blank_record(artifact: str) -> dict:
     """A record of an artifact of which nothing is known yet."""
-    measured = ("max_difference", "agreement", "accuracy", "source_accuracy")
+    measured = ("max_difference", "mean_difference", "agreement", "accuracy", "source_accuracy")
     unknown = (*measured, "sha256", "contract", "error")
     return {"artifact": artifact, "images": 0, "bytes": 0} | dict.fromkeys(unknown)

@@ -119,6 +119,7 @@ def _record(row: dict, accuracy: float | None) -> dict:
         "batch": "any",
         "error": None if worst is not None else "it did in the run",
         "max_difference": worst,
+        "mean_difference": row.get("mean_difference"),
         "agreement": row["agreement"],
         "accuracy": row["accuracy"],
         "source_accuracy": accuracy,

@@ -107,6 +107,7 @@ def _artifacts(
                 "images": 0,
                 "accuracy": None,
                 "max_difference": 0.0,
+                "mean_difference": 0.0,
                 "agreement": 1.0,
                 "passed": True,
                 "latency": latency.get(framework, {}).get(name),
@@ -116,6 +117,8 @@ def _artifacts(
         measured = not record["error"]
         difference = record["max_difference"] if measured else float("inf")
         row["max_difference"] = max(row["max_difference"], difference)
+        mean = record["mean_difference"] if measured else float("inf")
+        row["mean_difference"] = max(row["mean_difference"], mean)
         row["agreement"] = min(row["agreement"], record["agreement"] if measured else 0.0)
         row["passed"] = row["passed"] and record["passed"]
         if record["images"] >= row["images"]:  # all of them are run at the last size

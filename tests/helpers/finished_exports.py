@@ -60,6 +60,7 @@ def parity_records(exports: Path, framework: str = "torch") -> list[dict]:
             "batch": batch,
             "images": TEST,
             "max_difference": 1e-7,
+            "mean_difference": 1e-8,
             "agreement": 1.0,
             "accuracy": 0.9,
             "source_accuracy": 0.9,

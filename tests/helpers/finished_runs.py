@@ -17,7 +17,8 @@ def _records(framework: str, accuracy: float, difference: float) -> list[dict]:
     return [
         {
             "framework": framework, "artifact": name, "batch": batch, "error": None,
-            "max_difference": difference, "agreement": agreement, "accuracy": accuracy,
+            "max_difference": difference, "mean_difference": difference / 100,
+            "agreement": agreement, "accuracy": accuracy,
             "source_accuracy": accuracy, "bytes": 345_678, "images": 400,
         }
         for name, agreement in (("onnx", 1.0), ("tflite_int8", 0.97))

@@ -58,7 +58,7 @@ def test_a_record_for_each_batch_size_says_what_was_measured(made):
     records = parity.measure(arguments(made))
     assert len(records) == 2
     for batch, record in zip((1, 7), records):
-        assert 0 < record.pop("max_difference") < 1e-5
+        assert 0 < record.pop("mean_difference") < record.pop("max_difference") < 1e-5
         assert record.pop("contract") == contracts.digest(contract())
         assert record == {
             "artifact": "onnx",
@@ -255,6 +255,7 @@ def test_the_worst_of_all_signatures_counts(made):
         ({"a": bad, "b": off}, (away, 0.9, accuracy - 0.1)),
     ):
         measured = parity.compare(signatures, found, rows, 32)
+        assert 0 <= measured.pop("mean_difference") <= measured["max_difference"] / 5
         assert measured == {
             "max_difference": pytest.approx(max(expectation[0], 0), abs=1e-6),
             "agreement": pytest.approx(expectation[1]),

@@ -236,6 +236,7 @@ def test_one_image_that_differs_is_enough_whatever_the_others_do(exported):
     for batch in (1, 7, 64):
         measured = parity.compare({"image": altered}, held, rows, batch)
         assert measured["max_difference"] == pytest.approx(2e-4, rel=1e-3)
+        assert measured["mean_difference"] == pytest.approx(2e-6, rel=1e-3)
     good = {"framework": "keras", "artifact": "onnx", "batch": 64, "error": None}
     assert not verify.judge(good | measured, ExportConfig())["passed"]
 

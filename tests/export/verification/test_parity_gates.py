@@ -42,14 +42,30 @@ def test_an_artifact_must_agree_and_must_have_run():
 )
 def test_a_precision_has_its_own_limits_and_stands_up_to_them(artifact, agreement, loss):
     at = {"framework": "torch", "artifact": artifact, "batch": 64, "source_accuracy": 0.9}
-    at |= {"max_difference": 1e-5, "agreement": agreement, "accuracy": 0.9 - loss}
+    at |= {"max_difference": 1e-5, "mean_difference": 1e-6}
+    at |= {"agreement": agreement, "accuracy": 0.9 - loss}
     assert all(gate.passed for gate in parity_gates([at], ExportConfig()))
     for change in ({"agreement": agreement - 1e-4}, {"accuracy": 0.9 - loss - 1e-4}):
         assert not all(gate.passed for gate in parity_gates([at | change], ExportConfig()))
 
 
+@pytest.mark.parametrize(
+    "artifact, most",
+    [("tflite_float16", 0.005), ("tflite_dynamic_int8", 0.05), ("onnx_int8", 0.05)],
+)
+def test_reduced_precision_may_not_move_the_probabilities_of_all_images(artifact, most):
+    """As a temperature that is lost on the way does, which changes no answer."""
+    record = {"framework": "torch", "artifact": artifact, "batch": 64, "agreement": 1.0}
+    record |= {"accuracy": 0.9, "source_accuracy": 0.9, "max_difference": 0.2}
+    assert all(g.passed for g in parity_gates([record | {"mean_difference": most}], ExportConfig()))
+    for mean in (1.01 * most, math.nan, None):
+        gates = parity_gates([record | {"mean_difference": mean}], ExportConfig())
+        assert [gate.name for gate in gates if not gate.passed] == ["mean_difference"]
+
+
 def test_probabilities_of_reduced_precision_may_differ_while_the_order_stays():
     record = {"framework": "torch", "artifact": "onnx_int8", "batch": 64, "max_difference": 0.04}
+    record["mean_difference"] = 0.01
     record |= {"agreement": 1.0, "accuracy": 0.9, "source_accuracy": 0.9}
     assert all(gate.passed for gate in parity_gates([record], ExportConfig()))
     assert not all(g.passed for g in parity_gates([record | {"artifact": "onnx"}], ExportConfig()))
