@@ -7,7 +7,7 @@ from serving.contract.release_files import FORMATS, Format
 
 BATCHES = (1, 7, 64)
 """Each artifact is verified at all of these batch sizes: on every held-out image at the last one,
-on `export.images` of them at the others."""
+on `export.images` of them at the others (float32; reduced precision on every one at all)."""
 
 
 class ExportConfig(Slice):
