@@ -140,7 +140,7 @@ TFLITE = tuple(name for name in ALL if FORMATS[name].runtime == "litert")
 INT8 = tuple(name for name in ALL if FORMATS[name].precision == "int8")
 FLOAT16 = tuple(name for name in ALL if FORMATS[name].precision == "float16")
 
-_ANSWERS = ("max_difference", "agreement", "accuracy_loss")
+_ANSWERS = ("max_difference", "mean_difference", "agreement", "accuracy_loss")
 _DIFFERENCE = ("max_difference",)
 _PARITY = ("parity",)
 _BUNDLE = ("bundle",)
