@@ -141,12 +141,37 @@ def test_line_n_of_the_labels_file_is_always_label_n(labels):
         assert line == label if clean else line != label
 
 
-def test_a_missing_format_is_refused_by_name(exports, data, tmp_path):
+@pytest.mark.parametrize(
+    "name", ["model.tflite", "model.onnx", "model.pt2", "saved_model/saved_model.pb"]
+)
+def test_a_missing_format_is_refused_by_name(exports, data, tmp_path, name):
     parity = parity_records(exports)
-    (exports / "model.tflite").unlink()
-    with pytest.raises(ValueError, match=r"model\.tflite is missing"):
+    (exports / name).unlink()
+    with pytest.raises(ValueError, match=f"{name} is missing"):
         made(exports, tmp_path / "release", data, parity=parity)
     assert not (tmp_path / "release").exists()
+
+
+def test_latencies_go_into_the_manifest_where_they_were_measured(exports, data, tmp_path):
+    times = {"onnx": {"1": {"p50": 0.1, "p99": 0.2, "calls": 50}}}
+    for target, given, expected in (("one", times, times), ("two", None, {})):
+        release = made(exports, tmp_path / target, data, latency=given)
+        assert json.loads((release / "manifest.json").read_text())["latency"] == expected
+
+
+def test_a_release_is_made_in_an_empty_folder_or_in_one_that_is_not_there(exports, data, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for target in (tmp_path / "empty", tmp_path / "not/yet/there"):
+        assert (made(exports, target, data) / "saved_model.pb").is_file()
+    onnx = [record for record in parity_records(exports) if record["artifact"] == "onnx"]
+    for target in (tmp_path / "not/yet/here", tmp_path / "second"):
+        release = made(exports, target, data, parity=onnx)
+        assert json.loads((release / "manifest.json").read_text())["formats"] == ["onnx"]
+
+
+def test_without_one_verified_artifact_there_is_no_release(exports, data, tmp_path):
+    with pytest.raises(ValueError, match="^torch has no verified artifact: export the model aga"):
+        made(exports, tmp_path / "release", data, parity=[])
 
 
 def test_formats_of_two_exports_are_not_mixed(exports, data, tmp_path):
@@ -161,8 +186,9 @@ def test_a_directory_in_use_predictions_of_other_data_and_clashing_extras_are_re
 ):
     with pytest.raises(ValueError, match="not empty"):
         made(exports, data["arrays"], data)
-    with pytest.raises(ValueError, match="lineage"):
-        made(exports, tmp_path / "first", data, extra={"lineage": "mine"})
+    for number, name in enumerate(("lineage", "files")):
+        with pytest.raises(ValueError, match=f"extra names ..{name}.., which the manifest sets"):
+            made(exports, tmp_path / f"first-{number}", data, extra={name: "mine"})
     np.savez(tmp_path / "other.npz", probabilities=np.ones((3, 10)), labels=np.zeros(3, int))
     with pytest.raises(ValueError, match="predict it again"):
         made(exports, tmp_path / "second", data, predictions=tmp_path / "other.npz")

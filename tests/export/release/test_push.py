@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.gates.result import GateRefused
-from export.release.push import Exported, Facts, choose_champion, push, read_exported
+from export.release.push import Exported, Facts, Pushed, _why, choose_champion, push, read_exported
 from export.verification.config import ExportConfig
 from serving.store.store import Store
 from tests.helpers.finished_exports import (
@@ -60,7 +60,8 @@ def test_the_champion_is_released_in_every_format_with_its_own_facts(tmp_path, s
     assert manifest["lineage"] == torch.contract["lineage"] and manifest["metrics"] == GOOD
     assert {record["framework"] for record in manifest["parity"]} == {"torch"}
     assert {gate["model"] for gate in manifest["gates"]} == {"torch"}
-    assert manifest["data"] == {"good": 101}
+    assert manifest["data"] == {"good": 101} and manifest["run_id"] == "run-1"
+    assert manifest["latency"] == {} and done.why == ""
     assert (done.release.path / "data/schema.pbtxt").is_file()
     assert json.loads((done.release.path / "contract.json").read_text()) == torch.contract
 
@@ -68,7 +69,7 @@ def test_the_champion_is_released_in_every_format_with_its_own_facts(tmp_path, s
 def test_what_is_the_current_release_already_is_not_pushed_again(tmp_path, store, facts):
     first = pushed(tmp_path, store, facts, 1)
     again = pushed(tmp_path, store, facts, 1)
-    assert again.unchanged and again.release == first.release
+    assert again == Pushed(first.release, "torch", unchanged=True)
     assert len(store.releases("digits")) == 1
 
 
@@ -87,6 +88,9 @@ def test_a_model_that_was_rolled_back_from_is_refused_and_another_is_not(tmp_pat
         with pytest.raises(GateRefused, match="rolled back") as refused:
             pushed(tmp_path, store, facts, 2)
     assert refused.value.exit_code == 3
+    (gate,) = refused.value.gates
+    assert (gate["name"], gate["passed"]) == ("rolled_back", False)
+    assert gate["received"] == "the same model (torch-0000000000000002)"
     assert "serving.store rollback digits 2 restores it" in str(refused.value)
     assert store.current("digits").version == 1 and len(store.releases("digits")) == 2
     assert pushed(tmp_path, store, facts, 3).release.version == 3
@@ -223,3 +227,49 @@ def test_the_faster_in_onnx_of_two_equal_models_is_pushed(tmp_path, store, facts
         "image)"
     )
     assert done.champion == "torch"
+    assert done.release.manifest()["latency"] == latency["torch"]
+    again = push(store, "digits", found, parity, latency, ExportConfig(), facts)
+    assert again == Pushed(done.release, "torch", unchanged=True, why=done.why)
+
+
+@pytest.mark.parametrize("latency", [{"torch": {}}, {"torch": {"onnx": {}}, "keras": {}}])
+def test_a_time_that_was_not_measured_of_one_image_is_not_known(tmp_path, store, facts, latency):
+    found, parity = exported(tmp_path, "torch", 1, GOOD)
+    assert push(store, "digits", {"torch": found}, parity, latency, ExportConfig(), facts)
+
+
+def test_the_more_accurate_of_two_is_the_champion_whatever_its_name_and_its_loss():
+    metrics = {"keras": {"accuracy": 0.91, "loss": 0.9}, "torch": {"accuracy": 0.9, "loss": 0.1}}
+    assert choose_champion(metrics) == "keras"
+    answers = {"keras": right((0, 364)), "torch": right((0, 340))}
+    assert choose_champion(metrics, answers, {"keras": 9.0, "torch": 1.0}) == "keras"
+
+
+def test_a_time_longer_by_a_tenth_is_the_same_time():
+    metrics = {"keras": {"accuracy": 0.9, "loss": 0.1}, "torch": {"accuracy": 0.9, "loss": 0.2}}
+    assert choose_champion(metrics, None, {"keras": 1.1, "torch": 1.0}) == "keras"
+    assert choose_champion(metrics, None, {"keras": 1.101, "torch": 1.0}) == "torch"
+
+
+@pytest.mark.parametrize(
+    "latency, faster",
+    [
+        ({}, False),
+        ({"torch": 2.0}, False),
+        ({"keras": 0.5}, False),
+        ({"keras": 0.95, "torch": 1.0}, False),
+        ({"keras": 1.0, "torch": 1.1}, False),
+        ({"keras": 1.0, "torch": 1.2}, True),
+    ],
+)
+def test_why_a_less_accurate_model_is_the_champion(latency, faster):
+    metrics = {"keras": {"accuracy": 0.9, "loss": 0.1}, "torch": {"accuracy": 0.91, "loss": 0.9}}
+    assert _why("keras", metrics, latency) == (
+        "torch's 0.9100 is better by no more than chance, and "
+        + (
+            "it is faster (1 against 1.2 ms an image)"
+            if faster
+            else "its loss is lower (0.1 against 0.9)"
+        )
+    )
+    assert _why("torch", metrics, latency) == ""

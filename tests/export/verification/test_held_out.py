@@ -110,5 +110,6 @@ def test_a_file_made_of_an_image_has_black_margins_around_it(channels):
     file = held_out.encode_png(image, spec)
     np.testing.assert_array_equal(decode(file, spec), image)
     packed = decode(file, ImageSpec(11, 13, channels))
-    assert Image.open(io.BytesIO(file)).size == (13, 11)
+    opened = Image.open(io.BytesIO(file))
+    assert (opened.size, opened.mode) == ((13, 11), "L" if channels == 1 else "RGB")
     assert np.count_nonzero(packed) == image.size

@@ -1,8 +1,11 @@
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from serving.contract.image_spec import ImageSpec, center_box, crop_center, decode, fit_packed
+from tests.helpers.crafted import ihdr, png_of
 from tests.helpers.images import encode, photographs, tile
 
 
@@ -20,6 +23,31 @@ def test_the_box_is_inside_the_image_and_as_large_as_can_be(height, width):
     assert top >= 0 and left >= 0 and box_height >= 1 and box_width >= 1
     assert top + box_height <= height and left + box_width <= width
     assert box_height == height or box_width == width
+
+
+@pytest.mark.parametrize(
+    "height, width, box",
+    [
+        (100, 300, (0, 50, 100, 200)),
+        (100, 301, (0, 50, 100, 200)),
+        (100, 303, (0, 51, 100, 200)),
+        (300, 100, (125, 0, 50, 100)),
+        (303, 100, (126, 0, 50, 100)),
+        (100, 200, (0, 0, 100, 200)),
+        (7, 15, (0, 0, 7, 14)),
+        (8, 15, (0, 0, 7, 15)),
+        (1000, 1, (499, 0, 1, 1)),
+        (1, 1000, (0, 499, 1, 2)),
+    ],
+)
+def test_the_box_has_the_packed_shapes_aspect_ratio_and_lies_in_the_middle(height, width, box):
+    for spec in (ImageSpec(8, 16, 1), ImageSpec(8, 14, 1, margin_width=2, margin_height=0)):
+        assert center_box(height, width, spec) == box
+
+
+def test_a_box_that_would_be_less_than_a_pixel_wide_is_one():
+    assert center_box(1, 1000, ImageSpec(100, 1, 1)) == (0, 499, 1, 1)
+    assert center_box(1000, 1, ImageSpec(1, 100, 1)) == (499, 0, 1, 1)
 
 
 def test_an_image_of_the_right_size_keeps_every_pixel():
@@ -55,10 +83,22 @@ def test_a_spec_written_before_there_were_margins_still_loads():
     assert spec.packed_shape == spec.shape == (8, 8, 1)
 
 
+def test_without_statistics_a_value_is_only_scaled():
+    spec = ImageSpec(8, 8, 3)
+    assert (spec.mean, spec.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    assert spec.scale == (1 / 255,) * 3 and spec.offset == (0.0,) * 3
+    assert (spec.margin_height, spec.margin_width) == (0, 0)
+    assert ImageSpec(8, 8, 1, (0,), (2,)).to_json() == (
+        '{"channels": 1, "height": 8, "margin_height": 0, "margin_width": 0, "mean": [0.0], '
+        '"std": [2.0], "width": 8}'
+    )
+
+
 def test_it_survives_json_and_normalises_to_zero_mean():
     spec = ImageSpec(4, 4, 3, (0.1, 0.5, 0.9), (0.2, 0.2, 0.5), margin_width=3)
     assert ImageSpec.from_json(spec.to_json()) == spec
     middle = 255 * np.array(spec.mean)
+    assert ImageSpec.from_dict(spec.to_dict()) == spec
     np.testing.assert_allclose(middle * spec.scale + spec.offset, 0, atol=1e-12)
 
 
@@ -69,8 +109,25 @@ def test_wrong_specs_and_wrong_bytes_are_refused():
         ImageSpec(8, 8, 1, margin_height=-1)
     with pytest.raises(ValueError, match="mean has 1 values, expected 3"):
         ImageSpec(8, 8, 3, mean=(0.5,))
+    for height, width in ((0, 8), (8, 0)):
+        with pytest.raises(ValueError, match=f"^size is {height}x{width}, expected at least 1x1.$"):
+            ImageSpec(height, width, 1)
+    assert ImageSpec(1, 1, 1).shape == (1, 1, 1)
+    with pytest.raises(ValueError, match="margins are 0x-1, expected none below 0"):
+        ImageSpec(8, 8, 1, margin_width=-1)
+    with pytest.raises(ValueError, match="std has 2 values, expected 1"):
+        ImageSpec(8, 8, 1, std=(0.5, 0.5))
     with pytest.raises(ValueError, match="cannot decode 4 bytes: they are not an image"):
         decode(b"junk", ImageSpec(8, 8, 1))
+
+
+def test_up_to_fifty_megapixels_are_decoded():
+    """Said by the header alone: the data behind it is missing here."""
+    little = zlib.compress(b"")
+    with pytest.raises(ValueError, match="the file's end is missing"):
+        decode(png_of(ihdr(10_000, 5_000), little), ImageSpec(8, 8, 1))
+    with pytest.raises(ValueError, match="10000 x 5001, at most 50 megapixels and 65535 a side"):
+        decode(png_of(ihdr(10_000, 5_001), little), ImageSpec(8, 8, 1))
 
 
 def test_decoding_refuses_what_ingest_would_quarantine():

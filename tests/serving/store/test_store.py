@@ -1,5 +1,6 @@
 """The release store: what is published is whole, what is damaged is refused, all is reversible."""
 
+import datetime
 import json
 import os
 import re
@@ -59,6 +60,21 @@ def test_two_publishes_in_one_second_get_two_versions(store, source):
     versions = [store.publish("digits", source).version for _ in range(3)]
     assert versions == [1, 2, 3]
     assert [release.version for release in store.releases("digits")] == versions
+    assert os.readlink(store.root / "models/digits/current") == "3"
+
+
+def test_the_history_says_what_happened_and_when(store, source):
+    for _ in range(2):
+        store.publish("digits", source)
+    store.rollback("digits")
+    lines = (store.root / "models/digits/history.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [(event["event"], event["version"]) for event in events] == [
+        ("publish", 1), ("publish", 2), ("rollback", 1),
+    ]  # fmt: skip
+    for event in events:
+        time = datetime.datetime.fromisoformat(event["time"])
+        assert abs(datetime.datetime.now(datetime.UTC) - time) < datetime.timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
@@ -184,9 +200,10 @@ def test_rollback_refuses_what_is_not_there_or_damaged(store, source):
     assert store.current("digits").version == 2
 
 
-def test_a_damaged_current_release_can_be_replaced(store, source):
+@pytest.mark.parametrize("contract", ["{", "{}", '{"input": null}', '{"input": {"shape": "x"}}'])
+def test_a_damaged_current_release_can_be_replaced(store, source, contract):
     broken = store.publish("digits", source)
-    (broken.path / "contract.json").write_text("{")
+    (broken.path / "contract.json").write_text(contract)
     assert store.publish("digits", source).version == 2
 
 
