@@ -10,7 +10,6 @@ help:
 	@echo "make test       build .venv if needed and run the tests"
 	@echo "make test-full  the tests and the long proofs (MNIST, CIFAR-10, refused and rolled-back releases)"
 	@echo "make mutants    that the tests notice every small fault put into what guards a release"
-	@echo "make mutants    alter the code that guards a release, line by line: do the tests notice? (an hour)"
 	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
 	@echo "make lock       rebuild requirements.txt from pyproject.toml"
 	@echo "make lint       ruff's checks and formatting, and mypy's types"
@@ -39,9 +38,6 @@ test-full: setup
 	@$(VENV) -m tests.mutants --sample 20
 
 # All of some four thousand take an hour; `$(VENV) -m tests.mutants 'serving/store/*'` those of a part.
-mutants: setup
-	@$(VENV) -m tests.mutants
-
 mutants: setup
 	@$(VENV) -m tests.mutants
 
