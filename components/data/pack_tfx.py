@@ -3,7 +3,6 @@
 import collections
 import json
 import math
-import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.data.artifacts_tfx import ImageArraysArtifact, IngestReport
 from components.data.pack import ChannelSums, write_description, write_shard
+from components.data.tfrecords import places
 from components.sources.source import SPLITS
 from serving.contract.image_spec import ImageSpec
 
@@ -62,7 +62,7 @@ class PackFile(beam.DoFn):
         numbered = re.search(r"-(\d{5})-of-", path)
         assert numbered is not None, "as ingest names its files"
         number = int(numbered.group(1))
-        directory, count = self._directory / split, _count_records(path)
+        directory, count = self._directory / split, len(places(path))
         yield split, write_shard(directory, number, count, self._spec, self._batches(path))
 
     def _batches(self, path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -83,17 +83,6 @@ class PackFile(beam.DoFn):
 def _to_numpy(tensors: tuple[tf.Tensor, tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
     images, labels = tensors
     return images.numpy(), labels.numpy()
-
-
-def _count_records(path: str) -> int:
-    """Steps from length to length (https://www.tensorflow.org/tutorials/load_data/tfrecord)
-    instead of reading everything twice."""
-    count = 0
-    with open(path, "rb") as file:
-        while header := file.read(12):  # the length as uint64, and its checksum
-            file.seek(int.from_bytes(header[:8], "little") + 4, os.SEEK_CUR)
-            count += 1
-    return count
 
 
 @component(use_beam=True)

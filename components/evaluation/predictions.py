@@ -97,6 +97,21 @@ def load_predictions(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         return stored["probabilities"], stored["labels"]
 
 
+def predicted(arrays: ImageArrays, name: str, path: Path) -> tuple[Split, np.ndarray]:
+    """A split and its probabilities float32 (N, classes) out of the npz at `path`.
+
+    Raises ValueError when the split is empty or the predictions are not its own.
+    """
+    split = arrays.split(name)
+    probabilities, labels = load_predictions(path)
+    if not len(split) or not np.array_equal(labels, split.labels):
+        raise ValueError(
+            f"{path} holds {len(labels)} predictions that are not those of the split {name} "
+            f"({len(split)} images): predict it again."
+        )
+    return split, probabilities
+
+
 def named_rightly(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Which images the most probable class is right for, bool (N,). A network that gives NaN names
     no class, though argmax takes the first."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from components.data.arrays import ImageArrays
+from components.evaluation.predictions import predicted
 from export.formats import contract as contracts
 from export.formats.labels import labels_text
 from export.release import model_card
@@ -104,7 +105,7 @@ def golden(arrays: Path, predictions: Path) -> dict[str, np.ndarray]:
     image uint8 (n, H, W, C), probabilities float32 (n, classes), label int64 (n,). Beside them go
     each artifact's own answers, by the name of its format.
     """
-    split, probabilities = held_out.predicted(ImageArrays(arrays), "test", predictions)
+    split, probabilities = predicted(ImageArrays(arrays), "test", predictions)
     rows = held_out.golden_rows(len(split))
     return {
         "image": split.images(rows),

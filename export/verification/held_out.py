@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from components.data.arrays import ImageArrays, Split, evenly
+from components.evaluation.predictions import predicted
 from export.verification.originals import Originals
 from serving.contract.image_spec import ImageSpec
 
@@ -87,22 +88,6 @@ class HeldOut:
 def golden_rows(test: int) -> np.ndarray:
     """Rows of the split test, of so many images, that are kept in a release with the answers."""
     return evenly(test, GOLDEN_IMAGES)
-
-
-def predicted(arrays: ImageArrays, name: str, path: Path) -> tuple[Split, np.ndarray]:
-    """A split and its probabilities float32 (N, classes) out of the npz at `path`.
-
-    Raises ValueError when the split is empty or the predictions are not its own.
-    """
-    split = arrays.split(name)
-    with np.load(path) as stored:
-        probabilities, labels = stored["probabilities"], stored["labels"]
-    if not len(split) or not np.array_equal(labels, split.labels):
-        raise ValueError(
-            f"{path} holds {len(labels)} predictions that are not those of the split {name} "
-            f"({len(split)} images): predict it again."
-        )
-    return split, probabilities
 
 
 def encode_png(image: np.ndarray, spec: ImageSpec) -> bytes:

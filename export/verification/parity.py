@@ -59,10 +59,10 @@ def measure(args: ParityArgs) -> list[dict]:
     """One record for each batch size in `args.batches`.
 
     A record holds artifact, batch, images (the number compared), max_difference, mean_difference
-    (over images, of each one's largest), agreement (share
-    of equal top-1 labels), accuracy and source_accuracy (all None where they cannot be had), bytes
-    and sha256 of the artifact (see `release_files.py`), `contract` (the digest of the one inside),
-    and `error`: None, or a sentence saying what is wrong.
+    (over images, of each one's largest), agreement (share of equal top-1 labels), accuracy and
+    source_accuracy (all None where they cannot be had), bytes and sha256 of the artifact (see
+    `release_files.py`), `contract` (the digest of the one inside), and `error`: None, or a sentence
+    saying what is wrong.
 
     Raises ValueError or OSError for arrays and predictions that cannot be used, ImportError and
     MemoryError: these say nothing about the artifact.

@@ -14,6 +14,7 @@ from components.base.refusal import ConfigError
 from pipeline.commands.compare_data import changes_between, classes_table, images_table
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.outcome.verdict import CONFIGURATION
+from pipeline.outcome.words import number
 
 WIDTH = 100
 _MODEL_COLUMNS = (
@@ -132,17 +133,13 @@ def _accuracy(row: dict | None) -> float:
 
 
 def _cells(row: dict) -> list[str]:
-    def number(key: str, style: str) -> str:
-        value = row.get(key)
-        return "nan" if value is None else format(value, style)
-
     return [
-        number("accuracy", ".4f"),
-        number("loss", ".4f"),
+        number(row.get("accuracy")),
+        number(row.get("loss")),
         f"{row.get('best_epoch', '?')} of {row.get('epochs', '?')}",
-        f"{number('train_seconds', ',.1f')} s",
-        number("images_per_second", ",.0f"),
-        number("parameters", ","),
+        f"{number(row.get('train_seconds'), ',.1f')} s",
+        number(row.get("images_per_second"), ",.0f"),
+        number(row.get("parameters"), ","),
     ]
 
 

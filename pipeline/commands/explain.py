@@ -17,6 +17,7 @@ from pipeline.commands.compare import WIDTH, Run, find
 from pipeline.outcome import gate_words
 from pipeline.outcome.terminal import images_lines, short
 from pipeline.outcome.verdict import CONFIGURATION, EXIT_OK
+from pipeline.outcome.words import artifact_state, number
 
 
 def explain(name: str, root: Path, console: Console | None = None) -> None:
@@ -78,9 +79,9 @@ def failed_gates(gates: list[dict], recorded: dict[str, str]) -> RenderableType:
     for gate in gates:
         what = gate_words.subject(gate), gate["name"], gate.get("scope")
         same.setdefault((*what, gate["expected"], gate["received"]), []).append(gate)
-    for number, (gate, *others) in enumerate(same.values(), 1):
+    for place, (gate, *others) in enumerate(same.values(), 1):
         words = gate_words.title(gate, *others)
-        table.add_row(f"{number}.", Text(words, style="bold red"))
+        table.add_row(f"{place}.", Text(words, style="bold red"))
         table.add_row("", Text.assemble(("received  ", "dim"), gate["received"]))
         table.add_row("", Text.assemble(("expected  ", "dim"), gate["expected"]))
         for key in gate_words.settings(gate):
@@ -156,7 +157,7 @@ def artifacts(rows: list[dict]) -> RenderableType:
     table.add_column("")
     for row in rows:
         latency = ((row.get("latency") or {}).get("1") or {}).get("p50")
-        state = "left out" if row.get("left_out") else "passed" if row["passed"] else "failed"
+        state = artifact_state(row)
         table.add_row(
             row.get("title") or row["artifact"],
             number(row.get("accuracy")),
@@ -232,8 +233,3 @@ def lines(*texts: str) -> RenderableType:
     for text in texts:
         table.add_row(Text(text))
     return table
-
-
-def number(value: float | None, style: str = ".4f") -> str:
-    """A number as text; what could not be computed is called so."""
-    return "unknown" if value is None else format(value, style)

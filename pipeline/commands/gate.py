@@ -101,8 +101,6 @@ def judge_again(run: Run, framework: str, limits: Limits) -> Judgement:
     rows = [row for row in run.verdict["artifacts"] if row["model"] == framework]
     latency = {framework: {r["artifact"]: r["latency"] for r in rows if r.get("latency")}}
     records = [_record(row, model["accuracy"]) for row in rows]
-    compared = run.verdict.get("comparisons", {}).get(framework, [])
-    comparisons = [Comparison.from_json(values) for values in compared]
     return Judgement(
         judge(framework, metrics, comparisons, limits.gates),
         artifact_gates(records, latency, limits.export),

@@ -8,7 +8,7 @@ import platform
 from typing import Any
 
 from pipeline.outcome import gate_words
-from pipeline.outcome.words import Table, computed, number
+from pipeline.outcome.words import Table, artifact_state, computed, number
 
 _VERSIONS = (
     "tfx", "tensorflow", "keras", "torch", "onnx", "onnxruntime-gpu", "ai-edge-litert", "numpy",
@@ -110,7 +110,7 @@ def artifacts(verdict: dict[str, Any]) -> list[tuple[str, Table, list[str]]]:
     found = []
     for framework in sorted(frameworks, key=lambda name: name != verdict["champion"]):
         own = [row for row in verdict["artifacts"] if row["model"] == framework]
-        states = [_state(row) for row in own]
+        states = [artifact_state(row) for row in own]
         table = Table(
             ("artifact", "size", "accuracy", "same top-1", "largest difference",
              "ms for 1 image, p50 / p99", "ms for 32, p50 / p99", "state"),
@@ -140,12 +140,6 @@ def _times(row: dict[str, float] | None) -> str:
     if not row:
         return "not measured"
     return f"{number(row.get('p50'), '.2f')} / {number(row.get('p99'), '.2f')}"
-
-
-def _state(row: dict[str, Any]) -> str:
-    if row.get("left_out"):
-        return "left out"
-    return "passed" if row["passed"] else "failed"
 
 
 def robustness(verdict: dict[str, Any]) -> dict[str, dict[str, float | None]]:

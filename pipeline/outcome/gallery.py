@@ -15,7 +15,7 @@ from PIL import Image
 from components.base import atomic
 from components.data import image_index
 from components.data.arrays import ImageArrays
-from components.evaluation.predictions import load_predictions
+from components.evaluation.predictions import predicted
 from pipeline.outcome.sheet import tile_size
 
 SHOWN = 24
@@ -32,12 +32,7 @@ def write_mistakes(
     ValueError when predictions do not fit the split.
     """
     test = arrays.split("test")
-    answers = {}
-    for framework, path in predictions.items():
-        probabilities, labels = load_predictions(path)
-        if not np.array_equal(labels, test.labels):
-            raise ValueError(f"{path} holds predictions of other images than {arrays.directory}.")
-        answers[framework] = probabilities
+    answers = {of: predicted(arrays, "test", path)[1] for of, path in predictions.items()}
     rows = most_confident(test.labels, answers)
     names = image_names(index, len(test))
     found = []

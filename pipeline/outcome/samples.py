@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from components.base import atomic
 from components.data.arrays import ImageArrays, Split, evenly
-from components.evaluation.predictions import load_predictions
+from components.evaluation.predictions import predicted
 from pipeline.outcome.sheet import GAP, TEXT, fitted, font, tile, tile_size
 
 CLASSES, COLUMNS, MISTAKES = 10, 9, 6
@@ -44,12 +44,7 @@ def write_samples(
     Raises ValueError when one does not fit the split.
     """
     train, test = arrays.split("train"), arrays.split("test")
-    answers = {}
-    for framework, path in predictions.items():
-        probabilities, labels = load_predictions(path)
-        if not np.array_equal(labels, test.labels):
-            raise ValueError(f"{path} holds predictions of other images than {arrays.directory}.")
-        answers[framework] = probabilities
+    answers = {of: predicted(arrays, "test", path)[1] for of, path in predictions.items()}
     shown = classes_shown(test.labels, answers, len(arrays.labels))
     sheets = [
         _train_sheet(arrays, train, shown, theme),

@@ -16,6 +16,7 @@ from components.base.console import CONSOLE_FD, console, flush_standard_streams
 from pipeline.configuration.config import RunConfig
 from pipeline.line.steps import Step
 from pipeline.outcome.verdict import EXIT_OK, Verdict
+from pipeline.outcome.words import number
 from serving.contract.release_files import titles
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class Terminal:
         self._stop_status()
         flush_standard_streams()
         del os.environ[CONSOLE_FD]
-        for number, saved in zip((1, 2), self._saved):
-            os.dup2(saved, number)
+        for stream, saved in zip((1, 2), self._saved):
+            os.dup2(saved, stream)
             os.close(saved)
 
     def heading(self, config: RunConfig, run_id: str) -> None:
@@ -186,7 +187,7 @@ def models_table(verdict: Verdict) -> Table:
         blessed = _passed(values["blessed"])
         rows = [row for row in verdict.artifacts if row["model"] == model]
         table.add_row(
-            model, "(trained)", _number(values["accuracy"], ".4f"), "", "", "", "", blessed,
+            model, "(trained)", number(values["accuracy"], ".4f"), "", "", "", "", blessed,
             end_section=not rows,
         )  # fmt: skip
         for row in rows:
@@ -194,11 +195,11 @@ def models_table(verdict: Verdict) -> Table:
             table.add_row(
                 model,
                 row["title"],
-                _number(row["accuracy"], ".4f"),
+                number(row["accuracy"], ".4f"),
                 f"{row['bytes'] / 1e6:.2f} MB",
-                _number(row["max_difference"], ".1e"),
-                _number(row["agreement"], ".2%"),
-                _number(latency.get("p50"), ".2f"),
+                number(row["max_difference"], ".1e"),
+                number(row["agreement"], ".2%"),
+                number(latency["p50"], ".2f") if latency else "",
                 Text("left out", style="yellow") if row["left_out"] else _passed(row["passed"]),
                 end_section=row is rows[-1],
             )
@@ -227,10 +228,6 @@ def gates_table(gates: list[dict]) -> Table:
 
 def _passed(passed: bool) -> Text:
     return Text("passed", style="green") if passed else Text("failed", style="red")
-
-
-def _number(value: float | None, style: str) -> str:
-    return "" if value is None else format(value, style)
 
 
 def _quoted(path: Path) -> str:

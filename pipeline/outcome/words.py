@@ -1,8 +1,9 @@
-"""Numbers and tables as the report prints them. What could not be computed is said in words."""
+"""Numbers and tables as people read them. What could not be computed is said in words."""
 
 import dataclasses
 import re
 from collections.abc import Sequence
+from typing import Any
 
 NOT_COMPUTED = "not computed"
 _NAN = re.compile(r"(?<![\w./-])-?nan(?![\w./-])")
@@ -22,6 +23,13 @@ class Table:
 def number(value: float | None, style: str = ".4f") -> str:
     """The number in that format, or that there is none."""
     return NOT_COMPUTED if value is None else format(value, style)
+
+
+def artifact_state(row: dict[str, Any]) -> str:
+    """Of one of verdict.json's artifacts: passed, failed, or left out of the release."""
+    if row.get("left_out"):
+        return "left out"
+    return "passed" if row["passed"] else "failed"
 
 
 def computed(text: str) -> str:

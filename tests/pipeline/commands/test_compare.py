@@ -61,7 +61,7 @@ def test_results_settings_that_differ_and_the_change_are_tabulated(root):
     assert f"A {FIRST} released digits, version 1, champion torch" in lines
     assert f"B {SECOND} refused digits" in lines
     assert "keras A 0.9000 0.2500 3 of 5 1,234.6 s 2,654 85,450" in lines
-    assert "torch B nan 0.2500 3 of 5 1,234.6 s 2,654 85,450" in lines
+    assert "torch B not computed 0.2500 3 of 5 1,234.6 s 2,654 85,450" in lines
     assert "train.epochs 5 7" in lines
     assert "keras +0.0200 test accuracy from A to B (+8 of 400 images)" in lines
     # What is the same is not listed, and what has no number has no difference.

@@ -125,5 +125,5 @@ def test_the_most_confident_mistakes_of_any_framework_come_first_and_right_ones_
 def test_predictions_of_other_images_are_refused(tmp_path):
     given = arrays(tmp_path, ImageSpec(8, 8, 1), ["cat", "dog"])
     file = answers(tmp_path, np.zeros(4, np.int64), np.zeros(4, np.int64), 2)
-    with pytest.raises(ValueError, match="predictions of other images"):
+    with pytest.raises(ValueError, match="not those of the split test"):
         write_samples(given, {"torch": file}, tmp_path / "samples.png")
