@@ -39,7 +39,8 @@ def by_hand(argv: list[str]) -> int:
         return 2 if isinstance(error, UsageError) else 1
     records, latency = (json.loads((args.output / name).read_text()) for name in (PARITY, LATENCY))
     failed = refusals(artifact_gates(records, latency, args.export), args.export)
-    made = len({record["artifact"] for record in records if record["passed"]})
+    bad = {record["artifact"] for record in records if not record["passed"]}
+    made = len({record["artifact"] for record in records} - bad)
     terminal.print(
         f"{made} artifacts in {args.output} agree with {next(iter(args.models.values()))}"
     )

@@ -13,6 +13,7 @@ from components.data.arrays import ImageArrays
 from components.evaluation.predictions import PredictArgs
 from components.networks.network import Network
 from export.exporter import ExportArgs
+from export.formats import contract as contracts
 from export.verification.config import ExportConfig
 from export.verification.held_out import SPLITS
 from serving.contract.release_files import FORMATS
@@ -40,11 +41,11 @@ def parser() -> argparse.ArgumentParser:
     for name, what in {
         "--arrays": "packed images (default: those beside the model)",
         "--transform": "TransformGraph for the SavedModel's signature serving_bytes",
-        "--predictions": "the model's own answers (default: predicted anew)",
+        "--predictions": "the model's own answers, with its temperature (default: made, without)",
     }.items():
         made.add_argument(name, type=Path, metavar="DIR", help=what)
     made.add_argument(
-        "--images", type=int, default=256, help="held-out images run at small batch sizes"
+        "--images", type=_positive, default=256, help="held-out images run at small batch sizes"
     )
     return made
 
@@ -55,10 +56,16 @@ def arguments(argv: list[str]) -> ExportArgs:
     options = parser().parse_args(argv)
     try:
         network = Network.load(options.model)
+        arrays = options.arrays or _beside(options.model, network)
+        spec = ImageArrays(arrays).spec
     except ValueError as error:
         raise UsageError(str(error)) from error
-    arrays = options.arrays or _beside(options.model, network)
-    spec = ImageArrays(arrays).spec
+    possible = contracts.formats(network)
+    if impossible := [name for name in options.formats if name not in possible]:
+        raise UsageError(
+            f"{options.model} cannot be exported as {', '.join(impossible)}: a model of "
+            f"{network.framework} like it has {', '.join(possible)}."
+        )
     if spec.shape != network.spec.shape:
         raise UsageError(f"{arrays} holds images of {spec.shape}, expected {network.spec.shape}.")
     predictions = options.predictions or _predict(options, network.framework, arrays)
@@ -78,9 +85,16 @@ def arguments(argv: list[str]) -> ExportArgs:
     )
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count, expected 1 or more")
+    return int(text)
+
+
 def _beside(model: Path, network: Network) -> Path:
     """The newest packed images of the same run's root that the network takes."""
-    packed = sorted(model.resolve().parents[2].glob("pack/arrays/*"), key=_number, reverse=True)
+    root = model.resolve() / "../../.."  # of artifacts/train_torch/model/N
+    packed = sorted(root.glob("pack/arrays/*"), key=_number, reverse=True)
     for directory in packed:
         labels = directory / "labels.json"
         if labels.is_file() and json.loads(labels.read_text()) == list(network.labels):

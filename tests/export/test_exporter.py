@@ -1,21 +1,15 @@
 """`python -m export` on both frameworks: every artifact, their contracts, and the verdict."""
 
-import contextlib
-import functools
 import io
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import onnx
-import psutil
 import pytest
 from PIL import Image
 
@@ -27,19 +21,13 @@ from serving.contract.image_spec import ImageSpec
 from serving.contract.release_files import FORMATS, sha256
 from tests.helpers.export_data import (
     LABELS,
-    digits_arrays,
-    keras_probabilities,
     network,
-    random_module,
     random_weights,
-    torch_probabilities,
-    transform_graph,
-    write_predictions,
 )
 from tests.helpers.serving_fixtures import seal
+from tests.helpers.small_exports import FRAMEWORKS, ingredients, start_export
 
 ROOT = Path(__file__).resolve().parents[2]
-FRAMEWORKS = ("keras", "torch")
 ARTIFACTS = [
     (framework, artifact)
     for framework in FRAMEWORKS
@@ -47,48 +35,10 @@ ARTIFACTS = [
 ]
 
 
-def start_export(directory: Path, **changes) -> subprocess.Popen:
-    values = {
-        "models": {name: str(directory / name) for name in FRAMEWORKS},
-        "arrays": str(directory / "arrays"),
-        "predictions": {name: str(directory / f"{name}_predictions") for name in FRAMEWORKS},
-        "transform_graph": str(directory / "transform"),
-        "output": str(directory / "out"),
-        "export": {},
-    } | changes
-    path = directory / "args.json"
-    path.write_text(json.dumps(values))
-    environment = {k: v for k, v in os.environ.items() if k != "DARKROOM_CONSOLE_FD"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "export", str(path)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     """Model directories of both frameworks, with other weights each, exported together."""
-    from components.networks import keras_model, torch_model
-    from export.formats import twin
-
-    directory = tmp_path_factory.mktemp("export")
-    arrays = digits_arrays(directory / "arrays", test=40, val=220, train=300)
-    for seed, framework in enumerate(FRAMEWORKS):
-        description = network(framework)
-        if framework == "keras":
-            model = twin.to_keras(random_weights(description, seed), description)
-            keras_model.save(model, description, directory / framework)
-            predict = functools.partial(keras_probabilities, model)
-        else:
-            module = random_module(description, seed)
-            torch_model.save(module, description, directory / framework)
-            predict = functools.partial(torch_probabilities, module)
-        write_predictions(directory / f"{framework}_predictions", arrays, predict)
-    transform_graph(directory / "transform")
+    directory = ingredients(tmp_path_factory.mktemp("export"))
     export = start_export(directory)
     errors = export.communicate()[1]
     assert export.returncode == 0, errors
@@ -271,66 +221,6 @@ def test_without_a_transform_graph_there_is_no_bytes_signature_and_one_framework
     assert set(tf.saved_model.load(str(path)).signatures) == {"serving_default"}
 
 
-def test_a_failing_export_ends_with_one_sentence_naming_framework_and_format(work, tmp_path):
-    broken = tmp_path / "torch"
-    broken.mkdir()
-    (broken / "network.json").write_text((work / "torch/network.json").read_text())
-    export = start_export(work, models={"torch": str(broken)}, output=str(tmp_path / "out"))
-    line = export.communicate()[1].strip().splitlines()[-1]
-    assert export.returncode == 1
-    assert line.startswith("export: The export of torch's weights failed: ")
-    assert "model.safetensors is missing" in line
-    assert line == f"export: {(work / 'args.error').read_text()}"
-    assert not (tmp_path / "out/parity.json").exists()
-
-
-def test_a_killed_verification_is_no_verdict_but_a_failure_that_can_be_repeated(work, tmp_path):
-    output = tmp_path / "out"
-    output.mkdir()
-    (output / "parity.json").write_text("of an earlier export")
-    models = {"keras": str(work / "keras")}
-    export = start_export(work, models=models, output=str(output))
-    while not (verification := child_of(export, "export.verification.parity")):
-        assert export.poll() is None
-        time.sleep(0.02)
-    verification.kill()
-    line = export.communicate()[1].strip().splitlines()[-1]
-    assert export.returncode == 1
-    assert line.startswith("export: The verification of keras's saved_model ended without a result")
-    assert "signal 9" in line and "run it again" in line
-    assert line == f"export: {(work / 'args.error').read_text()}"
-    assert not (output / "parity.json").exists()
-
-
-def child_of(process: subprocess.Popen, module: str) -> psutil.Process | None:
-    for child in psutil.Process(process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if module in child.cmdline():
-                return child
-    return None
-
-
-def test_wrong_arguments_are_refused_with_exit_code_2(tmp_path):
-    (tmp_path / "args.json").write_text('{"models": {}}')
-    done = subprocess.run(
-        [sys.executable, "-m", "export", str(tmp_path / "args.json")],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 2 and b"arrays" in done.stderr
-
-
-def png(image: np.ndarray) -> bytes:
-    return encoded(image[:, :, 0], "PNG")
-
-
-def encoded(pixels: np.ndarray, form: str) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, form)
-    return stream.getvalue()
-
-
 def test_warm_up_requests_are_answered_by_the_signatures_they_name(work):
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
@@ -388,46 +278,11 @@ def checked(release: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_any_trained_model_is_exported_by_hand_with_its_directory_alone(work, tmp_path):
-    """As a run leaves them: the model and what it was trained on under one root."""
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(work / "torch", artifacts / "train_torch/model/9")
-    shutil.copytree(work / "arrays", artifacts / "pack/arrays/7")
-    (artifacts / "pack/arrays/8").mkdir()  # another run's, unfinished
-    command = [sys.executable, "-m", "export", str(artifacts / "train_torch/model/9")]
-    command += [str(tmp_path / "out"), "--formats", "onnx_float16", "safetensors"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    records = json.loads((tmp_path / "out/parity.json").read_text())
-    assert list(dict.fromkeys(r["artifact"] for r in records)) == [
-        "onnx", "onnx_float16", "safetensors",
-    ]  # fmt: skip
-    assert all(record["passed"] for record in records)
-    assert "3 artifacts" in done.stdout + done.stderr
-
-    alone = shutil.copytree(work / "torch", tmp_path / "a/b/c/alone")
-    refused = subprocess.run(
-        [sys.executable, "-m", "export", str(alone), str(tmp_path / "none")],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert refused.returncode == 2 and "--arrays" in refused.stdout + refused.stderr
-    assert not (tmp_path / "none").exists()
+def png(image: np.ndarray) -> bytes:
+    return encoded(image[:, :, 0], "PNG")
 
 
-def test_a_reduced_precision_that_cannot_be_made_is_left_out_unless_it_is_required(work, tmp_path):
-    empty = shutil.copytree(work / "arrays", tmp_path / "arrays")
-    shutil.rmtree(empty / "train")
-    formats = {"formats": ["onnx", "onnx_int8"]}
-    changes = {"models": {"torch": str(work / "torch")}, "arrays": str(empty)}
-    export = start_export(work, **changes, output=str(tmp_path / "out"), export=formats)
-    errors = export.communicate()[1]
-    assert export.returncode == 0, errors
-    records = json.loads((tmp_path / "out/parity.json").read_text())
-    assert {r["artifact"]: r["passed"] for r in records} == {"onnx": True, "onnx_int8": False}
-    assert "no training images to calibrate int8" in records[-1]["error"]
-
-    required = formats | {"required": ["onnx_int8"]}
-    export = start_export(work, **changes, output=str(tmp_path / "out"), export=required)
-    line = export.communicate()[1].strip().splitlines()[-1]
-    assert export.returncode == 1 and "onnx_int8" in line and "training images" in line
-    assert not (tmp_path / "out/parity.json").exists()
+def encoded(pixels: np.ndarray, form: str) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form)
+    return stream.getvalue()
