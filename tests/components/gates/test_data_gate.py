@@ -3,6 +3,7 @@ import pytest
 from components.base.refusal import DataRefused
 from components.data.ingest import require_trainable
 from components.gates.data_gate import DataGateConfig, check_accounting
+from components.gates.result import GateResult
 
 CONFIG = DataGateConfig()
 
@@ -42,6 +43,29 @@ def test_an_image_whose_label_is_outside_the_map_is_refused():
 
 def test_a_class_missing_from_a_split_is_refused():
     assert _failed(_accounting(FULL, {"a": 9, "b": 0}, FULL)) == ["images_per_class_val"]
+
+
+def test_every_gate_says_in_full_what_it_asks_for_and_what_there_is():
+    accounting = _accounting(FULL, FULL, {"a": 9, "b": 3}, quarantined=2) | {"without_class": 4}
+    quarantined, labels, train, _, test = check_accounting(accounting, CONFIG)
+    assert quarantined == GateResult(
+        "quarantined", "at most 1.00% of the files (data_gate.max_quarantined)",
+        "0.93% (2 of 214)", True,
+        threshold=0.01, value=2 / 214, key="data_gate.max_quarantined",
+    )  # fmt: skip
+    assert labels == GateResult(
+        "labels", "a class of the source's list for every image", "4 without", False
+    )
+    asked = "at least 1 of each class in {} (add images, or change data.val_fraction, "
+    asked += "data.test_fraction or data_gate.min_per_class)"
+    limit = {"threshold": 1, "key": "data_gate.min_per_class"}
+    assert train == GateResult(
+        "images_per_class_train", asked.format("train"), "50 of class 'a'", True, value=50, **limit
+    )
+    assert test == GateResult(
+        "images_per_class_test", asked.format("test"), "3 of class 'b'", True, value=3, **limit
+    )
+    assert check_accounting(accounting | {"without_class": 0}, CONFIG)[1].received == "all"
 
 
 @pytest.mark.parametrize(

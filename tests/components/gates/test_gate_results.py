@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from components.gates.chance import wilson
 from components.gates.change_gate import change_of_data
 from components.gates.comparison import Comparison
 from components.gates.model_gates import GatesConfig, judge
@@ -185,3 +186,10 @@ def test_a_result_says_where_it_is_from():
     assert refused.gates == (row,) * 6 and GateResult.from_json(row) == gate
     for bound in (math.inf, math.nan):
         assert GateResult("x", "", "", True, threshold=bound).to_json()["threshold"] is None
+
+
+def test_an_accuracy_is_unsure_only_where_its_interval_reaches_below_what_is_asked():
+    low, high = wilson(77, 80)
+    for bound, doubt in ((low, False), (low + 1e-9, True), (high, True), (high + 1e-9, False)):
+        accuracy, *_ = judge("keras", measured(), [], GatesConfig(min_accuracy=bound))
+        assert ("too few to be sure" in accuracy.received) is doubt

@@ -33,6 +33,25 @@ def test_two_swapped_classes_are_named_in_the_sentence():
     )
 
 
+def test_of_many_ways_the_two_with_most_images_are_named_and_the_others_counted():
+    before = ["a"] * 40 + ["b"] * 40 + ["c"] * 1920
+    after = ["b"] * 3 + ["c"] * 2 + ["a"] * 35 + ["c"] * 1 + ["b"] * 39 + ["c"] * 1920
+    gate = _judge(before, after)
+    assert gate == GateResult(
+        "relabelled",
+        "at most 20 of the 2,000 that it knows, and of no class more than 50% "
+        "(data_gate.max_relabelled)",
+        "6 images of another class than in release 2 (3 images of 'a' are 'b' now, 2 images of 'a' "
+        "are 'c' now, 1 more)",
+        True,
+        key="data_gate.max_relabelled",
+    )
+    one = _judge(["a", "b", "b"], ["b", "b", "b"], labels=["a", "b"])
+    assert one.received == (
+        "1 image of another class than in release 2 (1 image of 'a' is 'b' now)"
+    )
+
+
 @pytest.mark.parametrize("classes, images", [(2, 20), (10, 6), (100, 600), (1000, 50), (1000, 5)])
 def test_two_swapped_classes_are_refused_among_any_number_of_classes(classes, images):
     before = [f"class {n // images}" for n in range(classes * images)]

@@ -61,6 +61,8 @@ def test_reduced_precision_may_not_move_the_probabilities_of_all_images(artifact
     for mean in (1.01 * most, math.nan, None):
         gates = parity_gates([record | {"mean_difference": mean}], ExportConfig())
         assert [gate.name for gate in gates if not gate.passed] == ["mean_difference"]
+    (gate, *_) = parity_gates([record | {"mean_difference": 0.0123}], ExportConfig())
+    assert (gate.expected, gate.received) == (f"at most {most:g}", "0.012")
 
 
 def test_probabilities_of_reduced_precision_may_differ_while_the_order_stays():

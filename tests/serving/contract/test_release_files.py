@@ -63,6 +63,35 @@ def test_each_format_is_one_row_and_one_module_that_writes_it():
     assert len(set(names)) == len(names)
 
 
+def test_the_table_says_of_each_format_what_opens_and_writes_it():
+    onnx = ("onnxruntime", "onnxruntime")
+    litert = ("litert", "ai-edge-litert")
+    rows = {
+        name: (row.file, row.runtime, row.package, row.module, row.precision)
+        for name, row in release_files.FORMATS.items()
+    }
+    assert rows == {
+        "saved_model": ("saved_model", "tensorflow", "tensorflow", "saved_model", "float32"),
+        "tflite": ("model.tflite", *litert, "tflite", "float32"),
+        "tflite_float16": ("model_float16.tflite", *litert, "tflite", "float16"),
+        "tflite_dynamic_int8": ("model_dynamic_int8.tflite", *litert, "tflite", "dynamic_int8"),
+        "tflite_int8": ("model_int8.tflite", *litert, "tflite", "int8"),
+        "tflite_rgb": ("model_rgb.tflite", *litert, "tflite_rgb", "float32"),
+        "onnx": ("model.onnx", *onnx, "onnx", "float32"),
+        "onnx_float16": ("model_float16.onnx", *onnx, "reduced_onnx", "float16"),
+        "onnx_int8": ("model_int8.onnx", *onnx, "reduced_onnx", "int8"),
+        "keras": ("model.keras", "keras", "keras", "keras_archive", "float32"),
+        "safetensors": ("model.safetensors", "torch", "torch", "safetensors_file", "float32"),
+        "torch_program": ("model.pt2", "torch", "torch", "torch_program", "float32"),
+    }
+    of_torch = {name for name, row in release_files.FORMATS.items() if row.from_torch}
+    assert of_torch == {"onnx", "onnx_float16", "onnx_int8", "safetensors", "torch_program"}
+    assert [row.name for row in release_files.FORMATS.values() if row.for_gpu] == ["onnx_float16"]
+    assert [row.name for row in release_files.FORMATS.values() if row.optional] == [
+        name for name, row in rows.items() if row[-1] != "float32"
+    ]
+
+
 def test_formats_are_named_for_people_in_the_tables_order():
     assert release_files.titles(["onnx", "saved_model", "tflite"]) == "SavedModel, TFLite and ONNX"
     assert release_files.titles(["onnx"]) == "ONNX alone"
