@@ -1,59 +1,67 @@
-"""`python -m serving`: serves the current release over HTTP, Open Inference Protocol v2."""
+"""`python -m serving`: serves releases over HTTP and gRPC.
+
+Open Inference Protocol v2 and TensorFlow Serving's interface, see serving/README.md.
+"""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
-
-from serving.store.release import Release, StoreError
-from serving.store.store import Store
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs until SIGINT or SIGTERM. Exit codes: 0 stopped, 2 it could not start."""
-    options = _parser().parse_args(arguments)
-    try:
-        return _serve(Store(Path(options.root) / "serving").select(options.model), options)
-    except (StoreError, OSError) as error:
-        return _fail(str(error))
-
-
-def _serve(release: Release, options: argparse.Namespace) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
     # Not at the top: --help must not wait for these imports.
-    from serving.inference.errors import ServingError
-    from serving.inference.model import Model
-    from serving.server.http import application
-    from serving.server.listener import claim, serve
+    from serving.server.options import Options, OptionsError
+    from serving.server.run import run
 
-    with claim(options.host, options.port):
-        try:
-            model = Model(release, threads=options.threads)
-        except ServingError as error:
-            return _fail(str(error))
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        url = f"http://{host}:{options.port}/v2/models/{model.name}"
-        line = f"{url} serves version {model.version} on {model.provider}"
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-        serve(application(model), options.host, options.port, lambda: print(line, flush=True))
-    return 0
+    try:
+        chosen = Options.of(options)
+    except OptionsError as error:
+        return _fail(str(error))
+    return run(chosen, _fail)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serving",
-        description="Serve the current release over HTTP (Open Inference Protocol v2).",
+        description="Serve releases: Open Inference Protocol v2 and TensorFlow Serving's interface,"
+        " over HTTP and gRPC. Follows every publish, rollback and label of the store by itself.",
     )
-    parser.add_argument("--root", default="out", help="output root (default: out)")
-    parser.add_argument("--model", metavar="NAME", help="which model (default: the only one)")
-    parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
-    parser.add_argument("--port", type=_port, default=8080, help="port (default: 8080)")
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=_count,
-        default=0,
-        help="CPU threads of an inference (default: all cores)",
+    add = parser.add_argument
+    add("--root", default="out", type=Path, help="output root (default: out)")
+    add(
+        "--model",
+        metavar="NAME[@VERSION]",
+        action="append",
+        default=[],
+        help="a model to serve, pinned to a version if one is given; may be repeated"
+        " (default: the current and labelled versions of every model)",
     )
+    add("--format", choices=["onnx", "onnx_int8", "onnx_float16"], default="onnx",
+        help="which file of a release answers (default: onnx)")  # fmt: skip
+    add("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
+    add("--port", type=_port, default=8080, help="port of HTTP (default: 8080)")
+    add("--grpc-port", type=_port, metavar="PORT", help="port of gRPC (default: no gRPC)")
+    add("--threads", metavar="N", type=_count, default=0,
+        help="inferences at once, each on one core (default: as many as cores)")  # fmt: skip
+    add("--delay-ms", metavar="MS", type=_milliseconds, default=0.0,
+        help="how long a request waits for others to share its inference (default: 0)")  # fmt: skip
+    add("--queue", metavar="N", type=_positive, default=64,
+        help="requests of a model that may wait; 503 beyond (default: 64)")  # fmt: skip
+    add("--connections", metavar="N", type=_positive, default=512,
+        help="open HTTP connections; 503 beyond (default: 512)")  # fmt: skip
+    add("--max-body-mb", metavar="MB", type=_positive, default=16,
+        help="the largest body, in MiB (default: 16)")  # fmt: skip
+    add("--drain-seconds", metavar="S", type=_positive, default=20,
+        help="for requests under way after SIGTERM (default: 20)")  # fmt: skip
+    add("--allow-load", action="store_true", help="let clients load and unload models")
+    add("--tls-certificate", type=Path, metavar="FILE", help="PEM with the certificate's chain")
+    add("--tls-key", type=Path, metavar="FILE", help="PEM with its private key")
+    add("--token-file", type=Path, metavar="FILE", help="the token that clients must send")
+    add("--insecure", action="store_true",
+        help="another address without TLS and token: behind an ingress that has them")  # fmt: skip
     return parser
 
 
@@ -69,6 +77,21 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count, expected 1 or more")
+    return int(text)
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        if 0 <= float(text) <= 1000:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no time, expected 0 to 1000 milliseconds")
+
+
 def _fail(message: str) -> int:
     print(f"error: {message}", file=sys.stderr)
     return 2
@@ -77,5 +100,5 @@ def _fail(message: str) -> int:
 if __name__ == "__main__":
     try:
         raise SystemExit(main())
-    except KeyboardInterrupt:  # while the model was loading
+    except KeyboardInterrupt:  # while it was starting
         raise SystemExit(130) from None

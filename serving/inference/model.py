@@ -1,7 +1,5 @@
 """The serving core: a release in memory, from uint8 images to probabilities. No transport here."""
 
-from pathlib import Path
-
 import numpy as np
 
 from serving.contract.image_spec import ImageSpec
@@ -11,8 +9,9 @@ from serving.inference.onnx_runtime import open_session
 from serving.store.config_files import MAX_BATCH
 from serving.store.release import Release, StoreError
 
-GOLDEN_TOLERANCE = 1e-4
-"""Largest difference from the golden probabilities with which a server becomes ready."""
+GOLDEN_TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.05}
+"""Largest difference from the golden probabilities with which a server becomes ready, by precision:
+in reduced precision another processor rounds to other levels, which lead away a little."""
 
 _SLACK = 2
 """A run that allowed its exports more than the tolerance allows its server this times as much as
@@ -26,16 +25,22 @@ class Model:
     `input_shape` (-1, H, W, C) and `output_shape` (-1, classes).
     """
 
-    platform = "onnx_onnxv1"
+    platform = "onnxruntime_onnx"
     max_batch = MAX_BATCH
 
-    def __init__(self, release: Release, threads: int = 0):
-        """Loads and checks `release`. `threads`: CPU threads of one inference, 0 for all cores.
+    def __init__(self, release: Release, threads: int = 0, format: str = "onnx"):
+        """Loads and checks `release`. `threads`: CPU threads of one inference, 0 for all cores;
+        `format`: which of its ONNX files, a name in `FORMATS`.
 
-        Raises NotServable when a file does not match the manifest, ONNX Runtime cannot load the
-        model, its input or output is not the contract's, or it does not repeat golden.npz.
+        Raises NotServable when a file does not match the manifest, the release has no such format,
+        ONNX Runtime cannot load the model, its input or output is not the contract's, or it does
+        not repeat golden.npz.
         """
+        self.format = FORMATS[format]
         contract = verified_contract(release)
+        self._file = self.format.in_release(release.path)
+        if not self._file.is_file():
+            raise NotServable(f"version {release.version} of {release.name} has no {format} file.")
         self.name, self.version = release.name, str(release.version)
         self.labels, self.spec = contract["labels"], contract["image_spec"]
         self.input_name, self.input_shape = (
@@ -44,8 +49,9 @@ class Model:
         )
         self.output_name = contract["output"]["name"]
         self.output_shape = (-1, len(self.labels))
-        self._session = open_session(_file(release), threads)
-        self._check_signature(release)
+        self._session = open_session(self._file, threads)
+        self._names = [self.output_name]
+        self._check_signature()
         self.provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         self._check_golden(release)
 
@@ -57,7 +63,11 @@ class Model:
         if images.dtype != np.uint8:
             raise InvalidRequest(f"{self.input_name} is {images.dtype}, expected uint8.")
         self.check_shape(images.shape)
-        return self._run(images)
+        return self.run(images)
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """`infer` of what has been checked before."""
+        return self._session.run(self._names, {self.input_name: images})[0]
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raises InvalidRequest or TooLarge unless `shape` is a batch this model takes."""
@@ -69,23 +79,21 @@ class Model:
         if shape[0] > self.max_batch:
             raise TooLarge(f"{shape[0]} images in one request, at most {self.max_batch} are taken.")
 
-    def _run(self, images: np.ndarray) -> np.ndarray:
-        return self._session.run([self.output_name], {self.input_name: images})[0]
-
-    def _check_signature(self, release: Release) -> None:
+    def _check_signature(self) -> None:
         inputs = {i.name: (i.type, tuple(i.shape[1:])) for i in self._session.get_inputs()}
         outputs = {o.name: o.type for o in self._session.get_outputs()}
         expected = {self.input_name: ("tensor(uint8)", self.spec.shape)}
         if inputs != expected or outputs.get(self.output_name) != "tensor(float)":
             raise NotServable(
-                f"{_file(release)} takes {inputs} and gives {outputs}, its contract"
+                f"{self._file} takes {inputs} and gives {outputs}, its contract"
                 f" says {expected} and {self.output_name}. Publish the model again."
             )
 
     def _check_golden(self, release: Release) -> None:
-        images, expected = _golden(release)
+        key = "probabilities" if self.format.precision == "float32" else self.format.name
+        images, expected = _golden(release, key)
         batches = range(0, len(images), self.max_batch)
-        outputs = [self._run(images[start : start + self.max_batch]) for start in batches]
+        outputs = [self.run(images[start : start + self.max_batch]) for start in batches]
         received = np.concatenate(outputs)
         if received.shape != expected.shape or received.shape[1] != len(self.labels):
             raise NotServable(
@@ -93,17 +101,15 @@ class Model:
                 f" {GOLDEN} has {list(expected.shape)} and there are {len(self.labels)} labels."
             )
         difference = float(np.abs(received - expected).max())
-        tolerance = max(GOLDEN_TOLERANCE, _SLACK * _accepted_difference(release))
+        tolerance = GOLDEN_TOLERANCES[self.format.precision]
+        if self.format.precision == "float32":
+            tolerance = max(tolerance, _SLACK * _accepted_difference(release))
         if not difference <= tolerance:  # so that NaN is refused too
             raise NotServable(
                 f"version {self.version} of {self.name} does not give its golden outputs on"
                 f" {self.provider}: the largest difference is {difference:.2g}, expected at most"
                 f" {tolerance:.0e}."
             )
-
-
-def _file(release: Release) -> Path:
-    return FORMATS["onnx"].in_release(release.path)
 
 
 def verified_contract(release: Release) -> dict:
@@ -123,12 +129,12 @@ def verified_contract(release: Release) -> dict:
         raise NotServable(f"{release.path / CONTRACT} is incomplete: {error!r}.") from error
 
 
-def _golden(release: Release) -> tuple[np.ndarray, np.ndarray]:
+def _golden(release: Release, key: str) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 (n, H, W, C) and the float32 (n, classes) they were released with."""
     path = release.path / GOLDEN
     try:
-        with np.load(path) as golden:
-            return golden["image"], golden["probabilities"]
+        with np.load(path, allow_pickle=False) as golden:
+            return golden["image"], golden[key]
     except (OSError, KeyError, ValueError) as error:
         raise NotServable(f"{path} cannot be read: {error}. Publish the model again.") from error
 

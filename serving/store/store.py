@@ -3,7 +3,7 @@
     <root>/models.config, batching.config           what TensorFlow Serving reads
     <root>/models/<name>/<version>/                 a release, see serving/store/release.py
     <root>/models/<name>/current -> <version>
-    <root>/models/<name>/history.jsonl              lines of {"event", "version", "time"}
+    <root>/models/<name>/history.jsonl              lines of {"event", "version", "time"}, "label"
     <root>/models/<name>/config.pbtxt               what Triton reads
     <root>/.lock, .staging-*, .tmp-*                work in progress, outside what servers watch
 
@@ -13,10 +13,11 @@ place; events whose directory is not there never happened. Everything else (`cur
 configuration files) follows from replaying the log, and is brought up to date by `_synchronise`
 whenever the store is opened for writing.
 
-    python -m serving.store list|verify|rollback [MODEL] [VERSION] [--root out]
+    python -m serving.store list|verify|rollback|label|unlabel|history MODEL... [--root out]
 """
 
 import contextlib
+import dataclasses
 import datetime
 import difflib
 import json
@@ -33,6 +34,20 @@ from serving.store.release import Release, StoreError, verify_directory
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+
+
+_CURRENT = ("publish", "rollback")
+"""Events that make their version the current one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Current:
+    """`version` was current from `since` on, by a publish or a rollback (`event`)."""
+
+    version: int
+    since: datetime.datetime
+    event: str
 
 
 class Store:
@@ -68,6 +83,41 @@ class Store:
         """The releases that were current and were not rolled back from, oldest first, the current
         one last."""
         return [self._release(name, version) for version in self._line(name)]
+
+    def release(self, name: str, version: int) -> Release:
+        """That release. Raises StoreError when there is none."""
+        versions = [release.version for release in self.releases(name)]
+        if version not in versions:
+            if not versions:
+                raise StoreError(_unknown("model", name, self.models()))
+            raise StoreError(_unknown(f"version of {name}", str(version), map(str, versions)))
+        return self._release(name, version)
+
+    def labels(self, name: str) -> dict[str, Release]:
+        """The labelled releases of the model `name`, by label."""
+        present = {release.version: release for release in self.releases(name)}
+        labels: dict[str, Release] = {}
+        for event in self._events(name):
+            if event["event"] == "label" and event["version"] in present:
+                labels[event["label"]] = present[event["version"]]
+            elif event["event"] == "unlabel":
+                labels.pop(event["label"], None)
+        return labels
+
+    def history(self, name: str) -> list[Current]:
+        """Which version was current since when, oldest first."""
+        present = {release.version for release in self.releases(name)}
+        found: list[Current] = []
+        for event in self._events(name):
+            if event["event"] in _CURRENT and event["version"] in present:
+                since = datetime.datetime.fromisoformat(event["time"])
+                found.append(Current(event["version"], since, event["event"]))
+        return found
+
+    def current_at(self, name: str, moment: datetime.datetime) -> Release | None:
+        """The release that was current at `moment`, None before the first."""
+        before = [entry for entry in self.history(name) if entry.since <= moment]
+        return self._release(name, before[-1].version) if before else None
 
     def select(self, name: str | None = None) -> Release:
         """The current release of the model `name`, or of the only one when None.
@@ -125,14 +175,37 @@ class Store:
                 if len(line) < 2:
                     raise StoreError(f"{name} has nothing before version {line[-1]}.")
                 version = line[-2]
-            versions = [release.version for release in self.releases(name)]
-            if version not in versions:
-                raise StoreError(_unknown(f"version of {name}", str(version), map(str, versions)))
+            release = self.release(name, version)
             if version != line[-1]:
-                self._release(name, version).verify()
+                release.verify()
                 self._append(name, "rollback", version)
                 self._synchronise()
-        return self._release(name, version)
+        return release
+
+    def label(self, name: str, label: str, version: int) -> Release:
+        """Lets `label` (`stable`, `canary`...) name that release from now on.
+
+        Raises StoreError when there is no such release or the label is not usable.
+        """
+        if not _LABEL.fullmatch(label):
+            raise StoreError(
+                f"label {label!r} is not usable: expected up to 100 letters, digits, '_', '-' and"
+                " '.', beginning with a letter."
+            )
+        with self._writing():
+            release = self.release(name, version)
+            if self.labels(name).get(label) != release:
+                release.verify()
+                self._append(name, "label", version, label=label)
+        return release
+
+    def unlabel(self, name: str, label: str) -> None:
+        """Takes the label away. Raises StoreError when there is no such label."""
+        with self._writing():
+            labels = self.labels(name)
+            if label not in labels:
+                raise StoreError(_unknown(f"label of {name}", label, labels))
+            self._append(name, "unlabel", labels[label].version, label=label)
 
     # How it is done.
 
@@ -167,7 +240,9 @@ class Store:
         for number, text in enumerate(lines, 1):
             try:
                 event = json.loads(text)
-                events.append({**event, "version": int(event["version"])})
+                kind, label = str(event["event"]), str(event.get("label", ""))
+                version, when = int(event["version"]), str(event["time"])
+                events.append({"event": kind, "label": label, "version": version, "time": when})
             except (KeyError, TypeError, ValueError) as error:
                 raise StoreError(f"{path}, line {number}, is damaged: {text[:80]!r}.") from error
         return events
@@ -178,7 +253,7 @@ class Store:
         line: list[int] = []
         for event in self._events(name):
             version = event["version"]
-            if version not in present:
+            if version not in present or event["event"] not in _CURRENT:
                 continue
             if version in line:
                 del line[line.index(version) :]
@@ -190,11 +265,11 @@ class Store:
         announced = [event["version"] for event in self._events(name)]
         return announced + [release.version for release in self.releases(name)]
 
-    def _append(self, name: str, event: str, version: int) -> None:
+    def _append(self, name: str, event: str, version: int, **facts: str) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         events = [
-            *self._events(name),
-            {"event": event, "version": version, "time": now},
+            *({k: v for k, v in old.items() if v != ""} for old in self._events(name)),
+            {"event": event, **facts, "version": version, "time": now},
         ]
         text = "".join(json.dumps(entry) + "\n" for entry in events)
         files.replace_text(self._directory(name) / "history.jsonl", text, self.root)

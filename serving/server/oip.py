@@ -1,0 +1,290 @@
+"""Open Inference Protocol v2 and its binary tensors: bytes to arrays and back. No transport here.
+
+Specification: github.com/kserve/open-inference-protocol, inference_rest.md; of the extensions:
+github.com/triton-inference-server/server, docs/protocol/extension_{binary_data,classification}.md.
+"""
+
+import dataclasses
+import itertools
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from serving.inference.errors import InvalidRequest
+from serving.inference.model import Model
+from serving.server import json_body
+from serving.server.classification import strings
+from serving.server.descriptions import tensor
+from serving.server.json_body import kind
+
+IMAGE_BYTES = "image_bytes"
+"""The input that takes encoded images instead of pixels."""
+
+
+@dataclasses.dataclass(slots=True)
+class Inference:
+    """A checked inference request: pixels, or `files` with encoded images."""
+
+    images: np.ndarray | None = None
+    """uint8 (N, H, W, C)."""
+    files: list[bytes] | None = None
+    identifier: str | None = None
+    binary: bool = False
+    """Whether the output follows the JSON as bytes."""
+    classes: int = 0
+    """How many classes are asked for as text; 0 for all probabilities."""
+
+
+def parse(model: Model, body: bytes, header: str | None) -> Inference:
+    """The request in `body`, whose `header` (Inference-Header-Content-Length) says how much of it
+    is JSON. Raises InvalidRequest or TooLarge, before anything is computed."""
+    if header is None:
+        return _parse(model, body, b"", binary=False)
+    if not (header.isascii() and header.isdecimal()) or int(header) > len(body):
+        raise InvalidRequest(
+            f"Inference-Header-Content-Length is {header[:30]!r}, expected a number up to the"
+            f" body's {len(body)} bytes."
+        )
+    if int(header) == 0:
+        return _raw(model, body)
+    return _parse(model, body[: int(header)], body[int(header) :], binary=True)
+
+
+def answer(model: Model, request: Inference, probabilities: np.ndarray) -> tuple[bytes, int | None]:
+    """The body of the response, and how many bytes of it are JSON if others follow."""
+    tail = b""
+    if request.classes:
+        rows = strings(model, probabilities, request.classes)
+        output = tensor(model.output_name, "BYTES", (len(rows), len(rows[0])))
+        data: Any = list(itertools.chain.from_iterable(rows))
+        if request.binary:
+            tail = byte_strings(data)
+    else:
+        output = tensor(model.output_name, "FP32", probabilities.shape)
+        data = np.ascontiguousarray(probabilities).reshape(-1)
+        if request.binary:
+            tail = data.astype("<f4", copy=False).tobytes()
+    if request.binary:
+        output["parameters"] = {"binary_data_size": len(tail)}
+    else:
+        output["data"] = data
+    response: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
+    if request.identifier is not None:
+        response["id"] = request.identifier
+    response["outputs"] = [output]
+    # A number that is none (NaN) becomes null: JSON has no other word for it.
+    text = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (text + tail, len(text)) if request.binary else (text, None)
+
+
+def byte_strings(texts: list[str]) -> bytes:
+    """BYTES elements: each behind its length, 4 bytes, little endian."""
+    encoded = [text.encode() for text in texts]
+    return b"".join(struct.pack("<I", len(text)) + text for text in encoded)
+
+
+def _raw(model: Model, body: bytes) -> Inference:
+    """The body is the only input of one image: its pixels, or a file, told apart by the size."""
+    if len(body) == math.prod(model.spec.shape):
+        return Inference(_array(model, body, (1, *model.spec.shape)), binary=True)
+    if not body:
+        raise InvalidRequest(
+            f"the body is empty, expected {math.prod(model.spec.shape)} bytes of one image,"
+            " or an encoded one."
+        )
+    return Inference(files=[body], binary=True)
+
+
+def _parse(model: Model, text: bytes, tail: bytes, binary: bool) -> Inference:
+    request = json_body.parse(text)
+    found = _input(model, request, tail, binary)
+    found.identifier = _identifier(request)
+    _outputs(model, request, found)
+    return found
+
+
+def _input(model: Model, request: dict, tail: bytes, binary: bool) -> Inference:
+    tensor = _only(request.get("inputs"), model)
+    name, shape = tensor["name"], tensor.get("shape")
+    expected = "BYTES" if name == IMAGE_BYTES else "UINT8"
+    if tensor.get("datatype") != expected:
+        raise InvalidRequest(
+            f"{name} has datatype {_short(tensor.get('datatype'))}, expected {expected!r}."
+        )
+    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
+        raise InvalidRequest(f"{name} needs a shape: a list of whole numbers.")
+    if expected == "UINT8":
+        model.check_shape(tuple(shape))
+    elif len(shape) not in (1, 2) or shape[0] < 1 or shape[1:] not in ([], [1]):
+        raise InvalidRequest(f"{name} has shape {shape[:5]}, expected [-1].")
+    size = _parameters(tensor, name).get("binary_data_size")
+    data = tensor.get("data")
+    if (size is None) == (data is None):
+        raise InvalidRequest(
+            f"{name} needs either data, a list, or the parameter binary_data_size and its bytes"
+            " behind the JSON."
+        )
+    if size is None:
+        if tail:
+            raise InvalidRequest(f"{len(tail)} bytes behind the JSON belong to no input.")
+        if not isinstance(data, list):
+            raise InvalidRequest(
+                f"{name} has data that is {kind(data)}, expected a list, flat in row-major order or"
+                " nested as shape."
+            )
+        values = flat(name, data, shape)
+        if expected == "BYTES":
+            return Inference(files=_texts(name, values, shape))
+        return Inference(_array(model, _whole_numbers(name, values, shape), shape))
+    if not binary:
+        raise InvalidRequest(
+            f"{name} has binary_data_size, but the request no Inference-Header-Content-Length."
+        )
+    if type(size) is not int or size != len(tail):
+        raise InvalidRequest(f"{name} announces {_short(size)} bytes, {len(tail)} follow the JSON.")
+    if expected == "BYTES":
+        return Inference(files=elements(name, tail, shape[0]))
+    return Inference(_array(model, tail, shape))
+
+
+def _only(tensors: Any, model: Model) -> dict:
+    """The one input tensor, with a name that is known."""
+    if tensors is None or tensors == []:
+        raise InvalidRequest(f"inputs is missing, expected one tensor named {model.input_name!r}.")
+    if not isinstance(tensors, list) or not all(isinstance(entry, dict) for entry in tensors):
+        raise InvalidRequest("inputs is not a list of objects, expected [{'name': ...}].")
+    names = [entry.get("name") for entry in tensors]
+    if names not in ([model.input_name], [IMAGE_BYTES]):
+        raise InvalidRequest(
+            f"inputs names {_short(names)}, expected [{model.input_name!r}], or [{IMAGE_BYTES!r}]"
+            " for encoded images."
+        )
+    return tensors[0]
+
+
+def _outputs(model: Model, request: dict, found: Inference) -> None:
+    """What of the output is asked for, and how."""
+    outputs = request.get("outputs")
+    if outputs is None or outputs == []:
+        wish = _parameters(request, "the request").get("binary_data_output")
+        found.binary = _boolean(wish, "binary_data_output")
+        return
+    if not isinstance(outputs, list) or not all(isinstance(entry, dict) for entry in outputs):
+        raise InvalidRequest("outputs is not a list of objects, expected [{'name': ...}].")
+    names = [entry.get("name") for entry in outputs]
+    if len(names) > 1 and set(map(str, names)) == {model.output_name}:
+        raise InvalidRequest(f"output '{model.output_name}' already exists in request")
+    if names != [model.output_name]:
+        raise InvalidRequest(f"outputs names {_short(names)}, expected [{model.output_name!r}].")
+    parameters = _parameters(outputs[0], model.output_name)
+    found.binary = _boolean(parameters.get("binary_data"), "binary_data")
+    if (count := parameters.get("classification")) is not None:
+        found.classes = class_count(count)
+    if parameters.get("shared_memory_region") is not None:
+        raise InvalidRequest("shared memory is not offered.")
+
+
+def class_count(value: Any) -> int:
+    """The parameter `classification`. Raises InvalidRequest."""
+    if type(value) is not int or value < 1:
+        raise InvalidRequest(f"classification is {_short(value)}, expected a number of classes.")
+    return value
+
+
+def _parameters(owner: Mapping, what: str) -> dict:
+    parameters = owner.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise InvalidRequest(f"the parameters of {what} are {kind(parameters)}, not an object.")
+    return parameters
+
+
+def _boolean(value: Any, name: str) -> bool:
+    if value is not None and type(value) is not bool:
+        raise InvalidRequest(f"{name} is {kind(value)}, expected true or false.")
+    return bool(value)
+
+
+def _identifier(request: dict) -> str | None:
+    identifier = request.get("id")
+    if identifier is not None and not isinstance(identifier, str):
+        raise InvalidRequest(f"id is {kind(identifier)}, expected a string.")
+    return identifier
+
+
+def flat(name: str, data: list, shape: list[int]) -> list:
+    """Flat data as it is; nested data must follow `shape` at every level."""
+    if not data or not isinstance(data[0], list):
+        return data
+    level: list[Any] = [data]
+    for size in shape:
+        if not all(isinstance(entry, list) and len(entry) == size for entry in level):
+            raise InvalidRequest(
+                f"{name} is nested unlike its shape {list(shape)}: flat data will do."
+            )
+        level = list(itertools.chain.from_iterable(level))
+    return level
+
+
+def _whole_numbers(name: str, values: list, shape: list[int]) -> bytes:
+    if len(values) != math.prod(shape):
+        raise InvalidRequest(
+            f"{name} has {len(values)} values, its shape {shape} needs {math.prod(shape)}."
+        )
+    return pixels(name, values)
+
+
+def pixels(name: str, values: list) -> bytes:
+    """A flat list as bytes. Raises InvalidRequest unless all are whole numbers from 0 to 255."""
+    wrong = set(map(type, values)) - {int}  # bytes() would take true for 1
+    if wrong:
+        kinds = ", ".join(sorted(kind.__name__ for kind in wrong))
+        raise InvalidRequest(f"{name} holds {kinds}, expected whole numbers from 0 to 255.")
+    try:
+        return bytes(values)
+    except ValueError:
+        low, high = min(values), max(values)
+        value = low if low < 0 else high
+        raise InvalidRequest(
+            f"{name} holds {str(value)[:20]}, expected whole numbers from 0 to 255."
+        ) from None
+
+
+def _texts(name: str, values: list, shape: list[int]) -> list[bytes]:
+    """JSON has no bytes: encoded images in it are base64."""
+    if len(values) != shape[0] or not all(isinstance(value, str) for value in values):
+        raise InvalidRequest(f"{name} needs {shape[0]} strings, base64 of a file each.")
+    return [json_body.base64_bytes(name, value) for value in values]
+
+
+def elements(name: str, data: bytes, count: int) -> list[bytes]:
+    """The BYTES elements in `data`. Raises InvalidRequest unless there are `count`."""
+    found, at = [], 0
+    while at + 4 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "little")
+        found.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
+    if at != len(data) or len(found) != count:
+        raise InvalidRequest(
+            f"{name} holds {len(data)} bytes that are not {count} elements, each behind its length"
+            " in 4 bytes."
+        )
+    return found
+
+
+def _array(model: Model, data: bytes, shape: tuple[int, ...] | list[int]) -> np.ndarray:
+    if len(data) != math.prod(shape):
+        raise InvalidRequest(
+            f"{model.input_name} has {len(data)} bytes, its shape {list(shape)} needs"
+            f" {math.prod(shape)}."
+        )
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:100]
