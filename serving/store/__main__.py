@@ -1,6 +1,7 @@
-"""The command line of the release store: `python -m serving.store list|verify|rollback`."""
+"""The command line of the release store: `python -m serving.store COMMAND`."""
 
 import argparse
+import datetime
 import sys
 from pathlib import Path
 
@@ -22,11 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serving.store",
-        description="List, verify and roll back model releases.",
+        description="List, verify, roll back and label model releases.",
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--root", default="out", help="output root (default: out)")
-    commands = parser.add_subparsers(required=True, metavar="list|verify|rollback")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", parents=[common], help="show every release")
     listing.add_argument("model", nargs="?", help="only this model")
     listing.set_defaults(command=_list)
@@ -38,6 +39,19 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("model")
     back.add_argument("version", nargs="?", type=int, help="default: the one current before")
     back.set_defaults(command=_rollback)
+    label = commands.add_parser("label", parents=[common], help="name a release: stable, canary...")
+    label.add_argument("model")
+    label.add_argument("label")
+    label.add_argument("version", type=int)
+    label.set_defaults(command=_label)
+    unlabel = commands.add_parser("unlabel", parents=[common], help="take a label away")
+    unlabel.add_argument("model")
+    unlabel.add_argument("label")
+    unlabel.set_defaults(command=_unlabel)
+    history = commands.add_parser("history", parents=[common], help="what was current when")
+    history.add_argument("model")
+    history.add_argument("--at", type=_moment, metavar="TIME", help="only at this moment, in UTC")
+    history.set_defaults(command=_history)
     return parser
 
 
@@ -55,7 +69,9 @@ def _chosen(store: Store, name: str | None, version: int | None = None) -> list[
 def _list(store: Store, options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = [("MODEL", "VERSION", "STATE", "FRAMEWORK", "CREATED", "LINEAGE")]
     for release in _chosen(store, options.model):
-        mark = "current" if store.current(release.name) == release else ""
+        marks = ["current"] if store.current(release.name) == release else []
+        named = store.labels(release.name).items()
+        mark = ", ".join(marks + sorted(label for label, other in named if other == release))
         manifest = release.manifest()
         facts = [str(manifest.get(key, "-")) for key in ("framework", "created", "lineage")]
         rows.append((release.name, str(release.version), mark, *facts))
@@ -81,6 +97,41 @@ def _rollback(store: Store, options: argparse.Namespace) -> int:
     release = store.rollback(options.model, options.version)
     print(f"{release.name}: version {release.version} is current ({release.path})")
     return 0
+
+
+def _label(store: Store, options: argparse.Namespace) -> int:
+    release = store.label(options.model, options.label, options.version)
+    print(f"{release.name}: {options.label} is version {release.version}")
+    return 0
+
+
+def _unlabel(store: Store, options: argparse.Namespace) -> int:
+    store.unlabel(options.model, options.label)
+    print(f"{options.model}: {options.label} names no version")
+    return 0
+
+
+def _history(store: Store, options: argparse.Namespace) -> int:
+    name = store.select(options.model).name
+    if options.at is not None:
+        release = store.current_at(name, options.at)
+        if release is None:
+            raise StoreError(f"no version of {name} was current at {options.at.isoformat()}.")
+        print(f"{name}: version {release.version} was current at {options.at.isoformat()}")
+        return 0
+    for event in store.history(name):
+        print(f"{event.time}  version {event.version}  {event.event}")
+    return 0
+
+
+def _moment(text: str) -> datetime.datetime:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time, expected one like 2026-11-30T12:00"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,12 @@ place; events whose directory is not there never happened. Everything else (`cur
 configuration files) follows from replaying the log, and is brought up to date by `_synchronise`
 whenever the store is opened for writing.
 
-    python -m serving.store list|verify|rollback|label|unlabel|history MODEL... [--root out]
+    python -m serving.store COMMAND [MODEL ...] [--root out]
 """
 
 import contextlib
-import dataclasses
 import datetime
 import difflib
-import json
 import os
 import re
 import secrets
@@ -30,24 +28,12 @@ from pathlib import Path
 
 from serving.contract.release_files import CONTRACT, FORMATS, MANIFEST, Format, formats_of
 from serving.store import config_files, files
+from serving.store.history import Event, currents, labels, line, read, write
 from serving.store.release import Release, StoreError, verify_directory
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
-
-
-_CURRENT = ("publish", "rollback")
-"""Events that make their version the current one."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Current:
-    """`version` was current from `since` on, by a publish or a rollback (`event`)."""
-
-    version: int
-    since: datetime.datetime
-    event: str
 
 
 class Store:
@@ -95,28 +81,16 @@ class Store:
 
     def labels(self, name: str) -> dict[str, Release]:
         """The labelled releases of the model `name`, by label."""
-        present = {release.version: release for release in self.releases(name)}
-        labels: dict[str, Release] = {}
-        for event in self._events(name):
-            if event["event"] == "label" and event["version"] in present:
-                labels[event["label"]] = present[event["version"]]
-            elif event["event"] == "unlabel":
-                labels.pop(event["label"], None)
-        return labels
+        found = labels(self._events(name), self._present(name))
+        return {label: self._release(name, version) for label, version in found.items()}
 
-    def history(self, name: str) -> list[Current]:
-        """Which version was current since when, oldest first."""
-        present = {release.version for release in self.releases(name)}
-        found: list[Current] = []
-        for event in self._events(name):
-            if event["event"] in _CURRENT and event["version"] in present:
-                since = datetime.datetime.fromisoformat(event["time"])
-                found.append(Current(event["version"], since, event["event"]))
-        return found
+    def history(self, name: str) -> list[Event]:
+        """Which version became current when, by a publish or a rollback; oldest first."""
+        return currents(self._events(name), self._present(name))
 
     def current_at(self, name: str, moment: datetime.datetime) -> Release | None:
         """The release that was current at `moment`, None before the first."""
-        before = [entry for entry in self.history(name) if entry.since <= moment]
+        before = [event for event in self.history(name) if event.moment <= moment]
         return self._release(name, before[-1].version) if before else None
 
     def select(self, name: str | None = None) -> Release:
@@ -154,7 +128,7 @@ class Store:
             with self._writing():
                 files.make_directory(target)
                 version = 1 + max([0, *self._used_versions(name)])
-                self._append(name, "publish", version)
+                self._append(name, Event.now("publish", version))
                 os.rename(staging, target / str(version))
                 files.sync_directory(target)
                 self._synchronise()
@@ -178,7 +152,7 @@ class Store:
             release = self.release(name, version)
             if version != line[-1]:
                 release.verify()
-                self._append(name, "rollback", version)
+                self._append(name, Event.now("rollback", version))
                 self._synchronise()
         return release
 
@@ -196,7 +170,7 @@ class Store:
             release = self.release(name, version)
             if self.labels(name).get(label) != release:
                 release.verify()
-                self._append(name, "label", version, label=label)
+                self._append(name, Event.now("label", version, label))
         return release
 
     def unlabel(self, name: str, label: str) -> None:
@@ -205,7 +179,7 @@ class Store:
             labels = self.labels(name)
             if label not in labels:
                 raise StoreError(_unknown(f"label of {name}", label, labels))
-            self._append(name, "unlabel", labels[label].version, label=label)
+            self._append(name, Event.now("unlabel", labels[label].version, label))
 
     # How it is done.
 
@@ -230,48 +204,22 @@ class Store:
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"{source / CONTRACT} cannot be served: {error!r}.") from error
 
-    def _events(self, name: str) -> list[dict]:
-        path = self._directory(name) / "history.jsonl"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        events = []
-        for number, text in enumerate(lines, 1):
-            try:
-                event = json.loads(text)
-                kind, label = str(event["event"]), str(event.get("label", ""))
-                version, when = int(event["version"]), str(event["time"])
-                events.append({"event": kind, "label": label, "version": version, "time": when})
-            except (KeyError, TypeError, ValueError) as error:
-                raise StoreError(f"{path}, line {number}, is damaged: {text[:80]!r}.") from error
-        return events
+    def _events(self, name: str) -> list[Event]:
+        return read(self._directory(name) / "history.jsonl")
+
+    def _present(self, name: str) -> set[int]:
+        return {release.version for release in self.releases(name)}
 
     def _line(self, name: str) -> list[int]:
-        """Versions that were current and were not rolled back from, oldest first, current last."""
-        present = {release.version for release in self.releases(name)}
-        line: list[int] = []
-        for event in self._events(name):
-            version = event["version"]
-            if version not in present or event["event"] not in _CURRENT:
-                continue
-            if version in line:
-                del line[line.index(version) :]
-            line.append(version)
-        return line
+        return line(self._events(name), self._present(name))
 
     def _used_versions(self, name: str) -> list[int]:
         """Also those that a killed publish announced: a number is never given out twice."""
-        announced = [event["version"] for event in self._events(name)]
+        announced = [event.version for event in self._events(name)]
         return announced + [release.version for release in self.releases(name)]
 
-    def _append(self, name: str, event: str, version: int, **facts: str) -> None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        events = [
-            *({k: v for k, v in old.items() if v != ""} for old in self._events(name)),
-            {"event": event, **facts, "version": version, "time": now},
-        ]
-        text = "".join(json.dumps(entry) + "\n" for entry in events)
+    def _append(self, name: str, event: Event) -> None:
+        text = write([*self._events(name), event])
         files.replace_text(self._directory(name) / "history.jsonl", text, self.root)
 
     @contextlib.contextmanager
