@@ -79,6 +79,5 @@ class RuntimeMissing(NotServable, ImportError):
 
     def __init__(self, path: object, package: str):
         super().__init__(
-            f"{path} needs the package {package}, which is not installed: "
-            "pip install -r serving/requirements.txt."
+            f"{path} needs the package {package}, which is not installed: pip install {package}."
         )

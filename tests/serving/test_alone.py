@@ -25,10 +25,18 @@ def _name(requirement: str) -> str:
     return re.match(r"[A-Za-z0-9._-]+", requirement).group().lower().replace("_", "-")
 
 
-def required() -> set[str]:
-    """Distributions that the slim requirements need, transitively."""
+TFLITE = "ai-edge-litert"
+"""What the requirements name for TFLite, beyond themselves."""
+
+
+def required() -> list[str]:
+    """Names in the slim requirements."""
     lines = REQUIREMENTS.read_text().splitlines()
-    waiting = [_name(line) for line in lines if line and not line.startswith("#")]
+    return [_name(line) for line in lines if line and not line.startswith("#")]
+
+
+def closure(waiting: list[str]) -> set[str]:
+    """Those distributions and all that they need."""
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -37,7 +45,7 @@ def required() -> set[str]:
             continue
         found.add(name)
         for text in importlib.metadata.requires(name) or ():
-            if "extra ==" not in text or "uvloop" in text:  # granian[uvloop]
+            if "extra ==" not in text:
                 try:
                     importlib.metadata.version(_name(text))
                 except importlib.metadata.PackageNotFoundError:
@@ -48,27 +56,33 @@ def required() -> set[str]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Path:
-    """A folder with `serving/`, and `site/` with links to the slim requirements' packages."""
+    """A folder with `serving/`, `site/` with links to the slim requirements' packages, and
+    `site-tflite/` with those of LiteRT."""
     folder = tmp_path_factory.mktemp("alone")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "serving", folder / "serving", ignore=ignored)
-    (folder / "site").mkdir()
-    for name in required():
-        for file in importlib.metadata.files(name) or ():
-            top = file.parts[0]
-            target = folder / "site" / top
-            if top not in ("..", "__pycache__") and not target.exists():
-                target.symlink_to(Path(file.locate()).parents[len(file.parts) - 1] / top)
+    _link(closure(required()), folder / "site")
+    _link(closure([TFLITE]), folder / "site-tflite")
     Store(folder / "out" / "serving").publish("digits", digits_release(folder / "made"))
     return folder
 
 
-def _python(folder: Path, *arguments: str) -> list[str]:
+def _link(names: set[str], site: Path) -> None:
+    site.mkdir()
+    for name in names:
+        for file in importlib.metadata.files(name) or ():
+            top = file.parts[0]
+            target = site / top
+            if top not in ("..", "__pycache__") and not target.exists():
+                target.symlink_to(Path(file.locate()).parents[len(file.parts) - 1] / top)
+
+
+def _python(folder: Path, *arguments: str, sites: tuple[str, ...] = ("site",)) -> list[str]:
     """Python without any site-packages but the links."""
-    start = "import sys, runpy; sys.path[:0] = sys.argv[1:3]; del sys.argv[:3]; "
+    paths = [str(folder), *(str(folder / site) for site in sites)]
+    start = f"import sys, runpy; sys.path[:0] = {paths!r}; del sys.argv[:1]; "
     start += "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
-    paths = [str(folder), str(folder / "site")]
-    return [sys.executable, "-I", "-S", "-c", start, *paths, *arguments]
+    return [sys.executable, "-I", "-S", "-c", start, *arguments]
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +95,17 @@ def picture(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("format", ["onnx", "tflite"])
 def test_it_predicts(alone, picture, format):
-    command = _python(alone, "serving.predict", str(picture), "--format", format)
+    sites = ("site", "site-tflite") if format == "tflite" else ("site",)
+    command = _python(alone, "serving.predict", str(picture), "--format", format, sites=sites)
     done = subprocess.run(command, cwd=alone, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{picture}: 4 ")
+
+
+def test_without_litert_it_says_what_to_install(alone, picture):
+    command = _python(alone, "serving.predict", str(picture), "--format", "tflite")
+    done = subprocess.run(command, cwd=alone, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "pip install ai-edge-litert" in done.stderr
 
 
 def test_it_serves_a_release(alone):
