@@ -10,14 +10,12 @@ import time
 import urllib.parse
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import httptools
 
+from serving.server.limits import Limits
 from serving.server.messages import Handler, Request, Response
-
-if TYPE_CHECKING:
-    from serving.server.listener import Listening
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _MOST_HEADERS = 100
@@ -27,10 +25,25 @@ _LINGER_SECONDS = 2.0
 ends: closing at once would reset it."""
 
 
+class Owner(Protocol):
+    """What a connection needs of what accepted it: see `serving.server.listener.Listening`."""
+
+    limits: Limits
+    loop: asyncio.AbstractEventLoop
+    held: int
+    stopping: bool
+    date: str
+
+    def admit(self, connection: "Connection") -> bool: ...
+    def forget(self, connection: "Connection") -> None: ...
+    def rejected(self, reason: str) -> None: ...
+    def refusal(self, status: int, message: str) -> Response: ...
+
+
 class Connection(asyncio.Protocol):
     """`deadline` (of time.monotonic) is when `expire` is called; None while a handler works."""
 
-    def __init__(self, listening: "Listening", handler: Handler):
+    def __init__(self, listening: Owner, handler: Handler):
         self._listening = listening
         self._limits = listening.limits
         self._handler = handler

@@ -56,8 +56,8 @@ class Listening:
     ):
         self.limits = limits
         self.loop = asyncio.get_running_loop()
-        self.rejected = rejected
-        self.refusal = refusal
+        self._rejected = rejected
+        self._refusal = refusal
         self.stopping = False
         self.held = 0
         """Bytes of all bodies being received or answered."""
@@ -107,6 +107,14 @@ class Listening:
         else:
             self._refused.add(connection)
         return False
+
+    def rejected(self, reason: str) -> None:
+        """A limit turned a request or a connection away."""
+        self._rejected(reason)
+
+    def refusal(self, status: int, message: str) -> Response:
+        """The answer to what never became a request."""
+        return self._refusal(status, message)
 
     def forget(self, connection: Connection) -> None:
         """It is closed."""
