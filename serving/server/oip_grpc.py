@@ -72,7 +72,7 @@ class OpenInference:
         if isinstance(images, list):
             probabilities = await self._dataplane.infer_encoded(version, images)
         else:
-            probabilities = await self._dataplane.infer(version, images)
+            probabilities = await version.batcher.infer(images)  # checked by now
         return oip_tensors.write_response(model, request, probabilities, count)
 
     async def _live(self, request: Any, call: Call) -> Any:

@@ -54,7 +54,7 @@ class TensorFlowServing:
         if isinstance(images, list):
             probabilities = await self._dataplane.infer_encoded(version, images)
         else:
-            probabilities = await self._dataplane.infer(version, images)
+            probabilities = await version.batcher.infer(images)  # checked by now
         spec = {**_spec(version), "signature_name": signature}
         outputs = {model.output_name: tf_tensors.write_tensor(probabilities)}
         return _Predicted(model_spec=spec, outputs=outputs)
