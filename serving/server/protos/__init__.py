@@ -1,0 +1,1 @@
+"""Interface definitions of the gRPC services, compiled to `descriptors.binpb`."""
