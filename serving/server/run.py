@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -17,6 +18,9 @@ from serving.server.options import Options, OptionsError
 from serving.server.swap import Follower
 from serving.store.release import StoreError
 from serving.store.store import Store
+
+if TYPE_CHECKING:
+    from serving.server import grpc_server
 
 
 def run(options: Options, fail: Callable[[str], int]) -> int:
@@ -66,8 +70,25 @@ async def _serve(options: Options, socket_: socket.socket) -> None:
         dataplane.close()
 
 
-async def _start_grpc(options: Options, dataplane: Dataplane, follower: Follower):  # type: ignore[no-untyped-def]
-    return None
+async def _start_grpc(
+    options: Options, dataplane: Dataplane, follower: Follower
+) -> "grpc_server.Handle | None":
+    if options.grpc_port is None:
+        return None
+    from serving.server import grpc_server  # half a second that HTTP alone need not wait for
+
+    pair = (options.certificate, options.key)
+    certificate, key = (path.read_bytes() if path else None for path in pair)
+    chosen = grpc_server.Options(
+        host=options.host,
+        port=options.grpc_port,
+        token=options.token,
+        certificate=certificate,
+        key=key,
+        calls=options.limits.connections,
+        allow_load=options.allow_load,
+    )
+    return await grpc_server.start(dataplane, follower, chosen)
 
 
 def _waiting(dataplane: Dataplane) -> int:
@@ -100,7 +121,8 @@ def _announce(options: Options, dataplane: Dataplane) -> None:
     scheme = "http" if options.certificate is None else "https"
     host = f"[{options.host}]" if ":" in options.host else options.host
     base = f"{scheme}://{host}:{options.port}"
+    grpc = f", gRPC at {host}:{options.grpc_port}" if options.grpc_port else ""
     for served in dataplane.models():
         model = served.default.model
         where = f"{base}/v2/models/{served.name}"
-        print(f"{where} serves version {model.version} on {model.provider}", flush=True)
+        print(f"{where} serves version {model.version} on {model.provider}{grpc}", flush=True)
