@@ -89,11 +89,13 @@ def centroid_network() -> tuple[np.ndarray, np.ndarray]:
     return (2 * means.T).astype(np.float32), -(means**2).sum(1).astype(np.float32)
 
 
-def onnx_bytes(scale: float = 1.0) -> bytes:
-    """image uint8 (N, 8, 8, 1) to probabilities float32 (N, 10)."""
+def onnx_bytes(scale: float = 1.0, work: int = 0) -> bytes:
+    """image uint8 (N, 8, 8, 1) to probabilities float32 (N, 10). `work`: convolutions with 64
+    channels whose result counts for nothing, some 0.1 ms each and image."""
     weights, bias = centroid_network()
     nodes = [
-        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        *_idle_work(work),
         helper.make_node("Flatten", ["float"], ["flat"], axis=1),
         helper.make_node("Gemm", ["flat", "weights", "bias"], ["logits"], alpha=scale / 255),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
@@ -106,6 +108,7 @@ def onnx_bytes(scale: float = 1.0) -> bytes:
         [
             numpy_helper.from_array(weights, "weights"),
             numpy_helper.from_array(bias, "bias"),
+            *_idle_weights(work),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -113,25 +116,60 @@ def onnx_bytes(scale: float = 1.0) -> bytes:
     return model.SerializeToString()
 
 
-def expected(images: np.ndarray) -> np.ndarray:
+def _idle_work(count: int) -> list:
+    """pixels (N, 8, 8, 1) to float, the same, after `count` convolutions of something."""
+    if not count:
+        return [helper.make_node("Identity", ["pixels"], ["float"])]
+    nodes = [helper.make_node("Tile", ["rows", "repeats"], ["idle0"])]
+    nodes.insert(0, helper.make_node("Transpose", ["pixels"], ["rows"], perm=[0, 3, 1, 2]))
+    for i in range(count):
+        inputs = [f"idle{i}", "idle_weights"]
+        nodes.append(helper.make_node("Conv", inputs, [f"idle{i + 1}"], pads=[1, 1, 1, 1]))
+    nodes += [
+        helper.make_node("ReduceMax", [f"idle{count}"], ["most"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Mul", ["most", "zero"], ["nothing"]),
+        helper.make_node("Add", ["pixels", "nothing"], ["float"]),
+    ]
+    return nodes
+
+
+def _idle_weights(count: int) -> list:
+    if not count:
+        return []
+    weights = np.full((64, 64, 3, 3), 1 / 576, np.float32)
+    return [
+        numpy_helper.from_array(weights, "idle_weights"),
+        numpy_helper.from_array(np.array([1, 64, 1, 1]), "repeats"),
+        numpy_helper.from_array(np.float32(0), "zero"),
+    ]
+
+
+def expected(images: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """The same network in NumPy."""
     weights, bias = centroid_network()
-    logits = images.reshape(len(images), -1).astype(np.float32) @ weights / 255 + bias
+    logits = scale * (images.reshape(len(images), -1).astype(np.float32) @ weights / 255) + bias
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
 
 
-def digits_release(directory: Path, scale: float = 1.0, name: str = "digits") -> Path:
-    """A release directory with a real ONNX model; a `scale` other than 1 breaks its golden."""
+def digits_release(
+    directory: Path,
+    scale: float = 1.0,
+    name: str = "digits",
+    golden_scale: float = 1.0,
+    work: int = 0,
+) -> Path:
+    """A release directory with a real ONNX model; a `scale` other than `golden_scale` breaks its
+    golden. `work` slows it down, see `onnx_bytes`."""
     bundle(directory, name)
     images, labels = digits()
     golden = {
         "image": images[:100],
-        "probabilities": expected(images[:100]),
+        "probabilities": expected(images[:100], golden_scale),
         "label": labels[:100],
     }
     np.savez(directory / "golden.npz", **golden)
-    (directory / "model.onnx").write_bytes(onnx_bytes(scale))
+    (directory / "model.onnx").write_bytes(onnx_bytes(scale, work))
     # The same network, converted once from a SavedModel: converting needs TensorFlow.
     shutil.copyfile(REPOSITORY / "tests/data/centroids.tflite", directory / "model.tflite")
     return seal(directory, name)
@@ -156,8 +194,9 @@ def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess:
 
 
 @contextlib.contextmanager
-def server(root: Path, *arguments: str):
-    """Yields (base URL, process, first printed line) of a real server, stopped at the end."""
+def server(root: Path, *arguments: str, seconds: float = 120):
+    """Yields (base URL, process, first printed line) of a real server, stopped at the end; killed
+    after `seconds`."""
     port = free_port()
     command = [
         sys.executable,
@@ -175,7 +214,7 @@ def server(root: Path, *arguments: str):
         stderr=subprocess.PIPE,
         text=True,
     )
-    watchdog = threading.Timer(120, process.kill)  # bounds the wait for the first line
+    watchdog = threading.Timer(seconds, process.kill)  # bounds the wait for the first line
     watchdog.start()
     try:
         line = process.stdout.readline()
@@ -188,11 +227,13 @@ def server(root: Path, *arguments: str):
         if process.poll() is None:
             os.kill(process.pid, signal.SIGTERM)
             try:
-                process.communicate(timeout=20)
+                process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.communicate(timeout=10)
+                process.wait(timeout=10)
                 raise
+        for pipe in (process.stdout, process.stderr):
+            pipe.close()
 
 
 def request(url: str, body: bytes | None = None, **headers: str) -> tuple[int, dict]:
