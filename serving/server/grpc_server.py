@@ -2,6 +2,7 @@
 
 import dataclasses
 import hmac
+import logging
 from collections.abc import Awaitable, Callable
 
 import grpc
@@ -9,7 +10,9 @@ import grpc
 from serving.inference.errors import Unauthorised
 from serving.server import grpc_health, grpc_reflection, oip_grpc, tf_serving_grpc
 from serving.server.dataplane import Dataplane
+from serving.server.grpc_handlers import Calls
 from serving.server.limits import Limits
+from serving.server.log import log
 from serving.server.oip_grpc import OpenInference
 from serving.server.swap import Follower
 from serving.server.tf_serving_grpc import TensorFlowServing
@@ -56,16 +59,19 @@ class Handle:
 async def start(dataplane: Dataplane, follower: Follower, options: Options) -> Handle:
     """Accepts calls from now on. Raises OSError saying why the address cannot be used."""
     interceptors = [] if options.token is None else [_Token(options.token)]
+    _quiet()
     server = grpc.aio.server(
         interceptors=interceptors,
         options=_settings(dataplane.limits),
         maximum_concurrent_rpcs=options.calls,
     )
+    inference = Calls(dataplane, oip_grpc.PROTOCOL)
+    tensorflow = Calls(dataplane, tf_serving_grpc.PROTOCOL)
     server.add_generic_rpc_handlers(
         (
-            OpenInference(dataplane, follower, options.allow_load).handler(),
-            *TensorFlowServing(dataplane).handlers(),
-            grpc_health.handler(dataplane, SERVICES),
+            OpenInference(dataplane, follower, options.allow_load).handler(inference),
+            *TensorFlowServing(dataplane).handlers(tensorflow),
+            grpc_health.handler(dataplane, Calls(dataplane, grpc_health.PROTOCOL), SERVICES),
             *grpc_reflection.handlers((*SERVICES, grpc_health.SERVICE, grpc_reflection.SERVICE)),
         )
     )
@@ -108,12 +114,31 @@ def _listen(server: grpc.aio.Server, options: Options) -> int:
         raise OSError(f"cannot listen on {address}: {reason}.") from error
 
 
+def _quiet() -> None:
+    """Clients that leave or speak something else are no news, and ours are lines of JSON."""
+    logger = logging.getLogger("grpc")
+    if not logger.handlers:
+        logger.addHandler(_Log())
+        logger.propagate = False
+
+
+class _Log(logging.Handler):
+    """What grpc's Python reports of itself; its errors of handlers never happen, see `Calls`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Never raises."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, grpc.aio.InternalError):
+            return  # the client has left before its answer
+        log("grpc", message=record.getMessage()[:500], error=repr(error)[:500])
+
+
 class _Token(grpc.aio.ServerInterceptor):
     """Refuses calls without the token. There is no interceptor where there is no token: it costs
     every call."""
 
     def __init__(self, token: str):
-        self._expected = f"Bearer {token}".encode()
+        self._expected = f"bearer {token}".encode()
 
     async def intercept_service(
         self,
@@ -124,8 +149,9 @@ class _Token(grpc.aio.ServerInterceptor):
             return await continuation(details)
         for name, value in details.invocation_metadata:
             if name == "authorization":
-                received = value if isinstance(value, bytes) else value.encode()
-                if hmac.compare_digest(received, self._expected):
+                scheme, _, token = value.partition(" ")
+                given = f"{scheme.lower()} {token.strip()}".encode()
+                if hmac.compare_digest(given, self._expected):
                     return await continuation(details)
         return grpc.stream_stream_rpc_method_handler(_refuse)
 

@@ -40,9 +40,8 @@ class OpenInference:
         self._follower = follower
         self._allow_load = allow_load
 
-    def handler(self) -> grpc.GenericRpcHandler:
+    def handler(self, calls: Calls) -> grpc.GenericRpcHandler:
         """For a server's `add_generic_rpc_handlers`."""
-        calls = Calls(self._dataplane, PROTOCOL)
         stream = calls.stream(self._infer, message("inference.ModelInferRequest"), _streamed)
         implemented = {
             "ServerLive": self._live,

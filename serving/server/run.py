@@ -1,6 +1,7 @@
 """A server's life: listen, load, serve, drain."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -75,6 +76,8 @@ async def _start_grpc(
 ) -> "grpc_server.Handle | None":
     if options.grpc_port is None:
         return None
+    # Its C++ core reads this when it is loaded: clients that speak something else are no news.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from serving.server import grpc_server  # half a second that HTTP alone need not wait for
 
     pair = (options.certificate, options.key)

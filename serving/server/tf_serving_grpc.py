@@ -35,9 +35,8 @@ class TensorFlowServing:
     def __init__(self, dataplane: Dataplane):
         self._dataplane = dataplane
 
-    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+    def handlers(self, calls: Calls) -> tuple[grpc.GenericRpcHandler, ...]:
         """For a server's `add_generic_rpc_handlers`."""
-        calls = Calls(self._dataplane, PROTOCOL)
         prediction = {"Predict": self._predict, "GetModelMetadata": self._metadata}
         return (
             calls.service(PREDICTION, prediction, _NOT_OFFERED),
