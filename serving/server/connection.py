@@ -169,6 +169,8 @@ class Connection(asyncio.Protocol):
             return
         self._in_body = True
         headers, version = self._headers, self._parser.get_http_version()
+        if self._parser.should_upgrade() and "upgrade" in headers:
+            return  # `_without_upgrade` follows
         if version not in ("1.0", "1.1"):
             return self._refuse(400, f"this is HTTP/{version}, expected HTTP/1.1.")
         if version == "1.1" and "host" not in headers:
@@ -205,7 +207,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._kept = 0
-        if self._deaf:
+        if self._deaf or (self._parser.should_upgrade() and "upgrade" in self._headers):
             return
         try:
             url = httptools.parse_url(self._url)
@@ -240,12 +242,23 @@ class Connection(asyncio.Protocol):
             self._kept += len(piece)
             try:
                 self._parser.feed_data(piece)
-            except httptools.HttpParserUpgrade:
-                pass  # nothing to upgrade to: the request is answered as it is
+            except httptools.HttpParserUpgrade as pause:
+                rest = self._without_upgrade() + bytes(piece[pause.args[0] :]) + bytes(rest)
             except httptools.HttpParserError as error:
                 self._refuse(400, f"this is not HTTP/1.1: {error}.")
             if self._kept > self._limits.header_bytes:
                 self._refuse_headers()
+
+    def _without_upgrade(self) -> bytes:
+        """The headers without their offer of another protocol, which clients of Java's make with
+        every request: the parser, which has taken them for the last of HTTP, begins again."""
+        method, version = self._parser.get_method(), self._parser.get_http_version()
+        if self._headers.pop("upgrade", None) is None:  # CONNECT, which is refused
+            return b""
+        lines = [b"%s %s HTTP/%s" % (method, self._url, version.encode())]
+        lines += [f"{name}: {value}".encode("latin-1") for name, value in self._headers.items()]
+        self._parser = httptools.HttpRequestParser(self)
+        return b"\r\n".join([*lines, b"", b""])
 
     def _count(self, size: int) -> None:
         self._header_bytes += size

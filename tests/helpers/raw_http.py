@@ -43,6 +43,10 @@ class Client:
     def __exit__(
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leaves."""
         self._stream.close()
         self.socket.close()
 
