@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
         help="open HTTP connections; 503 beyond (default: 512)")  # fmt: skip
     add("--max-body-mb", metavar="MB", type=_positive, default=16,
         help="the largest body, in MiB (default: 16)")  # fmt: skip
+    add("--header-seconds", metavar="S", type=_positive, default=10,
+        help="for the headers of a request to arrive; 408 beyond (default: 10)")  # fmt: skip
+    add("--body-seconds", metavar="S", type=_positive, default=30,
+        help="for a body to arrive, and for an answer to be taken (default: 30)")  # fmt: skip
+    add("--idle-seconds", metavar="S", type=_positive, default=60,
+        help="between two requests of a connection (default: 60)")  # fmt: skip
     add("--drain-seconds", metavar="S", type=_positive, default=20,
         help="for requests under way after SIGTERM (default: 20)")  # fmt: skip
     add("--allow-load", action="store_true", help="let clients load and unload models")

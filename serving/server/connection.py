@@ -2,7 +2,8 @@
 
 httptools (the parser of Node.js) reads the protocol. The usual ASGI servers close neither a silent
 connection nor a stalled body, and cost a multiple of a small model's inference per request: hence
-this module. A connection has at most one request under way; pipelined ones wait for their turn.
+this module. A connection has at most one request under way; pipelined ones wait for their turn, and
+nothing more is read than may wait. While a client does not take its answers, none is computed.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import time
 import urllib.parse
 from collections import deque
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import httptools
 
@@ -20,9 +21,23 @@ from serving.server.messages import Handler, Request, Response
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _MOST_HEADERS = 100
 _MOST_PIPELINED = 16
+_PIECE = 4096
+"""Bytes that the parser gets at a time, unless a body is known to go on: how many small requests
+can become of one piece is bounded, so that those that wait are."""
 _LINGER_SECONDS = 2.0
 """For a client that is still sending what was refused, to see the answer before the connection
-ends: closing at once would reset it."""
+ends: closing at once would reset it. Also for the answer to one that has ended its side: it may
+read on, but most such clients have left."""
+
+
+class _Turn(NamedTuple):
+    """A request, or the refusal of what never became one, whose answer follows those before."""
+
+    entry: Request | Response
+    keep: bool = False
+    """Whether the connection goes on after it."""
+    old: bool = False
+    """HTTP/1.0, where going on must be said."""
 
 
 class Owner(Protocol):
@@ -48,12 +63,19 @@ class Connection(asyncio.Protocol):
         self._limits = listening.limits
         self._handler = handler
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._waiting: deque[_Turn] = deque()
+        self._unread = b""  # received, but not parsed before fewer requests wait
         self._task: asyncio.Task | None = None
-        self._lingering = False
+        self._deaf = False  # whatever else the client sends is ignored
+        self._lingering = False  # the last answer is written
         self._ended = False  # the client sends nothing more
+        self._unwritten = False  # the client does not take what was written
         self._idle = False  # between two requests
         self._receiving = False  # between a request's first byte and its last
+        self._in_body = False
+        self._missing = 0  # of a body that announced its length
+        self._expects = False  # the client waits for leave to send the body
+        self._kept = 0  # bytes that the parser holds without having told of them
         self._held = 0  # bytes counted in `listening.held`
         self.deadline: float | None = time.monotonic() + self._limits.header_seconds
 
@@ -68,42 +90,51 @@ class Connection(asyncio.Protocol):
         self._listening.forget(self)
         self._release(self._held)
         self._waiting.clear()
+        self._unread = b""
+        self._deaf = True
         if self._task is not None:
             self._task.cancel()  # so that what nobody waits for leaves the queue
 
     def data_received(self, data: bytes) -> None:
-        if self._lingering:
+        if self._deaf:
             return
         if self._idle:
             self._idle = False
             self.deadline = time.monotonic() + self._limits.header_seconds
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # nothing to upgrade to: the request was answered as it is
-        except httptools.HttpParserError as error:
-            if not self._lingering:
-                self._refuse(400, f"this is not HTTP/1.1: {error}.")
+        if self._unread:
+            self._unread += data
+        else:
+            self._feed(data)
 
     def eof_received(self) -> bool:
-        """Half a request is no request; a complete one is still answered."""
-        if self._receiving and not self._lingering:
-            self._refuse(400, "the connection ended in the middle of a request.")
-        elif self._task is None:
-            return False
+        """Half a request is no request; a complete one is still answered, if that takes no longer
+        than somebody would wait who has not left."""
         self._ended = True
-        return True
+        if self._receiving:
+            self._refuse(400, "the connection ended in the middle of a request.")
+        if self._task is None and not self._waiting:
+            if self.deadline is None:
+                self.deadline = time.monotonic() + self._limits.body_seconds
+            return False
+        if self._task is not None:
+            self.deadline = time.monotonic() + _LINGER_SECONDS
+        return self._transport.can_write_eof()  # TLS knows no half-closed connections
 
     def pause_writing(self) -> None:
+        self._unwritten = True
         self.deadline = time.monotonic() + self._limits.body_seconds
 
     def resume_writing(self) -> None:
-        if self._idle:
-            self.deadline = time.monotonic() + self._limits.idle_seconds
+        self._unwritten = False
+        if not (self._lingering or self._transport.is_closing()):
+            self._next()
 
     # What the parser calls.
 
     def on_message_begin(self) -> None:
+        self._kept = 0
+        if self._deaf:
+            return
         self._receiving = True
         self._url = b""
         self._headers: dict[str, str] = {}
@@ -113,11 +144,15 @@ class Connection(asyncio.Protocol):
         self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
+        self._kept = 0
+        if self._deaf:
+            return
         self._url += url
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._lingering or self._in_body:  # trailers of a chunked body
+        self._kept = 0
+        if self._deaf or self._in_body:  # trailers of a chunked body
             return
         key = name.decode("latin-1").lower()
         self._count(len(name) + len(value))
@@ -130,36 +165,50 @@ class Connection(asyncio.Protocol):
         self._headers[key] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._lingering:
+        if self._deaf:
             return
         self._in_body = True
-        if self._parser.get_http_version() != "1.0" and "host" not in self._headers:
+        headers, version = self._headers, self._parser.get_http_version()
+        if self._parser.should_upgrade() and "upgrade" in headers:
+            return  # `_without_upgrade` follows
+        if version not in ("1.0", "1.1"):
+            return self._refuse(400, f"this is HTTP/{version}, expected HTTP/1.1.")
+        if version == "1.1" and "host" not in headers:
             return self._refuse(400, "the header Host is missing.")
-        length = self._headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._limits.body_bytes:
+        if headers.get("transfer-encoding", "chunked").lower() != "chunked":
+            return self._refuse(501, "Transfer-Encoding is another than chunked.")
+        length = headers.get("content-length", "0")
+        self._missing = int(length) if length.isdecimal() else 0
+        if self._missing > self._limits.body_bytes:
             return self._refuse_body()
-        if self._task is None:
-            self.deadline = time.monotonic() + self._limits.body_seconds
-        if self._headers.get("expect", "").lower() == "100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._listening.held + self._missing > self._limits.bodies_bytes:
+            return self._refuse_memory()
+        if "expect" in headers and version == "1.1":
+            if headers["expect"].lower() != "100-continue":
+                return self._refuse(417, "Expect is another than 100-continue.")
+            self._expects = True
+        if self._task is None and not self._waiting and not self._unwritten:
+            self._await_body()
 
     def on_body(self, chunk: bytes) -> None:
-        if self._lingering:
+        self._kept = 0
+        if self._deaf:
             return
+        size = len(chunk)
         self._body.append(chunk)
-        self._body_bytes += len(chunk)
-        self._held += len(chunk)
-        self._listening.held += len(chunk)
+        self._missing -= size
+        self._body_bytes += size
+        self._held += size
+        self._listening.held += size
         if self._body_bytes > self._limits.body_bytes:
             self._refuse_body()
         elif self._listening.held > self._limits.bodies_bytes:
-            self._listening.rejected("memory")
-            self._refuse(503, "the server holds as many bodies as it takes: try again later.")
+            self._refuse_memory()
 
     def on_message_complete(self) -> None:
-        if self._lingering:
+        self._kept = 0
+        if self._deaf or (self._parser.should_upgrade() and "upgrade" in self._headers):
             return
-        self._receiving = False
         try:
             url = httptools.parse_url(self._url)
             path, query = url.path.decode(), (url.query or b"").decode()
@@ -168,71 +217,152 @@ class Connection(asyncio.Protocol):
         if "%" in path:
             path = urllib.parse.unquote(path)
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        method = self._parser.get_method().decode("latin-1")
-        keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        request = Request(method, path, query, self._headers, body)
-        if self._task is None:
-            self._start(request, keep)
-        else:
-            self._waiting.append((request, keep))
-            if len(self._waiting) == _MOST_PIPELINED:
-                self._transport.pause_reading()
+        self._receiving = self._in_body = self._expects = False
+        self._body, self._body_bytes, self._missing = [], 0, 0
+        parser = self._parser
+        method, old = parser.get_method().decode("latin-1"), parser.get_http_version() == "1.0"
+        keep = parser.should_keep_alive() and not parser.should_upgrade()
+        self._deaf = not keep
+        self._waiting.append(_Turn(Request(method, path, query, self._headers, body), keep, old))
+        if self._task is None and not self._unwritten:
+            self._take()
 
     # How it is done.
 
+    def _feed(self, data: bytes) -> None:
+        """Parses `data`, the rest of it later if too many requests wait."""
+        rest = memoryview(data) if len(data) > _PIECE else data
+        while rest and not self._deaf:
+            if len(self._waiting) >= _MOST_PIPELINED:
+                self._unread = bytes(rest)
+                self._transport.pause_reading()
+                return
+            size = max(_PIECE, self._missing)
+            piece, rest = rest[:size], rest[size:]
+            self._kept += len(piece)
+            try:
+                self._parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as pause:
+                rest = self._without_upgrade() + bytes(piece[pause.args[0] :]) + bytes(rest)
+            except httptools.HttpParserError as error:
+                self._refuse(400, f"this is not HTTP/1.1: {error}.")
+            if self._kept > self._limits.header_bytes:
+                self._refuse_headers()
+
+    def _without_upgrade(self) -> bytes:
+        """The headers without their offer of another protocol, which clients of Java's make with
+        every request: the parser, which has taken them for the last of HTTP, begins again."""
+        method, version = self._parser.get_method(), self._parser.get_http_version()
+        if self._headers.pop("upgrade", None) is None:  # CONNECT, which is refused
+            return b""
+        lines = [b"%s %s HTTP/%s" % (method, self._url, version.encode())]
+        lines += [f"{name}: {value}".encode("latin-1") for name, value in self._headers.items()]
+        self._parser = httptools.HttpRequestParser(self)
+        return b"\r\n".join([*lines, b"", b""])
+
     def _count(self, size: int) -> None:
         self._header_bytes += size
-        if self._header_bytes > self._limits.header_bytes and not self._lingering:
-            self._refuse(431, f"the headers are over {self._limits.header_bytes} bytes.")
+        if self._header_bytes > self._limits.header_bytes:
+            self._refuse_headers()
 
-    def _start(self, request: Request, keep: bool) -> None:
-        self.deadline = None
-        self._task = self._listening.loop.create_task(self._answer(request, keep))
+    def _await_body(self) -> None:
+        self.deadline = time.monotonic() + self._limits.body_seconds
+        if self._expects:
+            self._expects = False
+            if not self._body_bytes:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    async def _answer(self, request: Request, keep: bool) -> None:
+    def _next(self) -> None:
+        """After an answer: the request that waits, the one that is arriving, or the next one."""
+        if self._task is not None or self._unwritten:
+            return
+        if self._waiting:
+            self._take()
+            if self._unread:
+                data, self._unread = self._unread, b""
+                self._feed(data)
+                if not self._unread:
+                    self._transport.resume_reading()
+        elif self._receiving and self._in_body:
+            self._await_body()
+        elif self._receiving:
+            self.deadline = time.monotonic() + self._limits.header_seconds
+        else:
+            self._idle = True
+            self.deadline = time.monotonic() + self._limits.idle_seconds
+
+    def _take(self) -> None:
+        turn = self._waiting.popleft()
+        if isinstance(turn.entry, Response):
+            self._end(turn.entry)
+        else:
+            self.deadline = time.monotonic() + _LINGER_SECONDS if self._ended else None
+            self._task = self._listening.loop.create_task(self._answer(turn.entry, turn))
+
+    async def _answer(self, request: Request, turn: _Turn) -> None:
         response = await self._handler(request)
         self._task = None
         self._release(len(request.body))
-        keep = keep and not (response.close or self._lingering or self._listening.stopping)
-        keep = keep and not (self._ended and not self._waiting)
-        self._write(response, keep, request.method == "HEAD")
-        if not keep or self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        last = not turn.keep or response.close
+        if not self._waiting:
+            last = last or self._ended or self._listening.stopping
+        self._write(response, last, turn.old, request.method == "HEAD")
+        if last:
+            self._deaf = True
+            self.deadline = time.monotonic() + self._limits.body_seconds  # to take the answer
             self._transport.close()
-        elif self._waiting:
-            self._start(*self._waiting.popleft())
-            self._transport.resume_reading()
-        elif self._receiving:
-            self.deadline = time.monotonic() + self._limits.body_seconds
         else:
-            self._idle = True
-            if self.deadline is None:  # else the client is slow to read
-                self.deadline = time.monotonic() + self._limits.idle_seconds
+            self._next()
 
-    def _write(self, response: Response, keep: bool, head: bool = False) -> None:
+    def _write(self, response: Response, last: bool, old: bool = False, head: bool = False) -> None:
         lines = [
             f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\n"
             f"content-type: {response.content_type}\r\ncontent-length: {len(response.body)}\r\n"
             f"date: {self._listening.date}\r\n"
         ]
         lines += [f"{name}: {value}\r\n" for name, value in response.headers]
-        lines.append("\r\n" if keep else "connection: close\r\n\r\n")
+        if last:
+            lines.append("connection: close\r\n")
+        elif old:
+            lines.append("connection: keep-alive\r\n")
+        lines.append("\r\n")
         start = "".join(lines).encode("latin-1")
         self._transport.write(start if head else start + response.body)
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answers what never became a request, and ends the connection."""
-        if self._lingering or self._transport.is_closing():
+        """Answers what never became a request, after those before it, and ends the connection."""
+        if self._deaf or self._transport.is_closing():
             return
-        self._lingering = True
-        self._receiving = False
-        if self._task is None:  # else the answer would come before that of an earlier request
-            self._write(self._listening.refusal(status, message), keep=False)
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
-        self.deadline = time.monotonic() + _LINGER_SECONDS
+        self._deaf = True
+        if self._receiving:
+            self._receiving = False
+            self._release(self._body_bytes)
+            self._body = []
+        self._waiting.append(_Turn(self._listening.refusal(status, message)))
+        if self._task is None and not self._unwritten:
+            self._take()
+
+    def _refuse_headers(self) -> None:
+        self._refuse(431, f"the headers are over {self._limits.header_bytes} bytes.")
 
     def _refuse_body(self) -> None:
         self._refuse(413, f"the body is over {self._limits.body_bytes} bytes.")
+
+    def _refuse_memory(self) -> None:
+        self._listening.rejected("memory")
+        self._refuse(503, "the server holds as many bodies as it takes: try again later.")
+
+    def _end(self, response: Response) -> None:
+        """Writes the last answer, and leaves the client time to read it."""
+        self._lingering = True
+        self._write(response, last=True)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self.deadline = time.monotonic() + _LINGER_SECONDS
+        if self._ended:
+            self._transport.close()
 
     def _release(self, size: int) -> None:
         self._held -= size
@@ -243,7 +373,12 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """The deadline has passed."""
         self.deadline = None
-        if self._lingering or self._transport.get_write_buffer_size():
+        if (
+            self._task is not None  # of a client that has ended its side
+            or self._lingering
+            or self._transport.is_closing()
+            or self._transport.get_write_buffer_size()
+        ):
             self._transport.abort()
         elif not self._receiving:
             self._transport.close()
@@ -256,7 +391,7 @@ class Connection(asyncio.Protocol):
         """No further requests: closes at once unless one is under way or arriving."""
         if self._receiving and not self._in_body and self.deadline is not None:
             self.deadline = min(self.deadline, time.monotonic() + _LINGER_SECONDS)
-        elif self._task is None and not self._receiving:
+        elif self._task is None and not self._waiting and not self._receiving:
             self._transport.close()
 
     def abort(self) -> None:

@@ -1,6 +1,7 @@
 """Listening for HTTP on an address, inside this process and until it is told to stop."""
 
 import asyncio
+import contextlib
 import resource
 import socket
 import ssl
@@ -128,7 +129,8 @@ class Listening:
             now = time.monotonic()
             for connection in [*self._connections, *self._refused]:
                 if connection.deadline is not None and connection.deadline <= now:
-                    connection.expire()
+                    with contextlib.suppress(RuntimeError):  # closed a moment ago
+                        connection.expire()
 
 
 def _allow_files(needed: int) -> None:

@@ -59,6 +59,9 @@ class Options:
             delay_seconds=given.delay_ms / 1000,
             body_bytes=given.max_body_mb * 2**20,
             bodies_bytes=16 * given.max_body_mb * 2**20,
+            header_seconds=given.header_seconds,
+            body_seconds=given.body_seconds,
+            idle_seconds=given.idle_seconds,
             drain_seconds=given.drain_seconds,
         )
         threads = given.threads or len(os.sched_getaffinity(0))

@@ -83,6 +83,8 @@ class _Api:
         self, request: Request, name: str, version: str | None, label: str | None
     ) -> Response:
         served = self._served(name)
+        if label is not None:
+            version = self._find(name, None, label).model.version
         if version is not None and version not in served.versions:
             raise NotFound(f"Could not find version {version[:20]} of model {served.name}")
         wanted = [version] if version else sorted(served.versions, key=int, reverse=True)
