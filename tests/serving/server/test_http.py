@@ -93,6 +93,8 @@ def test_a_model_is_described_ready_and_answers(url, path):
         ("/v2/models/digits/infer", None, 405, "Method Not Allowed"),
         ("/v2/models/digits", b"{}", 405, "Method Not Allowed"),
         ("/v2/health", None, 404, "Not Found"),
+        ("/v2/models/digits/classify?top=0", b"", 400, "expected a number of classes"),
+        ("/v2/models/digits/classify?top=" + "9" * 5000, b"", 400, "a number of classes"),
         ("/v2/trace/setting", None, 501, "not offered"),
         ("/v2/models/digits/trace/setting", b"{}", 501, "not offered"),
         ("/v2/logging", None, 501, "not offered"),
