@@ -105,7 +105,7 @@ class _Api:
     async def infer(self, request: Request, name: str, version: str | None) -> Response:
         found = self._find(request, name, version)
         model, kind = found.model, request.headers.get("content-type", "")
-        if kind.startswith("image/"):
+        if kind.startswith("image/") and _LENGTH not in request.headers:
             body = content.unpacked(request, self._dataplane.limits.body_bytes)
             inference = oip.Inference(files=[body])
         elif len(request.body) > _LARGE or "content-encoding" in request.headers:

@@ -109,6 +109,12 @@ def test_what_is_wrong_is_said_with_its_status(url, path, body, status, message)
     assert answer.keys() == {"error"} and message in answer["error"]
 
 
+def test_the_length_of_json_is_not_ignored_because_the_content_type_is_an_images(url):
+    headers = {"content-type": "image/png", "inference-header-content-length": "two"}
+    status, answer = request(f"{url}/v2/models/digits/infer", b"a file", **headers)
+    assert status == 400 and "expected a number up to the body's 6 bytes" in answer["error"]
+
+
 def test_too_many_images_are_413(url):
     status, answer = request(
         f"{url}/v2/models/digits/infer", infer_body(np.zeros((65, 8, 8, 1), np.uint8))
