@@ -30,7 +30,7 @@ class Application:
             [
                 *oip_http.routes(dataplane, follower, allow_load),
                 *tf_serving_rest.routes(dataplane),
-                *page_routes.routes(dataplane),
+                *page_routes.routes(dataplane, token is not None),
             ]
         )
 

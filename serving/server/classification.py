@@ -4,6 +4,9 @@ import numpy as np
 
 from serving.inference.model import Model
 
+MOST_CLASSES = 999_999
+"""That may be asked for; of a model that has fewer, all are named."""
+
 
 def strings(model: Model, probabilities: np.ndarray, count: int) -> list[list[str]]:
     """Of each row of `probabilities` the `count` most probable classes, "value:index:label"."""

@@ -17,7 +17,7 @@ import orjson
 from serving.inference.errors import InvalidRequest
 from serving.inference.model import Model
 from serving.server import json_body
-from serving.server.classification import strings
+from serving.server.classification import MOST_CLASSES, strings
 from serving.server.descriptions import tensor
 from serving.server.json_body import kind
 
@@ -44,7 +44,8 @@ def parse(model: Model, body: bytes, header: str | None) -> Inference:
     is JSON. Raises InvalidRequest or TooLarge, before anything is computed."""
     if header is None:
         return _parse(model, body, b"", binary=False)
-    if not (header.isascii() and header.isdecimal()) or int(header) > len(body):
+    digits = header.isascii() and header.isdecimal() and len(header) < 20
+    if not digits or int(header) > len(body):
         raise InvalidRequest(
             f"Inference-Header-Content-Length is {header[:30]!r}, expected a number up to the"
             f" body's {len(body)} bytes."
@@ -190,7 +191,7 @@ def _outputs(model: Model, request: dict, found: Inference) -> None:
 
 def class_count(value: Any) -> int:
     """The parameter `classification`. Raises InvalidRequest."""
-    if type(value) is not int or value < 1:
+    if type(value) is not int or not 1 <= value <= MOST_CLASSES:
         raise InvalidRequest(f"classification is {_short(value)}, expected a number of classes.")
     return value
 

@@ -105,7 +105,7 @@ class _Api:
     async def infer(self, request: Request, name: str, version: str | None) -> Response:
         found = self._find(request, name, version)
         model, kind = found.model, request.headers.get("content-type", "")
-        if kind.startswith("image/"):
+        if kind.startswith("image/") and _LENGTH not in request.headers:
             body = content.unpacked(request, self._dataplane.limits.body_bytes)
             inference = oip.Inference(files=[body])
         elif len(request.body) > _LARGE or "content-encoding" in request.headers:
@@ -129,7 +129,8 @@ class _Api:
         """Not of the protocol: a file in, labels out; for people, pages and scripts."""
         found = self._find(request, name, version)
         count = query(request).get("top", "3")
-        if not (count.isascii() and count.isdecimal() and 0 < int(count) < 10**6):
+        digits = len(str(classification.MOST_CLASSES))
+        if not (count.isascii() and count.isdecimal() and len(count) <= digits and int(count)):
             raise InvalidRequest(f"top is {count[:20]!r}, expected a number of classes.")
         body = content.unpacked(request, self._dataplane.limits.body_bytes)
         probabilities = await self._dataplane.infer_encoded(found, [body])

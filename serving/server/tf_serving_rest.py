@@ -96,10 +96,7 @@ class _Api:
         self, request: Request, name: str, version: str | None, label: str | None
     ) -> Response:
         found = request.version = self._find(name, version, label)
-        model = found.model
-        spec = {"name": model.name, "signature_name": "", "version": model.version}
-        defined = {"signature_def": {"signature_def": signatures(model)}}
-        return Response(orjson.dumps({"model_spec": spec, "metadata": defined}))
+        return Response(orjson.dumps(metadata(found.model)))
 
     def _find(self, name: str, version: str | None, label: str | None) -> Version:
         name, label = urllib.parse.unquote(name), label and urllib.parse.unquote(label)
@@ -113,6 +110,13 @@ class _Api:
             return self._dataplane.served_model(urllib.parse.unquote(name))
         except NotFound as error:
             raise NotFound(f"Could not find any versions of model {name[:100]}") from error
+
+
+def metadata(model: Model) -> dict:
+    """GetModelMetadataResponse as protobuf's JSON."""
+    spec = {"name": model.name, "signature_name": "", "version": model.version}
+    defined = {"signature_def": {"signature_def": signatures(model)}}
+    return {"model_spec": spec, "metadata": defined}
 
 
 def signatures(model: Model) -> dict:

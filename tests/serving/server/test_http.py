@@ -93,6 +93,8 @@ def test_a_model_is_described_ready_and_answers(url, path):
         ("/v2/models/digits/infer", None, 405, "Method Not Allowed"),
         ("/v2/models/digits", b"{}", 405, "Method Not Allowed"),
         ("/v2/health", None, 404, "Not Found"),
+        ("/v2/models/digits/classify?top=0", b"", 400, "expected a number of classes"),
+        ("/v2/models/digits/classify?top=" + "9" * 5000, b"", 400, "a number of classes"),
         ("/v2/trace/setting", None, 501, "not offered"),
         ("/v2/models/digits/trace/setting", b"{}", 501, "not offered"),
         ("/v2/logging", None, 501, "not offered"),
@@ -105,6 +107,12 @@ def test_what_is_wrong_is_said_with_its_status(url, path, body, status, message)
     received, answer = request(url + path, body)
     assert received == status
     assert answer.keys() == {"error"} and message in answer["error"]
+
+
+def test_the_length_of_json_is_not_ignored_because_the_content_type_is_an_images(url):
+    headers = {"content-type": "image/png", "inference-header-content-length": "two"}
+    status, answer = request(f"{url}/v2/models/digits/infer", b"a file", **headers)
+    assert status == 400 and "expected a number up to the body's 6 bytes" in answer["error"]
 
 
 def test_too_many_images_are_413(url):

@@ -193,6 +193,7 @@ def test_a_raw_request_is_one_images_pixels_and_answered_in_binary(model):
         (b"{}", "-1", "expected a number"),
         (b"{}", "two", "expected a number"),
         (b"{}", "\u00b2", "expected a number"),
+        (b"{}", "9" * 5000, "expected a number"),
         (*binary(np.zeros((1, 8, 8, 1), np.uint8), tail=b"x" * 63), "has 63 bytes, its shape"),
         (*binary(np.zeros((1, 8, 8, 1), np.uint8), binary_data_size=63), "announces 63 bytes, 64"),
         (*binary(np.zeros((1, 8, 8, 1), np.uint8), binary_data_size="64"), "announces '64' bytes"),
@@ -226,7 +227,7 @@ def test_classes_come_as_value_index_and_label_most_probable_first(model):
     assert oip.elements("x", content[header:], 12) == [text.encode() for text in rows.ravel()]
 
 
-@pytest.mark.parametrize("count", [0, -1, 1.5, "3", True])
+@pytest.mark.parametrize("count", [0, -1, 1.5, "3", True, 1_000_000])
 def test_a_count_of_classes_that_is_none_is_explained(model, count):
     wish = {"outputs": [{"name": "probabilities", "parameters": {"classification": count}}]}
     assert "expected a number of classes" in refused(model, body(digits()[0][:1]) | wish)
