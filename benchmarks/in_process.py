@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,8 +60,7 @@ def main() -> None:
     times: list[float] = []  # appending is atomic
     stop = threading.Event()
 
-    def repeat() -> None:
-        session = open_session(arguments.model, threads=1)
+    def repeat(session: Any) -> None:
         session.run(["probabilities"], feed)
         ready.wait()
         while not stop.is_set():
@@ -69,7 +69,8 @@ def main() -> None:
             times.append(time.perf_counter() - start)
 
     ready = threading.Barrier(arguments.sessions + 1)
-    threads = [threading.Thread(target=repeat) for _ in range(arguments.sessions)]
+    sessions = [open_session(arguments.model, threads=1) for _ in range(arguments.sessions)]
+    threads = [threading.Thread(target=repeat, args=[session]) for session in sessions]
     for thread in threads:
         thread.start()
     ready.wait()

@@ -26,7 +26,7 @@ from benchmarks.serve_parts import Plan, Row
 MODELS = ("digits", "mnist_tiny")
 KINDS: tuple[Kind, ...] = ("json", "grpc_raw", "grpc_typed")
 PARTS = {
-    "mlserver": ("requests/s, one image each", "Darkroom", "MLServer", "ratio", "at least"),
+    "mlserver": ("requests/s: model, body, clients", "Darkroom", "MLServer", "ratio", "at least"),
     "batches": ("images/s, 32 a request", "server", "in process", "ratio", "at least"),
     "cost": ("microseconds, one image", "server", "in process", "difference", "at most"),
     "int8": ("images/s, 32 a request", "int8", "float32", "ratio", ""),
@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
         return 2
     first, *_, last = every = [str(processor) for processor in processors]
     plan = Plan(arguments.seconds, arguments.repeats, first, last, ",".join(every), len(processors))
-    console, load = Console(width=120), os.getloadavg()[0] / len(processors)
+    console, load = Console(width=132), os.getloadavg()[0] / len(processors)
     console.print(
         f"{machine()['processor']}, {len(processors)} processors, load before {load:.2f} each. "
         f"Servers and what runs in process have processor {first}, clients {last}, where nothing "
@@ -90,7 +90,7 @@ def _measure(part: str, plan: Plan, arguments: argparse.Namespace) -> list[Row]:
 
 
 def _table(part: str, rows: list[Row]) -> Table:
-    """Medians; latencies in milliseconds, ours and the other's."""
+    """Medians; latencies in milliseconds, ours and the other's (`FASTER` holds for the p99 too)."""
     points = list(dict.fromkeys(point for row in rows for point in row.latencies))
     table = Table(*PARTS[part], *(f"{point}, ms" for point in points))
     for row in rows:

@@ -63,14 +63,16 @@ def options() -> str:
 
 
 @contextlib.contextmanager
-def ours(release: Release, root: Path, cores: str, form: str = "onnx") -> Iterator[Server]:
-    """Our server with one thread for each inference, on the processors `cores` (`taskset`'s list).
+def ours(
+    release: Release, root: Path, cores: str, threads: int = 1, form: str = "onnx"
+) -> Iterator[Server]:
+    """Our server on the processors `cores` (`taskset`'s list), with so many inferences at once.
 
     Raises StepFailed when it does not start.
     """
     http, grpc = _free_port(), _free_port()
     command = [sys.executable, "-m", "serving", "--root", str(root), "--model", release.name]
-    command += ["--port", str(http), "--threads", "1"]
+    command += ["--port", str(http), "--threads", str(threads)]
     with_grpc = "--grpc-port" in options()
     if with_grpc:
         command += ["--grpc-port", str(grpc)]
