@@ -39,8 +39,10 @@ end
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """What a load met: `rate` in requests a second, `p50` and `p99` of latency in microseconds."""
+    """`requests` that were answered, their `rate` a second, `p50` and `p99` of their latency in
+    microseconds."""
 
+    requests: int
     rate: float
     p50: float
     p99: float
@@ -90,7 +92,8 @@ def of_wrk(printed: str) -> Load:
     found = json.loads(lines[-1])
     if found["errors"] or not found["requests"]:
         raise StepFailed(f"{found['errors']} of {found['requests']} requests failed, by wrk.")
-    return Load(found["requests"] / found["microseconds"] * 1e6, found["p50"], found["p99"])
+    requests = found["requests"]
+    return Load(requests, requests / found["microseconds"] * 1e6, found["p50"], found["p99"])
 
 
 def of_h2load(printed: str, log: str, size: int) -> Load:
@@ -112,7 +115,7 @@ def of_h2load(printed: str, log: str, size: int) -> Load:
     if done != succeeded or short or any(row[1] != "200" for row in rows):
         raise StepFailed(f"some of {done} requests failed, by h2load:\n{printed[-2000:]}")
     latencies = np.array([float(row[2]) for row in rows])
-    return Load(float(rate[1]), *(float(p) for p in np.percentile(latencies, [50, 99])))
+    return Load(done, float(rate[1]), *(float(p) for p in np.percentile(latencies, [50, 99])))
 
 
 def _run(command: list[str]) -> str:

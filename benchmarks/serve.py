@@ -90,15 +90,15 @@ def _measure(part: str, plan: Plan, arguments: argparse.Namespace) -> list[Row]:
 
 
 def _table(part: str, rows: list[Row]) -> Table:
-    """Medians; latencies in milliseconds, ours and the other's (`FASTER` holds for the p99 too)."""
-    points = list(dict.fromkeys(point for row in rows for point in row.latencies))
-    table = Table(*PARTS[part], *(f"{point}, ms" for point in points))
+    """Medians; `details` in milliseconds, ours and the other's (`FASTER` holds for p99 too)."""
+    details = list(dict.fromkeys(name for row in rows for name in row.details))
+    table = Table(*PARTS[part], *(f"{name}, ms" for name in details))
     for row in rows:
         if row.reason:
             table.add_row(row.what, "", "", "", "not measured")
             continue
         medians = (f"{statistics.median(side):,.0f}" for side in (row.ours, row.other))
-        latencies = (" / ".join(f"{us / 1e3:.2f}" for us in row.latencies[p]) for p in points)
+        pairs = (" / ".join(f"{us / 1e3:.2f}" for us in row.details[name]) for name in details)
         held = f"{row.held}{'' if row.met else ' missed'}"
-        table.add_row(row.what, *medians, row.found, held, *latencies)
+        table.add_row(row.what, *medians, row.found, held, *pairs)
     return table

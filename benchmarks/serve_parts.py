@@ -53,8 +53,9 @@ class Row:
     found: str = ""
     held: str = ""
     met: bool = True
-    latencies: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
-    """p50 and p99 in microseconds, ours and the other's: medians over the turns."""
+    details: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    """Microseconds, ours and the other's, medians over the turns: p50 and p99 of the latency, and
+    the processor time that the server took for a request."""
     reason: str = ""
 
 
@@ -119,11 +120,13 @@ def _workers(plan: Plan) -> int:
 def _beside(plan: Plan, ours: "_Target", theirs: "_Target", clients: int) -> list[Row]:
     loads = _in_turns(plan, lambda: ours.load(clients), lambda: theirs.load(clients))
     here, there = ([load.rate for load in side] for side in loads)
-    p50 = _medians([[load.p50 for load in side] for side in loads])
-    p99 = _medians([[load.p99 for load in side] for side in loads])
+    details = {
+        name: _medians([[getattr(load, name) for load in side] for side in loads])
+        for name in ("p50", "p99", "cpu")
+    }
     found, least = ratio(here, there), FASTER.get(clients, 1.0)
-    met = found.median >= least and p99[0] <= p99[1]
-    return [Row("", here, there, str(found), f"{least:g}", met, {"p50": p50, "p99": p99})]
+    met = found.median >= least and details["p99"][0] <= details["p99"][1]
+    return [Row("", here, there, str(found), f"{least:g}", met, details)]
 
 
 def _share(plan: Plan, processors: str, client: str, sessions: int) -> list[Row]:
@@ -148,9 +151,8 @@ def _cost(plan: Plan) -> list[Row]:
         target.load(1)  # until it is warm
 
         def served() -> tuple[float, float]:
-            before, load = server.cpu_seconds(), target.load(1)
-            taken = server.cpu_seconds() - before
-            return load.p50, taken / (load.rate * plan.seconds) * 1e6
+            load = target.load(1)
+            return load.p50, load.cpu
 
         def alone() -> tuple[float, float]:
             found = in_process.measure(file, shown, 1, plan.seconds, plan.server)
@@ -188,14 +190,24 @@ class _Target:
         session = open_session(_file(name, server.form), threads=1)
         self._classes = session.run(["probabilities"], {"image": images(name, count)})[0].argmax(1)
 
-    def load(self, clients: int, cores: str | None = None) -> Load:
+    def load(self, clients: int, cores: str | None = None) -> "_Met":
         """Checks one answer, then measures, with clients on the processors `cores`."""
         url = self._server.url(self._body.kind)
         answer = ask(url, self._body)
         if not np.array_equal(answer.probabilities.argmax(1), self._classes):
             raise StepFailed(f"{url} names other classes than ONNX Runtime does in this process")
         seconds, cores = self._plan.seconds, cores or self._plan.client
-        return load_clients.load(url, self._body, answer.size, clients, seconds, cores)
+        before = self._server.cpu_seconds()
+        load = load_clients.load(url, self._body, answer.size, clients, seconds, cores)
+        taken = self._server.cpu_seconds() - before
+        return _Met(**dataclasses.asdict(load), cpu=taken / load.requests * 1e6)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Met(Load):
+    """`cpu`: microseconds of processor time that the server took for a request, the mean."""
+
+    cpu: float
 
 
 def _attempt(what: str, measure: Callable[[], list[Row]]) -> list[Row]:

@@ -49,9 +49,10 @@ class Server:
         return url
 
     def cpu_seconds(self) -> float:
-        """Of user and system, that the server has taken since its start."""
-        times = psutil.Process(self.pid).cpu_times()
-        return float(times.user + times.system)
+        """Of user and system, that the server's processes have taken since their start."""
+        root = psutil.Process(self.pid)
+        times = [process.cpu_times() for process in (root, *root.children(recursive=True))]
+        return float(sum(time.user + time.system for time in times))
 
 
 @functools.cache
