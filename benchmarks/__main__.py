@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 
-from benchmarks import accuracy, data, demo, memory, time_to_accuracy, train
+from benchmarks import accuracy, data, demo, memory, serve, time_to_accuracy, train
 from components.base.process import StepFailed
 from components.base.refusal import ConfigError
 from pipeline.configuration.overrides import parse_overrides
@@ -28,6 +28,7 @@ def main() -> int:
         ("memory", memory, "100,000 and 300,000 images: peak memory and rates: minutes"),
         ("train", train, "images/s of both trainers beside tutorial loops: minutes"),
         ("time_to_accuracy", time_to_accuracy, "until as good as the tutorials' recipes: minutes"),
+        ("serve", serve, "requests/s and latency of the server, beside MLServer: minutes"),
         ("accuracy", accuracy, "a preset's test accuracy over seeds, and the table: hours"),
     ):
         command = commands.add_parser(
@@ -43,12 +44,12 @@ def main() -> int:
     others = [argument for argument in sys.argv[1:] if not _OVERRIDE.match(argument)]
     arguments = vars(parser.parse_args(others or ["demo"]))
     module = arguments.pop("module")
-    if module not in _CONFIGURED:
-        if overrides:
-            parser.error(f"{arguments['name']} takes no key=value (got {overrides[0]!r}).")
-        return module.main(argparse.Namespace(**arguments))
+    if overrides and module not in _CONFIGURED:
+        parser.error(f"{arguments['name']} takes no key=value (got {overrides[0]!r}).")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # tidies up on the way
     try:
+        if module not in _CONFIGURED:
+            return module.main(argparse.Namespace(**arguments))
         return module.main(argparse.Namespace(**arguments), parse_overrides(overrides))
     except ConfigError as error:
         parser.error(str(error))

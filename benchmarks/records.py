@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,17 +13,22 @@ from components.base.process import ROOT
 
 
 def machine() -> dict:
-    """Cores of this process, the units for bfloat16 that the processor has, and the commit (with
-    `-dirty` where files differ from it; empty outside of a repository)."""
+    """The processor's name, cores of this process, the units for bfloat16 that the processor has,
+    and the commit (with `-dirty` where files differ from it; empty outside of a repository)."""
     try:
-        flags = Path("/proc/cpuinfo").read_text()
+        described = Path("/proc/cpuinfo").read_text()
     except OSError:
-        flags = ""
-    bfloat16 = [name for name in ("avx512_bf16", "amx_bf16") if name in flags]
+        described = ""
+    bfloat16 = [name for name in ("avx512_bf16", "amx_bf16") if name in described]
+    name = re.search(r"^model name\s*: (.+)$", described, re.MULTILINE)
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    described = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    cores = len(os.sched_getaffinity(0))
-    return {"cores": cores, "bfloat16": bfloat16, "commit": described.stdout.strip()}
+    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return {
+        "processor": name[1] if name else "",
+        "cores": len(os.sched_getaffinity(0)),
+        "bfloat16": bfloat16,
+        "commit": commit.stdout.strip(),
+    }
 
 
 def write(root: Path, name: str, found: dict, console: Console) -> None:
