@@ -131,6 +131,12 @@ def test_of_a_model_whose_images_are_not_counted(more):
     assert recall.expected == "at least 0.0000 (gates.min_recall)"
 
 
+def test_of_a_model_without_any_right_answer_no_share_is_kept():
+    metrics = {"accuracy": 0.0, "loss": 0.1, "robustness": {"noise": 0.0}}
+    (*_, robustness) = judge("keras", metrics, [], ALL)
+    assert (robustness.received, robustness.passed) == ("not a number", False)
+
+
 def test_images_are_those_that_are_named_or_else_those_of_the_confusion_matrix():
     matrix = {"confusion_matrix": [[3, 1], [0, 2]]}
     assert [images_of(m) for m in (matrix, matrix | {"images": 7}, {})] == [6, 7, 0]
