@@ -73,6 +73,8 @@ def _jpeg(data: bytes) -> Structure:
                 continue
             if marker == _EOI:
                 break
+            if parts > MAX_PARTS:
+                return Structure(width, height, "too_many_parts")
             if marker == 0x01 or 0xD0 <= marker <= 0xD8:
                 ordinary = False  # markers without a segment that have no business here
                 position += 2
@@ -91,8 +93,6 @@ def _jpeg(data: bytes) -> Structure:
                 ordinary = False
             if scans > MAX_SCANS:
                 return Structure(width, height, "too_many_scans")
-            if parts > MAX_PARTS:
-                return Structure(width, height, "too_many_parts")
             position = end
     except (IndexError, ValueError):
         return Structure(width, height, "truncated")

@@ -128,8 +128,8 @@ def test_parts_are_counted_one_by_one(monkeypatch):
     small = encode(IMAGE, "JPEG")
     own = len(segments(small)) - 2  # its start and its end are none
     for more, problem in ((100 - own, None), (101 - own, "too_many_parts")):
-        data = small[:2] + segment(0xFE, b"") * more + small[2:]
-        assert found(data)[:3] == (27, 21, problem)
+        for part in (segment(0xFE, b""), b"\xff\1"):
+            assert found(small[:2] + part * more + small[2:])[:3] == (27, 21, problem)
     for more, problem in ((98, None), (99, "too_many_parts")):
         data = png_of(ihdr(8, 9), zlib.compress(bytes(9 * 25)), before=chunk(b"prVt") * more)
         assert found(data)[:3] == (8, 9, problem)
@@ -221,6 +221,7 @@ ODD = {
     "fill bytes": b"".join([BASELINE[0], b"\xff", *BASELINE[1:]]),
     "junk between": b"".join([*BASELINE[:2], b"\x01\x02", *BASELINE[2:]]),
     "a marker alone": b"".join([BASELINE[0], b"\xff\x01", *BASELINE[1:]]),
+    "a stuffed byte alone": b"".join([BASELINE[0], b"\xff\0", *BASELINE[1:]]),
     "a restart alone": b"".join([BASELINE[0], b"\xff\xd0", *BASELINE[1:]]),
     "a second start": b"".join([BASELINE[0], b"\xff\xd8", *BASELINE[1:]]),
     "an unusual segment": jpeg_with(segment(0xDC, b"\0\x05")),
@@ -246,6 +247,22 @@ ODD = {
     "BMP": encode(IMAGE, "BMP"),
     "WEBP": encode(IMAGE, "WEBP"),
 }
+
+
+FRAME = next(number for number, part in enumerate(BASELINE) if part[1] == 0xC0)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\xff", b"\1\2", b"\xff\0", b"\xff\1", segment(0xFE, b"\xff") + b"\2"]
+)
+def test_junk_hides_no_frame_and_no_end(junk):
+    data = b"".join([*BASELINE[:FRAME], junk, *BASELINE[FRAME:]])
+    assert found(data) == (27, 21, None, False)
+    assert found(data[:-2])[:3] == (27, 21, "truncated")
+
+
+def test_a_jpeg_without_a_frame_has_no_size():
+    assert found(b"\xff\xd8\xff\xd9") == (0, 0, None, False)
 
 
 def ordinary(data: bytes) -> bool:
