@@ -37,10 +37,7 @@ def wilson(right: int, images: int, confidence: float = 0.95) -> tuple[float, fl
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt((share * (1 - share) + spread / 4) / images)
     # Exact at the ends, where rounding would leave it a little inside of what was seen.
-    return (
-        0.0 if right == 0 else max(0.0, middle - half),
-        1.0 if right == images else min(1.0, middle + half),
-    )
+    return 0.0 if right == 0 else middle - half, 1.0 if right == images else middle + half
 
 
 def paired(only_new: int, only_old: int) -> float:
@@ -85,7 +82,7 @@ def fewer(right: int, images: int, right_before: int, images_before: int) -> flo
     total, everything = right + right_before, images + images_before
     logs = (
         _log_choose(images, k) + _log_choose(images_before, total - k)
-        for k in range(max(0, total - images_before), min(right, total, images) + 1)
+        for k in range(max(0, total - images_before), right + 1)
     )
     whole = _log_choose(everything, total)
     return min(1.0, math.fsum(math.exp(log - whole) for log in logs))

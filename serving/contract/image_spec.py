@@ -109,7 +109,7 @@ def fit_packed(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     packed_height, packed_width, _ = spec.packed_shape
     if image.size != (packed_width, packed_height):
         image = image.resize((packed_width, packed_height), Image.Resampling.BILINEAR)
-    return np.asarray(image, dtype=np.uint8).reshape(spec.packed_shape)
+    return np.asarray(image).reshape(spec.packed_shape)
 
 
 def fit(image: Image.Image, spec: ImageSpec) -> np.ndarray:

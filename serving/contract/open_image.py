@@ -27,7 +27,6 @@ REASONS = {
 }
 """Why bytes cannot be used as an image: code to sentence."""
 
-_EXIF_BLOCKS = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -86,10 +85,8 @@ def open_image(data: bytes, max_megapixels: float) -> tuple[Image.Image, bool]:
 
 def orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) to 8; 1 where there is none or it cannot be read."""
-    if not any(block in image.info for block in _EXIF_BLOCKS):
-        return 1
     try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        value = image.getexif().get(ExifTags.Base.Orientation)
         return value if value in _TURNS else 1
     except Exception:  # a broken block says nothing about the pixels, which are good
         return 1

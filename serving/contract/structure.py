@@ -73,6 +73,8 @@ def _jpeg(data: bytes) -> Structure:
                 continue
             if marker == _EOI:
                 break
+            if parts > MAX_PARTS:
+                return Structure(width, height, "too_many_parts")
             if marker == 0x01 or 0xD0 <= marker <= 0xD8:
                 ordinary = False  # markers without a segment that have no business here
                 position += 2
@@ -91,8 +93,6 @@ def _jpeg(data: bytes) -> Structure:
                 ordinary = False
             if scans > MAX_SCANS:
                 return Structure(width, height, "too_many_scans")
-            if parts > MAX_PARTS:
-                return Structure(width, height, "too_many_parts")
             position = end
     except (IndexError, ValueError):
         return Structure(width, height, "truncated")
@@ -201,7 +201,7 @@ def _png_data(data: bytes) -> Iterator[memoryview]:
 
 
 def _gif(data: bytes) -> Structure:
-    parts, size, pictures = 0, (0, 0), 0
+    parts, size, leading = 0, (0, 0), True
     try:
         size = struct.unpack_from("<HH", data, 6)
         position = 13 + _colour_table(data[10])
@@ -209,14 +209,14 @@ def _gif(data: bytes) -> Structure:
             position = found.start() + 2  # over the extension's label
             if found[0] == b",":
                 left, top, width, height, flags = struct.unpack_from("<HHHHB", data, position - 1)
-                if not pictures:  # Pillow enlarges the canvas to what the first one covers
+                if leading:  # Pillow enlarges the canvas to what the first one covers
                     size = max(size[0], left + width), max(size[1], top + height)
-                pictures += 1
+                leading = False
                 position += 9 + _colour_table(flags)
             while length := data[position]:
                 position += length + 1
                 parts += 1
-                if parts > MAX_PARTS or parts > MAX_LEADING_BLOCKS and not pictures:
+                if parts > MAX_PARTS or parts > MAX_LEADING_BLOCKS and leading:
                     return Structure(*size, "too_many_parts")
             position += 1
     except (IndexError, struct.error):

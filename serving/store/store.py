@@ -271,7 +271,7 @@ class Store:
             directory = self._directory(name)
             files.replace_link(directory / "current", str(release.version), self.root)
             # A release damaged since must not stop the publish or the rollback that repairs it.
-            with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # a StoreError is one
                 text = config_files.triton_model(name, release.version, release.contract())
                 files.replace_text(directory / "config.pbtxt", text, self.root)
         models = config_files.tf_serving_models(versions)

@@ -1,7 +1,8 @@
 """Two hundred silent faults, each refused by a named gate, and two hundred clean exports, of which
-none is: files on the disk, through the processes and the push of a run.
+none is: files on the disk, through the verification and the push of a run.
 
-Twenty of each in every run of the tests, the others in `make test-full`.
+Twenty of each in every run of the tests, the others in `make test-full`, where each verification
+has its own process, as in a run.
 """
 
 import dataclasses
@@ -125,7 +126,8 @@ def test_a_silent_fault_is_refused_by_a_named_gate(bases, tmp_path, base, artifa
         np.random.default_rng([BASES[base].seed, *name.encode()]),
     )
     try:
-        refused = sent_through(site, fault, rng, Store(tmp_path / "serving"))
+        verified = judged if base == "light" else judged_by_a_process
+        refused = sent_through(site, fault, rng, Store(tmp_path / "serving"), verified)
     except LookupError as nothing:
         pytest.skip(str(nothing))  # say, a file of reduced precision that is not reduced
     print(f"{base} {artifact}: {name}: {refused}")
@@ -148,15 +150,14 @@ def copy(clean: SmallNet, artifact: str, target: Path) -> SmallNet:
     return clean.moved(target)
 
 
-def sent_through(site: Site, fault: Fault, rng: np.random.Generator, store: Store) -> str:
+def sent_through(site: Site, fault: Fault, rng: np.random.Generator, store: Store, verified) -> str:
     """The sentence by which the spoilt artifact is kept out of the release. A reduced precision
     goes with the float32 file, which is then released without it."""
     made, artifact = site.made, site.artifact
     optional = FORMATS[artifact].optional
     records = judged(made, "onnx") if optional else []
     done = "" if fault.verified else fault.spoil(site, rng)
-    framework = made.network.framework
-    records += verify_artifact(small_nets.parity_args(made, artifact), framework, LIMITS)
+    records += verified(made, artifact)
     done = fault.spoil(site, rng) if fault.verified else done
     try:
         released = pushed(store, made, records).release
@@ -172,10 +173,15 @@ def sent_through(site: Site, fault: Fault, rng: np.random.Generator, store: Stor
 
 
 def judged(made: SmallNet, artifact: str) -> list[dict]:
-    """As `verify_artifact`, in this process."""
+    """As `judged_by_a_process`, in this one."""
     framework = {"framework": made.network.framework}
     measured = parity.measure(small_nets.parity_args(made, artifact))
     return [judge(framework | record, LIMITS) for record in measured]
+
+
+def judged_by_a_process(made: SmallNet, artifact: str) -> list[dict]:
+    args = small_nets.parity_args(made, artifact)
+    return verify_artifact(args, made.network.framework, LIMITS)
 
 
 def pushed(store: Store, made: SmallNet, records: list[dict]):
@@ -205,7 +211,7 @@ def test_a_clean_export_is_released(tmp_path, seed, left_out):
         if FORMATS[artifact].runtime in LIGHT:
             records += judged(made, artifact)
         else:
-            records += verify_artifact(small_nets.parity_args(made, artifact), framework, LIMITS)
+            records += judged_by_a_process(made, artifact)
     assert not [record for record in records if record["error"]]
     manifest = pushed(Store(tmp_path / "serving"), made, records).release.manifest()
     for artifact in dict.fromkeys(record["artifact"] for record in records):

@@ -6,7 +6,17 @@ from scipy import stats
 
 from components.gates.chance import above, fewer, least_above, paired, wilson
 
-COUNTS = [(0, 1), (1, 1), (0, 80), (77, 80), (80, 80), (395, 404), (9_913, 10_000)]
+COUNTS = [
+    (0, 1),
+    (1, 1),
+    (0, 10),
+    (13, 13),
+    (0, 80),
+    (77, 80),
+    (80, 80),
+    (395, 404),
+    (9_913, 10_000),
+]
 
 
 @pytest.mark.parametrize("right, images", COUNTS)
@@ -43,6 +53,14 @@ def test_the_least_number_that_is_more_than_chance(images, share):
     assert least_above(images, share, 0.05) == (expected[0] if len(expected) else None)
 
 
+@pytest.mark.parametrize("images", [4, 10])
+def test_a_chance_just_as_small_as_what_is_asked_for_is_not_below_it(images):
+    chance = above(images, images, 0.5)
+    assert least_above(images, 0.5, chance) is None
+    assert least_above(images, 0.5, np.nextafter(chance, 1)) == images
+    assert least_above(images, 1e-3, 0.05) == 1
+
+
 @pytest.mark.parametrize(
     "new, before", [((33, 100), (50, 100)), ((0, 3), (3, 3)), ((9, 9), (1, 8))]
 )
@@ -50,6 +68,11 @@ def test_two_samples_are_compared_by_fishers_exact_test(new, before):
     table = [[new[0], new[1] - new[0]], [before[0], before[1] - before[0]]]
     expected = stats.fisher_exact(table, alternative="less").pvalue
     assert fewer(*new, *before) == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_is_certain_is_not_more_than_certain():
+    """Sums of rounded terms are."""
+    assert fewer(3, 3, 0, 3) == 1 and above(1, 400, 0.5) == 1
 
 
 def test_no_share_and_all_of_it_are_certain():

@@ -1,10 +1,12 @@
 """A model against the releases before it: noise refuses nothing, steps down do not add up."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
+from components.gates.chance import paired
 from components.gates.change_gate import ChangeLimits, change_gates, change_of_data
 from components.gates.comparison import Comparison
 from tests.helpers.model_metrics import answering, metrics_of
@@ -88,6 +90,16 @@ def test_a_loss_within_what_is_allowed_passes_however_certain_it_is():
     old, new = np.ones(10_000, bool), np.arange(10_000) >= 90
     assert not refused(new, compared(old, new))
     assert refused(new, compared(old, new), config=ChangeLimits(max_regression=0.005))
+    new = np.arange(10_000) >= 2500
+    assert not refused(new, compared(old, new), config=ChangeLimits(max_regression=0.25))
+
+
+def test_a_loss_just_as_likely_as_what_is_asked_for_passes():
+    old, new = np.ones(1, bool), np.zeros(1, bool)
+    limits = {"max_regression": 0, "significance": paired(0, 1)}
+    assert not refused(new, compared(old, new), config=ChangeLimits(**limits))
+    limits["significance"] = np.nextafter(limits["significance"], 1)
+    assert refused(new, compared(old, new), config=ChangeLimits(**limits))
 
 
 def test_the_best_of_many_is_lucky_and_must_be_missed_by_more():
@@ -111,7 +123,16 @@ def test_a_release_that_could_not_be_run_is_compared_as_two_samples_are():
     assert not refused(new, by_its_manifest)
     assert refused(new, Comparison(2, "current", 0.99, "by its manifest, on its own data", 300))
     # On how many images its accuracy is is not known: nothing says that chance explains the loss.
-    assert refused(new, Comparison(2, "current", 0.93, "by its manifest, on its own data"))
+    unknown = Comparison(2, "current", 0.93, "by its manifest, on its own data")
+    assert refused(new, unknown)
+    metrics = {"accuracy": 0.9, "images": 200}
+    (gate,) = change_gates("keras", metrics, [unknown], CONFIG)
+    assert gate.received == "0.9000"
+    # Half of a comparison image by image is none.
+    half = dataclasses.replace(by_its_manifest, only_old_right=4)
+    assert change_gates("keras", metrics, [half], CONFIG) == change_gates(
+        "keras", metrics, [by_its_manifest], CONFIG
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, None])
@@ -121,7 +142,7 @@ def test_what_is_not_a_number_never_passes(value):
     labels = np.arange(400) % 4
     metrics = metrics_of(answering(labels, 4), labels) | {"accuracy": value}
     (gate,) = change_gates("keras", metrics, [compared(labels > 5, labels > 5)], CONFIG)
-    assert not gate.passed
+    assert not gate.passed and gate.received == "not a number"
 
 
 def test_a_release_that_is_worse_on_todays_images_is_a_change_of_the_data():
@@ -141,3 +162,19 @@ def test_of_a_release_that_was_not_run_today_nothing_is_said():
     assert change_of_data([Comparison(2, "current", 0.5, "by its manifest", 300)]) == []
     assert change_of_data([Comparison(2, "best", 0.3, SAME, 300, 5, 5, 4, 0.5, 300)]) == []
     assert change_of_data([]) == []
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        Comparison(3, "best", 0.3, SAME, 300, 5, 5, 4, 0.5, 300),
+        Comparison(2, "current", 0.33, SAME, 300, None, None, 1, 0.5, 300),
+        Comparison(2, "current", 0.33, SAME, 300, 5, 5, 1, None, 300),
+        Comparison(2, "current", 0.33, SAME, 300, 5, 5, 1, 0.5, None),
+        Comparison(2, "current", 0.33, SAME, None, 5, 5, 1, 0.5, 300),
+    ],
+)
+def test_a_comparison_that_says_nothing_of_the_data_hides_none_that_does(silent):
+    telling = Comparison(2, "current", 0.33, SAME, 300, 5, 5, 1, 0.50, 300)
+    assert change_of_data([silent]) == []
+    assert change_of_data([silent, telling]) == change_of_data([telling])

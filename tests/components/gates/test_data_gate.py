@@ -41,6 +41,11 @@ def test_an_image_whose_label_is_outside_the_map_is_refused():
     assert _failed(_accounting(FULL, FULL, FULL) | {"without_class": 1}) == ["labels"]
 
 
+def test_the_limits_themselves_are_allowed():
+    accounting = _accounting({"a": 50, "b": 20}, {"a": 10, "b": 9}, {"a": 9, "b": 1}, quarantined=1)
+    assert accounting["read"] == 100 and _failed(accounting) == []
+
+
 def test_a_class_missing_from_a_split_is_refused():
     assert _failed(_accounting(FULL, {"a": 9, "b": 0}, FULL)) == ["images_per_class_val"]
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from components.gates.accuracy_gates import images_of
 from components.gates.chance import wilson
 from components.gates.change_gate import change_of_data
 from components.gates.comparison import Comparison
@@ -117,6 +118,28 @@ def test_of_a_model_of_which_nothing_was_measured():
         )
     ]  # fmt: skip
     assert {gate.framework for gate in gates} == {"keras"}
+
+
+@pytest.mark.parametrize("more", [{}, {"images": 80}, {"confusion_matrix": [[0, 0], [0, 0]]}])
+def test_of_a_model_whose_images_are_not_counted(more):
+    metrics = {"accuracy": 0.9, "loss": 0.1, "per_class": {"a": {"recall": 0.9}}} | more
+    config = GatesConfig(min_accuracy=0.5, confidence=0.9, min_recall=0)
+    accuracy, majority, _, recall = judge("keras", metrics, [], config)
+    assert accuracy.passed is ("images" in more)
+    assert (majority.received, majority.passed) == ("not measured", False)
+    assert (recall.received, recall.passed) == ("0.9000", True)
+    assert recall.expected == "at least 0.0000 (gates.min_recall)"
+
+
+def test_of_a_model_without_any_right_answer_no_share_is_kept():
+    metrics = {"accuracy": 0.0, "loss": 0.1, "robustness": {"noise": 0.0}}
+    (*_, robustness) = judge("keras", metrics, [], ALL)
+    assert (robustness.received, robustness.passed) == ("not a number", False)
+
+
+def test_images_are_those_that_are_named_or_else_those_of_the_confusion_matrix():
+    matrix = {"confusion_matrix": [[3, 1], [0, 2]]}
+    assert [images_of(m) for m in (matrix, matrix | {"images": 7}, {})] == [6, 7, 0]
 
 
 def test_of_few_images_and_of_too_few():

@@ -1,5 +1,7 @@
 """The gate on relabelled images: swapped classes are refused, corrections pass."""
 
+import dataclasses
+
 import pytest
 
 from components.data.image_changes import Changes, changes
@@ -76,7 +78,8 @@ def test_the_limit_decides_none_and_all():
     before, after = ["cat"] * 20 + ["dog"] * 20, ["dog"] * 20 + ["cat"] * 20
     assert _judge(before, after, max_relabelled=1).passed
     assert not _judge(before, ["dog", *before[1:]], max_relabelled=0).passed
-    assert _judge(before, before, max_relabelled=0).received == "none"
+    none = _judge(before, before, max_relabelled=0)
+    assert none.received == "none" and "of no class more than 0%" in none.expected
 
 
 def test_renamed_merged_and_new_classes_are_no_relabelling():
@@ -101,10 +104,11 @@ def test_findings_name_what_each_image_was():
     before, after = _index(["cat", "dog", "dog"]), _index(["dog", "dog", "dog"])
     before["test"] = [Row("test", "cat", "f" * 32, "")]
     after["train"].append(Row("train", "cat", "f" * 32, "moved.png"))
+    after["train"][0] = dataclasses.replace(after["train"][0], name="relabelled.png")
     changed = changes(before, after)
     found = relabelled.relabelled(changed, ["cat", "dog"])
     rows = relabelled.findings(changed, found, "release 2")
-    assert [(f.finding, f.name, f.label, f.detail) for f in rows] == [
-        ("relabelled", "", "dog", "was 'cat' in release 2"),
-        ("moved", "moved.png", "cat", "was test in release 2"),
+    assert [(f.finding, f.name, f.split, f.label, f.detail) for f in rows] == [
+        ("relabelled", "relabelled.png", "train", "dog", "was 'cat' in release 2"),
+        ("moved", "moved.png", "train", "cat", "was test in release 2"),
     ]

@@ -116,6 +116,37 @@ def test_an_answer_of_another_shape_type_or_without_numbers_is_refused(made, cha
         parity.compare({"image": lambda i: change(answer(i))}, found, np.arange(14), 7)
 
 
+@pytest.mark.parametrize(
+    "least, off, good",
+    [
+        (-0.01, 0.0, True),
+        (-0.0101, 0.0, False),
+        (0.0, 0.029_51, True),
+        (0.0, -0.029_51, True),
+        (0.0, 0.029_56, False),
+        (0.0, -0.029_56, False),
+    ],
+)
+def test_an_answer_is_of_probabilities_but_for_rounding(made, least, off, good):
+    """Of ten classes: a hundredth, and half a level of 256 for each class."""
+    found = held(made)
+    found.probabilities[:] = np.float32(0.1)
+    answers = found.probabilities.copy()
+    answers[7, 3] = least
+    answers[7, 4] += np.float32(0.1 - least + off)
+    signatures = {"image": told(answers, found)}
+    if good:
+        assert parity.compare(signatures, found, np.arange(10), 7)["max_difference"] > 0
+        return
+    with pytest.raises(ValueError) as refused:
+        parity.compare(signatures, found, np.arange(10), 7)
+    sums = sorted((1.0, 1.0 + off))
+    assert str(refused.value) == (
+        f"image gives numbers from {least:.3g} whose sums are {sums[0]:.3g} to {sums[1]:.3g}, "
+        "expected probabilities that add up to 1."
+    )
+
+
 def test_one_answer_of_the_source_that_is_not_finite_is_enough(made):
     found = held(made)
     found.probabilities[7, 3] = np.inf

@@ -50,6 +50,20 @@ def test_a_box_that_would_be_less_than_a_pixel_wide_is_one():
     assert center_box(1000, 1, ImageSpec(1, 100, 1)) == (499, 0, 1, 1)
 
 
+def test_a_box_is_of_whole_pixels():
+    assert center_box(5, 100, ImageSpec(3, 4, 1)) == (0, 47, 5, 6)
+    assert center_box(100, 5, ImageSpec(4, 3, 1)) == (47, 0, 6, 5)
+
+
+@pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB")])
+def test_pixels_are_those_of_an_antialiased_bilinear_filter(channels, mode):
+    photograph = Image.fromarray(photographs()[0][:320, :320])
+    small = photograph.convert(mode).resize((40, 40), Image.Resampling.BILINEAR)
+    expected = np.asarray(small).reshape(40, 40, channels)
+    decoded = decode(encode(photograph, "PNG"), ImageSpec(40, 40, channels))
+    np.testing.assert_array_equal(decoded, expected)
+
+
 def test_an_image_of_the_right_size_keeps_every_pixel():
     image = tile(0, 3, 3)
     np.testing.assert_array_equal(decode(encode(image, "PNG"), ImageSpec(32, 32, 3)), image)

@@ -1,5 +1,6 @@
 """Files are opened or refused for a reason that a person can act on, and stand upright."""
 
+import io
 import struct
 import zlib
 
@@ -45,7 +46,7 @@ def test_no_side_is_longer_than_jpegs_limit():
 def test_the_area_allowed_is_allowed():
     data = encode(Image.new("L", (100, 50)), "PNG")
     assert open_image(data, 0.005)[0].size == (100, 50)
-    error = refusal(data, 0.0049)
+    error = refusal(data, 0.004999999)
     assert error.reason == "image_too_large" and f"cannot decode {len(data)} bytes" in str(error)
 
 
@@ -64,7 +65,9 @@ def test_what_no_decoder_opens_is_damaged_and_says_what_the_decoder_says():
     bomb = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**21)))
     error = refusal(png_of(ihdr(8, 8), zlib.compress(bytes(200)), before=bomb))
     assert error.reason == "metadata_too_large" and "too large" in str(error)
-    assert refusal(data[:60]).reason == "truncated"
+    cut = png_of(ihdr(8, 8), zlib.compress(bytes(200)), before=chunk(b"pHYs", b"x"))
+    assert isinstance(refusal(cut).__cause__, ValueError) and refusal(cut).reason == "damaged"
+    assert str(refusal(data[:60])) == "cannot decode 60 bytes: the file's end is missing."
     assert str(refusal(b"junk")) == "cannot decode 4 bytes: they are not an image."
     assert refusal(b"%PDF-1.4").reason == "unsupported_type"
     animation = encode(IMAGE, "PNG", save_all=True, append_images=[tile(0, 2, 2, 21, 27)])
@@ -75,6 +78,14 @@ def test_what_no_decoder_opens_is_damaged_and_says_what_the_decoder_says():
     assert image.size == (27, 21) and not ordinary
     still = encode(IMAGE, "WEBP", lossless=True)
     assert np.array_equal(open_image(still, 50)[0], RGB)
+
+
+def test_no_other_decoder_tries_what_the_one_of_its_type_refuses():
+    """A GIF without a picture, behind whose end Pillow would find a Photo CD's."""
+    data = (gif((10, 10), (0, 0, 10, 10))[:25] + b";").ljust(2048, b"\0") + b"PCD_"
+    data = data.ljust(96 * 2048 + 768 * 512 * 3 // 2, b"\0")
+    assert Image.open(io.BytesIO(data)).format == "PCD"
+    assert refusal(data).reason == "damaged"
 
 
 def test_a_picture_without_an_area_is_damaged():

@@ -24,6 +24,7 @@ from tests.helpers.crafted import (
     png_of,
     segment,
     segments,
+    webp,
 )
 from tests.helpers.images import encode, tile
 from tests.helpers.mutate import originals
@@ -83,6 +84,70 @@ def test_a_file_cut_at_any_byte_is_truncated(number):
             assert structure(data[:end], kind).problem == "truncated", end
 
 
+HEADERS = {
+    "JPEG": b"\xff\xd8\xff\xe0\0",
+    "PNG": encode(IMAGE, "PNG")[:20],
+    "GIF": encode(GREY, "GIF")[:9],
+    "BMP": encode(IMAGE, "BMP")[:25],
+    "lossy WEBP": encode(IMAGE, "WEBP")[:28],
+    "lossless WEBP": encode(IMAGE, "WEBP", lossless=True)[:24],
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_file_cut_in_its_header_has_no_size(name):
+    assert found(HEADERS[name]) == (0, 0, "truncated", False)
+
+
+HUGE = {
+    "PNG": (png_of(ihdr(2**32 - 1, 2**31), b""), 2**32 - 1, 2**31),
+    "BMP of OS/2": (
+        b"BM" + struct.pack("<IIIIHHHH", 0, 0, 26, 12, 40_000, 50_000, 1, 1), 40_000, 50_000,
+    ),
+    "WEBP": (
+        webp(b"VP8X", bytes(4) + (70_000).to_bytes(3, "little") + (80_001).to_bytes(3, "little")),
+        70_001, 80_002,
+    ),
+    "WEBP of an unknown kind": (webp(b"VP9 ", bytes(90)), 0, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_sides_are_read_in_full(name):
+    data, *sides = HUGE[name]
+    assert list(found(data)[:2]) == sides
+
+
+@pytest.mark.parametrize("compression", [0, 3])
+def test_the_size_of_a_bmps_rows_is_computed_where_its_header_need_not_say_it(compression):
+    masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
+    data = bytearray(bmp(27, 21, 32, bytes(4 * 27 * 21), compression, masks))
+    data[34:38] = bytes(4)
+    assert found(bytes(data)) == (27, 21, None, False)
+    assert found(bytes(data[:-1])) == (27, 21, "truncated", False)
+    assert found(SIZED["BMP of OS/2"][:-1]).problem == "truncated"
+
+
+@pytest.mark.parametrize("place", [10, 34])
+def test_a_bmp_that_claims_to_hold_gigabytes_is_truncated(place):
+    """Where its data begins, or how much there is of run lengths."""
+    data = bytearray(bmp(27, 21, 8, bytes(900), 1))
+    assert found(bytes(data)).problem is None
+    data[place : place + 4] = b"\xff" * 4
+    assert found(bytes(data)).problem == "truncated"
+
+
+def test_nothing_is_looked_for_in_a_gifs_colour_tables():
+    whole, table = gif((10, 10), (0, 0, 10, 10)), b";,!" * 4
+    start, place = whole[:13], whole.index(b",") + 9
+    body = whole[25 : place + 1]
+    for flags, colours in ((0, b""), (1, b""), (0x81, table)):
+        behind = bytes([flags]) + colours + whole[place + 1 :]
+        data = start + table + body[:-1] + behind
+        assert found(data) == (10, 10, None, False)
+        assert found(data[:-1]) == (10, 10, "truncated", False)
+
+
 MAKERS = ("truncated", "damaged", "exotic", "wrapped", "foreign", "bombs", "slow")
 CORPUS = {
     name: (data, expected)
@@ -128,8 +193,8 @@ def test_parts_are_counted_one_by_one(monkeypatch):
     small = encode(IMAGE, "JPEG")
     own = len(segments(small)) - 2  # its start and its end are none
     for more, problem in ((100 - own, None), (101 - own, "too_many_parts")):
-        data = small[:2] + segment(0xFE, b"") * more + small[2:]
-        assert found(data)[:3] == (27, 21, problem)
+        for part in (segment(0xFE, b""), b"\xff\1"):
+            assert found(small[:2] + part * more + small[2:])[:3] == (27, 21, problem)
     for more, problem in ((98, None), (99, "too_many_parts")):
         data = png_of(ihdr(8, 9), zlib.compress(bytes(9 * 25)), before=chunk(b"prVt") * more)
         assert found(data)[:3] == (8, 9, problem)
@@ -187,16 +252,37 @@ ORDINARY = {
 }  # fmt: skip
 
 
-def in_two(data: bytes, between: bytes = b"") -> bytes:
+def in_two(data: bytes, between: bytes = b"", at: int = 9) -> bytes:
     """A PNG whose data is in two chunks."""
     start = b"\x89PNG\r\n\x1a\n" + ihdr(8, 8)
-    return start + chunk(b"IDAT", data[:9]) + between + chunk(b"IDAT", data[9:]) + chunk(b"IEND")
+    both = chunk(b"IDAT", data[:at]) + between + chunk(b"IDAT", data[at:])
+    return start + both + chunk(b"IEND")
+
+
+def in_window(width: int, height: int) -> bytes:
+    """A grey PNG that unpacks within 512 bytes, and says so."""
+    packer = zlib.compressobj(wbits=9)
+    return png_of(
+        ihdr(width, height, 8, 0), packer.compress(bytes((width + 1) * height)) + packer.flush()
+    )
 
 
 ORDINARY["two chunks of data"] = in_two(PICTURE)
 ORDINARY["an empty chunk of data"] = in_two(PICTURE, chunk(b"IDAT"))
+ORDINARY["a checksum in a chunk of its own"] = in_two(PICTURE, at=-4)
+ORDINARY["data as large as its window"] = in_window(63, 8)
 BASELINE = segments(encode(IMAGE, "JPEG"))
 SCAN = next(part for part in BASELINE if part[1] == 0xDA)
+
+
+def once_more(first: int, last: int, accuracy: int) -> bytes:
+    """A JPEG with a second scan of these coefficients."""
+    header = 2 + int.from_bytes(SCAN[2:4], "big")
+    scan = SCAN[: header - 3] + bytes((first, last, accuracy)) + SCAN[header:]
+    return b"".join([*BASELINE[:-1], scan, BASELINE[-1]])
+
+
+ORDINARY["a scan of no coefficient"] = once_more(1, 0, 1)
 
 
 def with_frame(change) -> bytes:
@@ -221,6 +307,7 @@ ODD = {
     "fill bytes": b"".join([BASELINE[0], b"\xff", *BASELINE[1:]]),
     "junk between": b"".join([*BASELINE[:2], b"\x01\x02", *BASELINE[2:]]),
     "a marker alone": b"".join([BASELINE[0], b"\xff\x01", *BASELINE[1:]]),
+    "a stuffed byte alone": b"".join([BASELINE[0], b"\xff\0", *BASELINE[1:]]),
     "a restart alone": b"".join([BASELINE[0], b"\xff\xd0", *BASELINE[1:]]),
     "a second start": b"".join([BASELINE[0], b"\xff\xd8", *BASELINE[1:]]),
     "an unusual segment": jpeg_with(segment(0xDC, b"\0\x05")),
@@ -231,6 +318,12 @@ ODD = {
         [*BASELINE[:-2], next(p for p in BASELINE if p[1] == 0xC0), *BASELINE[-2:]]
     ),
     "a scan is missing": b"".join(segments(jpeg())[:-2]) + b"\xff\xd9",
+    "no scan of the means": b"".join(
+        part
+        for part in segments(encode(GREY, "JPEG", progressive=True))
+        if part[1] != 0xDA or part[5 + 2 * part[4]]
+    ),
+    "a scan less accurate than the one before": once_more(0, 63, 1),
     "no scan": b"".join(part for part in BASELINE if part[1] != 0xDA),
     "palette": encode(IMAGE.quantize(9), "PNG"),
     "alpha": png(np.dstack([RGB, RGB[..., :1]]), 6),
@@ -240,12 +333,31 @@ ODD = {
     "unknown chunk": png_of(ihdr(8, 8), PICTURE, before=chunk(b"prVt")),
     "a second header": png_of(ihdr(8, 8), PICTURE, before=ihdr(8, 8)),
     "data for one more": png_of(ihdr(8, 8), zlib.compress(bytes(8 * 25 + 1))),
+    "data larger than its window": in_window(18, 27),
+    "an end with content": png_of(ihdr(8, 8), PICTURE)[:-12] + chunk(b"IEND", b"x"),
     "something behind the stream": png_of(ihdr(8, 8), PICTURE + b"x"),
+    "a chunk behind the stream": in_two(PICTURE + b"x", at=len(PICTURE)),
     "data behind an empty rest": in_two(PICTURE + b"x", chunk(b"IDAT")),
     "GIF": encode(GREY, "GIF"),
     "BMP": encode(IMAGE, "BMP"),
     "WEBP": encode(IMAGE, "WEBP"),
 }
+
+
+FRAME = next(number for number, part in enumerate(BASELINE) if part[1] == 0xC0)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\xff", b"\1\2", b"\xff\0", b"\xff\1", segment(0xFE, b"\xff") + b"\2"]
+)
+def test_junk_hides_no_frame_and_no_end(junk):
+    data = b"".join([*BASELINE[:FRAME], junk, *BASELINE[FRAME:]])
+    assert found(data) == (27, 21, None, False)
+    assert found(data[:-2])[:3] == (27, 21, "truncated")
+
+
+def test_a_jpeg_without_a_frame_has_no_size():
+    assert found(b"\xff\xd8\xff\xd9") == (0, 0, None, False)
 
 
 def ordinary(data: bytes) -> bool:
@@ -272,3 +384,22 @@ def test_data_behind_another_chunk_is_neither_read_nor_ordinary():
     said = found(data)
     assert said == (8, 8, None, False)
     assert inflated(data, said).problem == "truncated"
+
+
+@pytest.mark.parametrize("data", [zlib.compress(bytes(8 * 25 - 1)), PICTURE[:-4]])
+def test_data_without_its_last_byte_or_its_end_is_truncated(data):
+    assert inflated(png_of(ihdr(8, 8), data), Structure(8, 8)).problem == "truncated"
+
+
+def test_a_png_without_data_is_not_ordinary():
+    assert found(png_of(ihdr(8, 8), b"")[:33] + chunk(b"IEND")) == (8, 8, None, False)
+
+
+def test_of_a_colour_type_that_there_is_not_no_data_is_missed():
+    data = png_of(ihdr(8, 8, 8, 5), zlib.compress(bytes(8)))
+    assert inflated(data, found(data)).problem is None
+
+
+def test_data_is_unpacked_block_by_block(monkeypatch):
+    monkeypatch.setattr(walks, "_BLOCK", 10)
+    assert ordinary(png_of(ihdr(8, 8), PICTURE)) is True

@@ -56,6 +56,13 @@ def test_reading_a_store_that_is_not_there_creates_nothing(store):
     assert not store.root.exists()
 
 
+def test_a_file_in_the_place_of_a_store_holds_nothing(store):
+    store.root.parent.mkdir()
+    store.root.write_text("no folder")
+    assert store.models() == [] and store.releases("digits") == []
+    assert store.current("digits") is None
+
+
 def test_two_publishes_in_one_second_get_two_versions(store, source):
     versions = [store.publish("digits", source).version for _ in range(3)]
     assert versions == [1, 2, 3]
@@ -77,6 +84,13 @@ def test_the_history_says_what_happened_and_when(store, source):
         assert abs(datetime.datetime.now(datetime.UTC) - time) < datetime.timedelta(hours=1)
 
 
+def listed(directory, name: str, entry: object) -> None:
+    """Says that of a file in the manifest."""
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["files"][name] = entry
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -92,10 +106,16 @@ def test_the_history_says_what_happened_and_when(store, source):
             lambda d: (d / "manifest.json").write_text("{"),
             r"manifest\.json cannot be read",
         ),
-        (lambda d: (d / "manifest.json").write_text("[1]"), r"expected a JSON object"),
+        (lambda d: (d / "manifest.json").write_text("[1]"), r"a list, expected a JSON object"),
         (lambda d: (d / "manifest.json").write_text("{}"), r"lists no files"),
+        (lambda d: (d / "manifest.json").write_text('{"files": ["a"]}'), r"lists no files"),
+        (lambda d: listed(d, "labels.txt", "abc"), r"says 'abc' of labels\.txt, expected its"),
+        (lambda d: listed(d, "labels.txt", {"sha256": 1, "bytes": 1}), r"says .* of labels\.txt"),
+        (lambda d: listed(d, "labels.txt", {"sha256": "0"}), r"says .*'0'. of labels\.txt"),
+        (lambda d: os.mkfifo(d / "pipe"), r"pipe is not a plain file or directory"),
         (lambda d: (d / "link").symlink_to("/etc/passwd"), r"releases hold no links"),
         (lambda d: shutil.rmtree(d), r"missing"),
+        (lambda d: (shutil.rmtree(d), d.write_text("")), r"source is not a directory"),
     ],
 )
 def test_a_source_that_does_not_match_its_manifest_is_refused(store, source, damage, message):
@@ -109,10 +129,8 @@ def test_a_source_that_does_not_match_its_manifest_is_refused(store, source, dam
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b", "manifest.json", "./x"])
 def test_a_manifest_cannot_reach_outside_its_directory(store, source, name):
-    manifest = json.loads((source / "manifest.json").read_text())
-    manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
-    (source / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(StoreError, match="lists"):
+    listed(source, name, {"sha256": "0" * 64, "bytes": 1})
+    with pytest.raises(StoreError, match=f"lists '{name}', (which it must not|outside the dir)"):
         store.publish("digits", source)
 
 
@@ -134,14 +152,25 @@ def test_a_manifest_cannot_reach_outside_its_directory(store, source, name):
 )
 def test_model_names_cannot_escape_the_store(store, source, name):
     for call in (lambda: store.publish(name, source), lambda: store.releases(name)):
-        with pytest.raises(StoreError, match="not usable"):
+        with pytest.raises(StoreError) as refused:
             call()
+        assert str(refused.value) == (
+            f"model name {name!r} is not usable: expected up to 100 letters, digits, '_', '-' and "
+            "'.', beginning with a letter or digit."
+        )
     assert not store.root.exists()
 
 
 def test_the_manifest_of_another_model_is_refused(store, source):
     with pytest.raises(StoreError, match="of model 'digits', expected 'faces'"):
         store.publish("faces", source)
+
+
+def test_a_manifest_that_names_no_model_is_anyones(store, source):
+    manifest = json.loads((source / "manifest.json").read_text())
+    del manifest["model"]
+    (source / "manifest.json").write_text(json.dumps(manifest))
+    assert store.publish("faces", source).name == "faces"
 
 
 @pytest.mark.parametrize(
@@ -200,11 +229,33 @@ def test_rollback_refuses_what_is_not_there_or_damaged(store, source):
     assert store.current("digits").version == 2
 
 
-@pytest.mark.parametrize("contract", ["{", "{}", '{"input": null}', '{"input": {"shape": "x"}}'])
-def test_a_damaged_current_release_can_be_replaced(store, source, contract):
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        *(("contract.json", text) for text in ("{", "{}", '{"input": null}')),
+        ("contract.json", '{"input": {"shape": "x"}}'),
+        ("manifest.json", "{"),
+        ("manifest.json", '{"formats": 1}'),
+        ("manifest.json", '{"formats": [{}]}'),
+    ],
+)
+def test_a_damaged_current_release_can_be_replaced_and_is_served_until_then(
+    store, source, tmp_path, name, text
+):
     broken = store.publish("digits", source)
-    (broken.path / "contract.json").write_text(contract)
+    (broken.path / name).write_text(text)
+    store.publish("faces", bundle(tmp_path / "faces", "faces"))
+    assert 'name: "digits"' in (store.root / "models.config").read_text()
     assert store.publish("digits", source).version == 2
+
+
+def test_a_version_that_was_announced_and_never_came_is_not_given_out_again(store, source):
+    """As a publish leaves it that is killed between its two steps."""
+    store.publish("digits", source)
+    shutil.rmtree(store.publish("digits", source).path)
+    assert store.current("digits").version == 1
+    assert store.publish("digits", source).version == 3
+    assert [release.version for release in store.line("digits")] == [1, 3]
 
 
 def test_several_models_are_pinned_independently(store, source, tmp_path):
@@ -229,6 +280,7 @@ def test_opening_for_writing_restores_the_derived_files(store, source):
     store.publish("digits", source)
     store.publish("digits", source)
     (store.root / "models.config").unlink()
+    (store.root / "batching.config").unlink()
     (store.root / "models/digits/config.pbtxt").write_text("garbage")
     (store.root / "models/digits/current").unlink()
     (store.root / ".staging-dead").mkdir()
@@ -236,6 +288,7 @@ def test_opening_for_writing_restores_the_derived_files(store, source):
     store.rollback("digits", 2)
     assert os.readlink(store.root / "models/digits/current") == "2"
     assert "versions: 2 " in (store.root / "models.config").read_text()
+    assert "max_batch_size" in (store.root / "batching.config").read_text()
     assert "versions: [ 2 ]" in (store.root / "models/digits/config.pbtxt").read_text()
     assert not list(store.root.glob(".staging-*")) + list(store.root.glob(".tmp-*"))
 
