@@ -6,7 +6,7 @@ import time
 import orjson
 
 from serving.inference.errors import MethodNotAllowed, ServingError, Unauthorised, Unavailable
-from serving.server import content, oip_http, page_routes, tf_serving_rest
+from serving.server import oip_http, page_routes, tf_serving_rest
 from serving.server.dataplane import Dataplane
 from serving.server.log import log
 from serving.server.messages import Request, Response
@@ -44,8 +44,6 @@ class Application:
             if self._expected is not None and not found.route.open:
                 self._check_token(request)
             response = await found.endpoint(request)(request, **found.parts)
-            if "accept-encoding" in request.headers:
-                response = content.packed(request, response)
         except ServingError as error:
             self._dataplane.failed(error)
             if error.__cause__ is not None and error.status == 500:

@@ -8,7 +8,6 @@ nothing more is read than may wait. While a client does not take its answers, no
 
 import asyncio
 import time
-import urllib.parse
 from collections import deque
 from http import HTTPStatus
 from typing import NamedTuple, Protocol, cast
@@ -214,8 +213,6 @@ class Connection(asyncio.Protocol):
             path, query = url.path.decode(), (url.query or b"").decode()
         except (httptools.HttpParserInvalidURLError, UnicodeDecodeError, AttributeError):
             return self._refuse(400, "the path of the request cannot be read.")
-        if "%" in path:
-            path = urllib.parse.unquote(path)
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._receiving = self._in_body = self._expects = False
         self._body, self._body_bytes, self._missing = [], 0, 0

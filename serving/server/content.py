@@ -40,18 +40,30 @@ def packed(request: Request, response: Response) -> Response:
     accepted = request.headers.get("accept-encoding")
     if accepted is None or len(response.body) < _WORTH_IT:
         return response
-    wanted = {}
-    for entry in accepted.lower().split(","):
-        name, _, quality = entry.partition(";")
-        wanted[name.strip()] = not quality.strip().replace(" ", "").startswith("q=0") or (
-            quality.strip("q= 0.") != ""
-        )
-    if wanted.get("gzip"):
-        body, coding = gzip.compress(response.body, 1, mtime=0), "gzip"
-    elif wanted.get("deflate"):
-        body, coding = zlib.compress(response.body, 1), "deflate"
-    else:
+    wanted: dict[str, float] = {
+        name: quality for name, quality in map(_preference, accepted.split(",")) if quality
+    }
+    best = max(
+        (name for name in ("gzip", "deflate") if name in wanted), key=wanted.__getitem__, default=""
+    )
+    if not best:
         return response
+    if best == "gzip":
+        body = gzip.compress(response.body, 1, mtime=0)
+    else:
+        body = zlib.compress(response.body, 1)
     response.body = body
-    response.headers += (("content-encoding", coding), ("vary", "accept-encoding"))
+    response.headers += (("content-encoding", best), ("vary", "accept-encoding"))
     return response
+
+
+def _preference(entry: str) -> tuple[str, float]:
+    """(coding, how much it is wanted) of an entry of Accept-Encoding."""
+    name, *parameters = (part.strip().lower() for part in entry.split(";"))
+    for parameter in parameters:
+        if parameter.replace(" ", "").startswith("q="):
+            try:
+                return name, float(parameter.partition("=")[2])
+            except ValueError:
+                return name, 0.0
+    return name, 1.0

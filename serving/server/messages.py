@@ -13,7 +13,7 @@ BINARY = "application/octet-stream"
 
 @dataclasses.dataclass(slots=True)
 class Request:
-    """A complete request. `path` is percent-decoded, `headers` have lower-case names."""
+    """A complete request. `path` is percent-encoded as it came, `headers` have lower-case names."""
 
     method: str
     path: str

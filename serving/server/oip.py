@@ -23,6 +23,10 @@ from serving.server.json_body import kind
 
 IMAGE_BYTES = "image_bytes"
 """The input that takes encoded images instead of pixels."""
+ASKS_FOR_FINAL = "triton_enable_empty_final_response"
+"""By this parameter Triton's streaming clients ask for a mark on the last response to a request:
+here, the only one."""
+_SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 
 
 @dataclasses.dataclass(slots=True)
@@ -104,6 +108,9 @@ def _parse(model: Model, text: bytes, tail: bytes, binary: bool) -> Inference:
     request = json_body.parse(text)
     found = _input(model, request, tail, binary)
     found.identifier = _identifier(request)
+    parameters = _parameters(request, "the request")
+    check_parameters(parameters)
+    found.binary = _boolean(parameters.get("binary_data_output"), "binary_data_output")
     _outputs(model, request, found)
     return found
 
@@ -171,9 +178,7 @@ def _outputs(model: Model, request: dict, found: Inference) -> None:
     """What of the output is asked for, and how."""
     outputs = request.get("outputs")
     if outputs is None or outputs == []:
-        wish = _parameters(request, "the request").get("binary_data_output")
-        found.binary = _boolean(wish, "binary_data_output")
-        return
+        return  # as the request's parameters say
     if not isinstance(outputs, list) or not all(isinstance(entry, dict) for entry in outputs):
         raise InvalidRequest("outputs is not a list of objects, expected [{'name': ...}].")
     names = [entry.get("name") for entry in outputs]
@@ -187,6 +192,23 @@ def _outputs(model: Model, request: dict, found: Inference) -> None:
         found.classes = class_count(count)
     if parameters.get("shared_memory_region") is not None:
         raise InvalidRequest("shared memory is not offered.")
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Raises InvalidRequest for what would change the answer, or is reserved; others are hints."""
+    for name, value in parameters.items():
+        if name in _SEQUENCE and value:
+            raise InvalidRequest(
+                f"the request has the parameter {name}: a classifier has no sequences, expected"
+                " each request without it."
+            )
+        if name.startswith("triton_") and name != ASKS_FOR_FINAL:
+            raise InvalidRequest(
+                f"the parameter {name[:50]} is reserved for Triton usage, expected a name without"
+                " 'triton_'."
+            )
+        if name in ("priority", "timeout") and (type(value) is not int or value < 0):
+            raise InvalidRequest(f"{name} is {_short(value)}, expected a number of 0 or more.")
 
 
 def class_count(value: Any) -> int:

@@ -1,25 +1,16 @@
 """The Open Inference Protocol v2 over gRPC, with Triton's extensions: `GRPCInferenceService`."""
 
-import asyncio
 from typing import Any
 
 import grpc
 
-from serving.inference.errors import (
-    Forbidden,
-    InvalidRequest,
-    NotFound,
-    NotOffered,
-    NotServable,
-    ServingError,
-    Unavailable,
-)
-from serving.server import descriptions, oip_tensors
+from serving.inference.errors import NotFound, ServingError, Unavailable
+from serving.server import descriptions, oip, oip_tensors
 from serving.server.dataplane import Dataplane, Version
 from serving.server.grpc_handlers import Call, Calls
 from serving.server.protos.pool import filled, message
+from serving.server.repository import Repository
 from serving.server.swap import Follower
-from serving.store.release import StoreError
 
 PROTOCOL = "oip_grpc"
 SERVICE = "inference.GRPCInferenceService"
@@ -37,8 +28,7 @@ class OpenInference:
 
     def __init__(self, dataplane: Dataplane, follower: Follower, allow_load: bool):
         self._dataplane = dataplane
-        self._follower = follower
-        self._allow_load = allow_load
+        self._repository = Repository(dataplane, follower, allow_load)
 
     def handler(self, calls: Calls) -> grpc.GenericRpcHandler:
         """For a server's `add_generic_rpc_handlers`."""
@@ -65,7 +55,7 @@ class OpenInference:
         call.version = version
         model = version.model
         if request.parameters:
-            oip_tensors.check_parameters(request)
+            oip.check_parameters({k: oip_tensors.value(p) for k, p in request.parameters.items()})
         count = oip_tensors.read_outputs(model, request)
         images = oip_tensors.read_input(model, request)
         if isinstance(images, list):
@@ -100,52 +90,20 @@ class OpenInference:
         return filled(_ModelConfig, {"config": descriptions.config(self._find(request))})
 
     async def _statistics(self, request: Any, call: Call) -> Any:
-        name = request.name
-        if name and request.version:
-            versions = [self._find(request)]
-        else:
-            models = [self._dataplane.served_model(name)] if name else self._dataplane.models()
-            versions = [
-                served.versions[number]
-                for served in models
-                for number in descriptions.numbers(served)
-            ]
+        versions = self._repository.versions(request.name, request.version)
         return filled(_Statistics, descriptions.statistics(versions))
 
     async def _index(self, request: Any, call: Call) -> Any:
-        available = await asyncio.to_thread(self._follower.available)
-        models = descriptions.index(self._dataplane, available, request.ready)
-        return filled(_Index, {"models": models})
+        return filled(_Index, {"models": await self._repository.index(request.ready)})
 
     async def _load(self, request: Any, call: Call) -> Any:
-        self._may_load(request)
-        name = request.model_name
-        if request.parameters:
-            raise InvalidRequest(
-                f"failed to load {name!r}: what is loaded is the store's release as it is, without"
-                " parameters."
-            )
-        try:
-            await self._follower.load(name)
-        except StoreError as error:
-            raise InvalidRequest(f"failed to load {name!r}: {error}") from error
-        except NotServable as error:
-            raise Unavailable(f"failed to load {name!r}: {error}", "load") from error
+        name, parameters = request.model_name, request.parameters
+        await self._repository.load(request.repository_name, name, parameters)
         return _Loaded()
 
     async def _unload(self, request: Any, call: Call) -> Any:
-        self._may_load(request)
-        await self._follower.unload(request.model_name)
+        await self._repository.unload(request.repository_name, request.model_name)
         return _Unloaded()
-
-    def _may_load(self, request: Any) -> None:
-        if request.repository_name:
-            raise NotOffered("there is one model repository, which has no name.")
-        if not self._allow_load:
-            raise Forbidden(
-                "explicit model load / unload is not allowed: the server follows the release store;"
-                " start it with --allow-load."
-            )
 
     def _find(self, request: Any) -> Version:
         return self._dataplane.find(request.name, request.version or None)

@@ -5,19 +5,13 @@ from typing import Any
 
 import orjson
 
-from serving.inference.errors import (
-    Forbidden,
-    InvalidRequest,
-    NotOffered,
-    NotServable,
-    Unavailable,
-)
+from serving.inference.errors import InvalidRequest, NotOffered
 from serving.server import classification, content, descriptions, json_body, oip
 from serving.server.dataplane import Dataplane, Version
 from serving.server.messages import BINARY, Request, Response
+from serving.server.repository import Repository
 from serving.server.routes import Route, query, route
 from serving.server.swap import Follower
-from serving.store.release import StoreError
 
 PROTOCOL = "oip_http"
 _LENGTH = "inference-header-content-length"
@@ -59,8 +53,7 @@ def json_response(value: Any, status: int = 200) -> Response:
 class _Api:
     def __init__(self, dataplane: Dataplane, follower: Follower, allow_load: bool):
         self._dataplane = dataplane
-        self._follower = follower
-        self._allow_load = allow_load
+        self._repository = Repository(dataplane, follower, allow_load)
 
     async def live(self, request: Request) -> Response:
         return json_response({"live": True})
@@ -91,15 +84,7 @@ class _Api:
     async def statistics(
         self, request: Request, name: str | None = None, version: str | None = None
     ) -> Response:
-        if name and version:
-            versions = [self._find(request, name, version)]
-        else:
-            models = [self._dataplane.served_model(name)] if name else self._dataplane.models()
-            versions = [
-                served.versions[number]
-                for served in models
-                for number in descriptions.numbers(served)
-            ]
+        versions = self._repository.versions(name or "", version or "")
         return json_response(descriptions.statistics(versions))
 
     async def infer(self, request: Request, name: str, version: str | None) -> Response:
@@ -117,9 +102,10 @@ class _Api:
         else:
             probabilities = await self._dataplane.infer_encoded(found, inference.files or [])
         body, header = oip.answer(model, inference, probabilities)
-        if header is None:
-            return Response(body)
-        return Response(body, content_type=BINARY, headers=((_LENGTH, str(header)),))
+        response = Response(body)
+        if header is not None:
+            response = Response(body, content_type=BINARY, headers=((_LENGTH, str(header)),))
+        return content.packed(request, response)
 
     def _parse(self, request: Request, found: Version) -> oip.Inference:
         body = content.unpacked(request, self._dataplane.limits.body_bytes)
@@ -144,39 +130,16 @@ class _Api:
         ready = _body(request).get("ready")
         if ready is not None and type(ready) is not bool:
             raise InvalidRequest(f"ready is {json_body.kind(ready)}, expected true or false.")
-        available = await asyncio.to_thread(self._follower.available)
-        return json_response(descriptions.index(self._dataplane, available, bool(ready)))
+        return json_response(await self._repository.index(bool(ready)))
 
     async def load(self, request: Request, name: str, repository: str | None) -> Response:
-        self._may_load(repository)
-        parameters = _body(request).get("parameters")
-        if parameters:
-            raise InvalidRequest(
-                f"failed to load {name!r}: what is loaded is the store's release as it is, without"
-                " parameters."
-            )
-        try:
-            await self._follower.load(name)
-        except StoreError as error:
-            raise InvalidRequest(f"failed to load {name!r}: {error}") from error
-        except NotServable as error:
-            raise Unavailable(f"failed to load {name!r}: {error}", "load") from error
+        await self._repository.load(repository or "", name, _body(request).get("parameters"))
         return json_response({"name": name, "load": True})
 
     async def unload(self, request: Request, name: str, repository: str | None) -> Response:
-        self._may_load(repository)
         _body(request)
-        await self._follower.unload(name)
+        await self._repository.unload(repository or "", name)
         return json_response({"name": name, "unload": True})
-
-    def _may_load(self, repository: str | None) -> None:
-        if repository is not None:
-            raise NotOffered("there is one model repository, which has no name.")
-        if not self._allow_load:
-            raise Forbidden(
-                "explicit model load / unload is not allowed: the server follows the release store;"
-                " start it with --allow-load."
-            )
 
     def _find(self, request: Request, name: str, version: str | None) -> Version:
         found = request.version = self._dataplane.find(name, version)

@@ -12,25 +12,11 @@ import numpy as np
 from serving.inference.errors import InvalidRequest, NotOffered, TooLarge
 from serving.inference.model import Model
 from serving.server.classification import strings
-from serving.server.oip import IMAGE_BYTES, byte_strings, class_count, elements
+from serving.server.oip import ASKS_FOR_FINAL, IMAGE_BYTES, byte_strings, class_count, elements
 from serving.server.protos.pool import message
 
 _Response = message("inference.ModelInferResponse")
-_SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 _SHARED_MEMORY = "shared_memory_region"
-_ASKS_FOR_FINAL = "triton_enable_empty_final_response"
-"""By this parameter Triton's clients ask for a mark on the last response to a request: here, the
-only one."""
-
-
-def check_parameters(request: Any) -> None:
-    """Raises InvalidRequest for what would change the answer; other parameters are hints."""
-    for name in _SEQUENCE:
-        if name in request.parameters and value(request.parameters[name]):
-            raise InvalidRequest(
-                f"the request has the parameter {name}: a classifier has no sequences, expected"
-                " each request without it."
-            )
 
 
 def value(parameter: Any) -> Any:
@@ -140,7 +126,7 @@ def write_response(model: Model, request: Any, probabilities: np.ndarray, count:
     """
     raw = bool(request.raw_input_contents)
     response = _Response(model_name=model.name, model_version=model.version, id=request.id)
-    if _ASKS_FOR_FINAL in request.parameters:
+    if ASKS_FOR_FINAL in request.parameters:
         response.parameters["triton_final_response"].bool_param = True
     output = response.outputs.add()
     output.name = model.output_name

@@ -35,7 +35,7 @@ def route(pattern: str, protocol: str, open: bool = False, **endpoints: Endpoint
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A route that a path has taken, and the parts of the path."""
+    """A route that a path has taken, and the parts of the path, decoded."""
 
     route: Route
     parts: Mapping[str, str | None]
@@ -71,7 +71,9 @@ class Router:
         for route in self._routes:
             match = route.pattern.fullmatch(path)
             if match:
-                return Found(route, match.groupdict())
+                # Decoded after the path is split: a name may hold a slash.
+                parts = match.groupdict().items()
+                return Found(route, {k: v and urllib.parse.unquote(v) for k, v in parts})
         return None
 
 

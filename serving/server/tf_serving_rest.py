@@ -5,7 +5,6 @@ null here: JSON does not know it.
 """
 
 import asyncio
-import urllib.parse
 from typing import Any
 
 import numpy as np
@@ -77,11 +76,13 @@ class _Api:
             images = _images(found.model, _values(body, found.model.input_name, rows))
             probabilities = await self._dataplane.infer(found, images)
         answer = {"predictions" if rows else "outputs": np.ascontiguousarray(probabilities)}
-        return Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+        response = Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+        return content.packed(request, response)
 
     async def status(
         self, request: Request, name: str, version: str | None, label: str | None
     ) -> Response:
+        _check_version(version)
         served = self._served(name)
         if label is not None:
             version = self._find(name, None, label).model.version
@@ -99,7 +100,7 @@ class _Api:
         return Response(orjson.dumps(metadata(found.model)))
 
     def _find(self, name: str, version: str | None, label: str | None) -> Version:
-        name, label = urllib.parse.unquote(name), label and urllib.parse.unquote(label)
+        _check_version(version)
         served = self._dataplane.served_model(name)
         if label is not None and label not in served.labels:
             raise InvalidRequest(f"Unrecognized servable version label: {label[:100]}")
@@ -107,7 +108,7 @@ class _Api:
 
     def _served(self, name: str) -> Served:
         try:
-            return self._dataplane.served_model(urllib.parse.unquote(name))
+            return self._dataplane.served_model(name)
         except NotFound as error:
             raise NotFound(f"Could not find any versions of model {name[:100]}") from error
 
@@ -165,19 +166,18 @@ def _values(body: dict, name: str, rows: bool) -> list:
     if not instances:
         raise InvalidRequest("No values in 'instances' array")
     named = [isinstance(entry, dict) and entry.keys() != {"b64"} for entry in instances]
-    if not any(named):
-        return instances
     for number, (entry, is_named) in enumerate(zip(instances, named)):
-        if not is_named:
+        if is_named != named[0]:
+            expected = "object" if named[0] else "value/list"
             raise InvalidRequest(
-                f"Expecting object but got {kind(entry)} at item {number} of input list"
+                f"Expecting {expected} but got {kind(entry)} at item {number} of input list"
             )
-        if entry.keys() != {name}:
+        if is_named and entry.keys() != {name}:
             raise InvalidRequest(
                 f"Failed to process element: {number} of 'instances' list: keys must be equal to:"
                 f" {name}"
             )
-    return [entry[name] for entry in instances]
+    return [entry[name] for entry in instances] if named[0] else instances
 
 
 def _images(model: Model, values: list) -> np.ndarray:
@@ -218,5 +218,11 @@ async def _nameless(request: Request) -> Response:
     raise InvalidRequest("Missing model name in request.")
 
 
-async def _not_offered(request: Request, **parts: Any) -> Response:
+def _check_version(version: str | None) -> None:
+    if version is not None and len(version) > 18:
+        raise InvalidRequest(f"Failed to convert version: {version[:30]} to numeric.")
+
+
+async def _not_offered(request: Request, version: str | None, **parts: Any) -> Response:
+    _check_version(version)
     raise NotOffered("classify and regress are not offered: use :predict.")
