@@ -74,13 +74,15 @@ class Dataplane:
     def find(self, name: str, version: str | None = None, label: str | None = None) -> Version:
         """The version named by number or label, or the default one.
 
-        Raises NotFound, or Unavailable while models are being loaded.
+        Raises NotFound, InvalidRequest for an unknown label (as TensorFlow Serving has it), or
+        Unavailable while models are being loaded.
         """
         served = self.served_model(name)
         if label is not None:
             if label not in served.labels:
-                raise NotFound(
-                    f"label {label[:100]!r} of {name} is not served; {_known(label, served.labels)}"
+                raise InvalidRequest(
+                    f"Unrecognized servable version label: {label[:100]!r} of {name};"
+                    f" {_known(label, served.labels)}"
                 )
             version = served.labels[label]
         if not version:

@@ -23,9 +23,6 @@ from serving.server.json_body import kind
 
 IMAGE_BYTES = "image_bytes"
 """The input that takes encoded images instead of pixels."""
-ASKS_FOR_FINAL = "triton_enable_empty_final_response"
-"""By this parameter Triton's streaming clients ask for a mark on the last response to a request:
-here, the only one."""
 _SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 
 
@@ -194,15 +191,16 @@ def _outputs(model: Model, request: dict, found: Inference) -> None:
         raise InvalidRequest("shared memory is not offered.")
 
 
-def check_parameters(parameters: Mapping[str, Any]) -> None:
-    """Raises InvalidRequest for what would change the answer, or is reserved; others are hints."""
+def check_parameters(parameters: Mapping[str, Any], allowed: str = "") -> None:
+    """Raises InvalidRequest for what would change the answer, or is reserved and not `allowed`;
+    others are hints."""
     for name, value in parameters.items():
         if name in _SEQUENCE and value:
             raise InvalidRequest(
                 f"the request has the parameter {name}: a classifier has no sequences, expected"
                 " each request without it."
             )
-        if name.startswith("triton_") and name != ASKS_FOR_FINAL:
+        if name.startswith("triton_") and name != allowed:
             raise InvalidRequest(
                 f"the parameter {name[:50]} is reserved for Triton usage, expected a name without"
                 " 'triton_'."

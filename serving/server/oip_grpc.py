@@ -55,7 +55,8 @@ class OpenInference:
         call.version = version
         model = version.model
         if request.parameters:
-            oip.check_parameters({k: oip_tensors.value(p) for k, p in request.parameters.items()})
+            parameters = {k: oip_tensors.value(p) for k, p in request.parameters.items()}
+            oip.check_parameters(parameters, allowed=oip_tensors.ASKS_FOR_FINAL)
         count = oip_tensors.read_outputs(model, request)
         images = oip_tensors.read_input(model, request)
         if isinstance(images, list):

@@ -12,11 +12,14 @@ import numpy as np
 from serving.inference.errors import InvalidRequest, NotOffered, TooLarge
 from serving.inference.model import Model
 from serving.server.classification import strings
-from serving.server.oip import ASKS_FOR_FINAL, IMAGE_BYTES, byte_strings, class_count, elements
+from serving.server.oip import IMAGE_BYTES, byte_strings, class_count, elements
 from serving.server.protos.pool import message
 
 _Response = message("inference.ModelInferResponse")
 _SHARED_MEMORY = "shared_memory_region"
+ASKS_FOR_FINAL = "triton_enable_empty_final_response"
+"""By this parameter Triton's streaming clients ask for a mark on the last response to a request:
+here, the only one."""
 
 
 def value(parameter: Any) -> Any:
@@ -122,9 +125,8 @@ def _files(model: Model, tensor: Any, raw: Any, typed: list[str]) -> list[bytes]
 def write_response(model: Model, request: Any, probabilities: np.ndarray, count: int) -> Any:
     """The response, with `count` classes of each image as text or, if 0, the probabilities.
 
-    Raw for raw requests and typed for typed ones: each kind of client finds what it reads.
+    Always raw, as Triton's: its clients read nothing else, and others read both.
     """
-    raw = bool(request.raw_input_contents)
     response = _Response(model_name=model.name, model_version=model.version, id=request.id)
     if ASKS_FOR_FINAL in request.parameters:
         response.parameters["triton_final_response"].bool_param = True
@@ -135,17 +137,11 @@ def write_response(model: Model, request: Any, probabilities: np.ndarray, count:
         output.datatype = "BYTES"
         output.shape.extend((len(rows), len(rows[0])))
         texts = [text for row in rows for text in row]
-        if raw:
-            response.raw_output_contents.append(byte_strings(texts))
-        else:
-            output.contents.bytes_contents.extend(text.encode() for text in texts)
+        response.raw_output_contents.append(byte_strings(texts))
         return response
     output.datatype = "FP32"
     output.shape.extend(probabilities.shape)
-    if raw:
-        response.raw_output_contents.append(probabilities.tobytes())
-    else:
-        output.contents.fp32_contents.extend(probabilities.ravel().tolist())
+    response.raw_output_contents.append(probabilities.tobytes())
     return response
 
 

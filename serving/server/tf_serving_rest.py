@@ -101,9 +101,6 @@ class _Api:
 
     def _find(self, name: str, version: str | None, label: str | None) -> Version:
         _check_version(version)
-        served = self._dataplane.served_model(name)
-        if label is not None and label not in served.labels:
-            raise InvalidRequest(f"Unrecognized servable version label: {label[:100]}")
         return self._dataplane.find(name, version, label)
 
     def _served(self, name: str) -> Served:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from serving.inference.errors import NotFound, NotServable, Unavailable
+from serving.inference.errors import InvalidRequest, NotFound, NotServable, Unavailable
 from serving.server import swap
 from serving.server.dataplane import Dataplane
 from serving.server.limits import Limits
@@ -134,7 +134,7 @@ def test_labelled_versions_are_served_beside_the_current_one(store, sources):
             assert dataplane.find("digits").model.version == "2"
             assert dataplane.find("digits", label="stable").model.version == "1"
             assert dataplane.find("digits", "1").model.version == "1"
-            with pytest.raises(NotFound, match="label 'stabel' of digits.*did you mean stable"):
+            with pytest.raises(InvalidRequest, match="label: 'stabel' of digits.*you mean stable"):
                 dataplane.find("digits", label="stabel")
             loaded = dataplane.find("digits", "1")
             store.label("digits", "canary", 1)
