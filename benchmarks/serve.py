@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
         return 2
     first, *_, last = every = [str(processor) for processor in processors]
     plan = Plan(arguments.seconds, arguments.repeats, first, last, ",".join(every), len(processors))
-    console, load = Console(width=132), os.getloadavg()[0] / len(processors)
+    console, load = Console(width=140), os.getloadavg()[0] / len(processors)
     console.print(
         f"{machine()['processor']}, {len(processors)} processors, load before {load:.2f} each. "
         f"Servers and what runs in process have processor {first}, clients {last}, where nothing "
