@@ -1,6 +1,7 @@
 """The gRPC server itself: health, reflection, limits, TLS and tokens, starting and stopping."""
 
 import concurrent.futures
+import contextlib
 import datetime
 import ipaddress
 import itertools
@@ -397,6 +398,33 @@ def test_stopping_waits_for_what_is_under_way(store):
         np.testing.assert_allclose(probabilities(waiting.result(9)), expected(ONE), atol=1e-5)
         assert failure(Client(channel, SERVICE), "ServerLive")[0] == CODE.UNAVAILABLE
         channel.close()
+
+
+def test_stopping_ends_streams_that_wait_for_their_client(store):
+    with (
+        concurrent.futures.ThreadPoolExecutor(2) as pool,
+        contextlib.ExitStack() as channels,
+    ):
+        more = threading.Event()
+
+        def requests():
+            yield message("inference.ModelInferRequest")(**INFER)
+            more.wait(SECONDS)
+
+        with grpc_server(store, grace=9) as running:
+            channel = channels.enter_context(grpc.insecure_channel(running.target))
+            stream = Client(channel, SERVICE).stream("ModelStreamInfer", requests())
+            np.testing.assert_allclose(
+                probabilities(next(stream).infer_response), expected(ONE), atol=1e-5
+            )
+            watch = channel.unary_stream(f"/{grpc_health.SERVICE}/Watch")(b"", timeout=SECONDS)
+            next(watch)
+            ends = pool.submit(failure, next, stream), pool.submit(list, watch)
+            began = time.monotonic()
+        assert time.monotonic() - began < 8
+        more.set()
+        assert ends[0].result(9)[0] == CODE.UNAVAILABLE
+        assert len(ends[1].result(9)) <= 1
 
 
 def test_the_command_serves_grpc_beside_http_quietly_and_stops_when_told(store, tmp_path):
