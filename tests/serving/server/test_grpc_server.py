@@ -165,7 +165,7 @@ def test_clients_load_and_unload_models_where_they_may(store):
         (entry,) = ask("RepositoryIndex").models
         assert (entry.name, entry.state) == ("digits", "UNAVAILABLE")
         assert not ask("RepositoryIndex", ready=True).models
-        assert failure(ask, "RepositoryModelLoad", model_name="faces")[0] == CODE.INVALID_ARGUMENT
+        assert failure(ask, "RepositoryModelLoad", model_name="faces")[0] == CODE.NOT_FOUND
         parameters = {"config": {"string_param": "{}"}}
         code, details = failure(
             ask, "RepositoryModelLoad", model_name="digits", parameters=parameters
