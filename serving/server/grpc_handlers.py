@@ -17,6 +17,8 @@ _CANCELLED = 499
 """The HTTP status, by convention, of a client that left."""
 _UNGUARDED = 32
 """Calls that may wait for their message without a limit of time: it costs a small call a sixth."""
+_LARGE = 128 * 1024
+"""Bytes."""
 _STREAMED = 16
 """Requests of one stream that are under way at once."""
 
@@ -24,9 +26,11 @@ _STREAMED = 16
 class Call:
     """What becomes known of a call before its end."""
 
-    __slots__ = ("version", "identifier")
+    __slots__ = ("version", "identifier", "large")
 
     def __init__(self) -> None:
+        self.large = False
+        """Reading such a message takes long: in a thread, for the event loop must go on."""
         self.version: Version | None = None
         """Set by what counts as an inference."""
         self.identifier = ""
@@ -47,6 +51,15 @@ class Calls:
         self._held = 0
         self._arriving: set[asyncio.Task] = set()
         """Calls whose message has not arrived."""
+        self._receiving: set[asyncio.Task] = set()
+        """Of streams."""
+        self.stopping = False
+
+    def stop(self) -> None:
+        """Streams end once what they have received is answered."""
+        self.stopping = True
+        for task in self._receiving:
+            task.cancel()
 
     def service(
         self, name: str, implemented: Mapping[str, Any], reasons: Mapping[str, str]
@@ -79,20 +92,8 @@ class Calls:
                 await context.abort(getattr(grpc.StatusCode, error.code), str(error))
             raise AssertionError("abort returns to nobody")
 
-        async def guarded(
-            contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext
-        ) -> bytes:
-            limits = self._dataplane.limits
-            try:
-                content = await asyncio.wait_for(context.read(), limits.body_seconds)
-            except TimeoutError:
-                self._dataplane.metrics.rejected("deadline")
-                await context.abort(
-                    grpc.StatusCode.DEADLINE_EXCEEDED, "the message did not arrive in time."
-                )
-            if content is grpc.aio.EOF:
-                content = b""
-            return await handle(content, context)
+        async def guarded(contents: Any, context: grpc.aio.ServicerContext) -> bytes:
+            return await handle(await self.read(context), context)
 
         # Bytes in and out: a deserialiser of grpc's would log each broken message as our failure.
         return (
@@ -139,11 +140,15 @@ class Calls:
 
             receiving = asyncio.ensure_future(receive())
             receiving.add_done_callback(received)
+            self._receiving.add(receiving)
             try:
                 while (task := await waiting.get()) is not None:
                     yield await task
                     room.release()
+                if self.stopping:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping.")
             finally:  # also when the client leaves
+                self._receiving.discard(receiving)
                 for task in [receiving, *tasks]:
                     task.cancel()
 
@@ -172,6 +177,7 @@ class Calls:
                 raise Unavailable(
                     "the server holds as many messages as it takes: try again later.", "memory"
                 )
+            call.large = len(content) > _LARGE
             response = await method(parse(request, content), call)
             status = 200
             return response

@@ -50,7 +50,7 @@ def handler(
         try:
             name = await _name(await calls.read(context), context)
             last = None
-            while True:
+            while not calls.stopping:
                 now = status(name)
                 if now != last:
                     yield now.SerializeToString()

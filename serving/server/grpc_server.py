@@ -47,12 +47,15 @@ class Options:
 class Handle:
     """A running server. `port` is what it listens on."""
 
-    def __init__(self, server: grpc.aio.Server, port: int):
+    def __init__(self, server: grpc.aio.Server, port: int, calls: tuple[Calls, ...]):
         self._server = server
+        self._calls = calls
         self.port = port
 
     async def stop(self, grace: float) -> None:
         """Accepts nothing more, lets calls under way end for at most `grace` seconds."""
+        for calls in self._calls:
+            calls.stop()  # a stream that waits for its client would last as long as it may
         await self._server.stop(grace)
 
 
@@ -67,17 +70,18 @@ async def start(dataplane: Dataplane, follower: Follower, options: Options) -> H
     )
     inference = Calls(dataplane, oip_grpc.PROTOCOL)
     tensorflow = Calls(dataplane, tf_serving_grpc.PROTOCOL)
+    health = Calls(dataplane, grpc_health.PROTOCOL)
     server.add_generic_rpc_handlers(
         (
             OpenInference(dataplane, follower, options.allow_load).handler(inference),
             *TensorFlowServing(dataplane).handlers(tensorflow),
-            grpc_health.handler(dataplane, Calls(dataplane, grpc_health.PROTOCOL), SERVICES),
+            grpc_health.handler(dataplane, health, SERVICES),
             *grpc_reflection.handlers((*SERVICES, grpc_health.SERVICE, grpc_reflection.SERVICE)),
         )
     )
     port = _listen(server, options)
     await server.start()
-    return Handle(server, port)
+    return Handle(server, port, (inference, tensorflow, health))
 
 
 def _settings(limits: Limits) -> list[tuple[str, int]]:

@@ -1,5 +1,6 @@
 """The Open Inference Protocol v2 over gRPC, with Triton's extensions: `GRPCInferenceService`."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -58,7 +59,10 @@ class OpenInference:
             parameters = {k: oip_tensors.value(p) for k, p in request.parameters.items()}
             oip.check_parameters(parameters, allowed=oip_tensors.ASKS_FOR_FINAL)
         count = oip_tensors.read_outputs(model, request)
-        images = oip_tensors.read_input(model, request)
+        if call.large:
+            images = await asyncio.to_thread(oip_tensors.read_input, model, request)
+        else:
+            images = oip_tensors.read_input(model, request)
         if isinstance(images, list):
             probabilities = await self._dataplane.infer_encoded(version, images)
         else:

@@ -1,5 +1,6 @@
 """TensorFlow Serving's gRPC services, `PredictionService` and `ModelService`, with its statuses."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -49,7 +50,12 @@ class TensorFlowServing:
         model = version.model
         signature = tf_tensors.read_signature(request.model_spec.signature_name)
         tf_tensors.check_outputs(model, request.output_filter)
-        images = tf_tensors.read_inputs(model, signature, request.inputs)
+        if call.large:
+            images = await asyncio.to_thread(
+                tf_tensors.read_inputs, model, signature, request.inputs
+            )
+        else:
+            images = tf_tensors.read_inputs(model, signature, request.inputs)
         if isinstance(images, list):
             probabilities = await self._dataplane.infer_encoded(version, images)
         else:

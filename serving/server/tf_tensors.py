@@ -11,6 +11,7 @@ import numpy as np
 from serving.inference.errors import InvalidRequest, TooLarge
 from serving.inference.model import Model
 from serving.server.oip import IMAGE_BYTES
+from serving.server.oip_tensors import pixels
 from serving.server.protos.pool import message, pool
 from serving.server.tf_serving_rest import SERVING_BYTES, SERVING_DEFAULT
 
@@ -77,13 +78,7 @@ def _images(model: Model, tensor: Any) -> np.ndarray:
             raise InvalidRequest(
                 f"{name} has {len(values)} int_val, its shape {list(shape)} needs {needed}."
             )
-        try:
-            data = bytes(values)
-        except ValueError:
-            value = min(values) if min(values) < 0 else max(values)
-            raise InvalidRequest(
-                f"{name} holds {value}, expected whole numbers from 0 to 255."
-            ) from None
+        data = pixels(name, values)
         # TensorFlow leaves out repetitions of the last value.
         data += data[-1:] * (needed - len(data))
     if len(data) != needed:

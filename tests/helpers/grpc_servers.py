@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import numpy as np
+import pytest
 import uvloop
 
 from serving.server.dataplane import Dataplane
@@ -20,7 +23,7 @@ from serving.server.metrics import Metrics
 from serving.server.protos.pool import methods
 from serving.server.swap import Follower
 from serving.store.store import Store
-from tests.helpers.serving_fixtures import REPOSITORY
+from tests.helpers.serving_fixtures import REPOSITORY, digits_release
 
 SECONDS = 20
 """The most that anything of a test waits."""
@@ -139,3 +142,38 @@ class Client:
             request_serializer=request.SerializeToString,
             response_deserializer=response.FromString,
         )(requests, timeout=SECONDS)
+
+
+ONE = np.zeros((1, 8, 8, 1), np.uint8)
+INFER = {
+    "model_name": "digits",
+    "inputs": [{"name": "image", "datatype": "UINT8", "shape": ONE.shape}],
+    "raw_input_contents": [ONE.tobytes()],
+}
+"""Fields of a request to ModelInfer."""
+
+
+def digits_store(directory: Path) -> Path:
+    """A store with one release of `digits`."""
+    Store(directory / "serving").publish("digits", digits_release(directory / "source"))
+    return directory / "serving"
+
+
+def failure(call, *arguments, **fields) -> tuple[grpc.StatusCode, str]:
+    """Status and message of the error that a call ends with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call(*arguments, **fields)
+    return caught.value.code(), caught.value.details()
+
+
+def probabilities(answer) -> np.ndarray:
+    """The raw output of a ModelInferResponse."""
+    return np.frombuffer(answer.raw_output_contents[0], "<f4").reshape(-1, 10)
+
+
+def eventually(condition) -> None:
+    """Waits until `condition()` is true."""
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -214,6 +214,18 @@ def test_what_is_wrong_with_a_request_is_said_with_its_status(ask, fields, code,
     assert received == code and message in details, details
 
 
+def test_large_messages_are_answered_as_small_ones(ask):
+    """Read in a thread, for the event loop must go on."""
+    image = Image.fromarray(digits()[0][5][..., 0])
+    padded = encode(image, "PNG") + b"\0" * 150_000
+    request = {"inputs": [FILE], "raw_input_contents": [len(padded).to_bytes(4, "little") + padded]}
+    answer = ask("ModelInfer", model_name="digits", **request)
+    received = np.frombuffer(answer.raw_output_contents[0], "<f4")
+    np.testing.assert_allclose(received, expected(digits()[0][5:6])[0], atol=1e-5)
+    code, details = refused(ask, **raw(ONE, raw_input_contents=[b"0" * 150_000]))
+    assert code == INVALID and "150000 bytes" in details
+
+
 def test_a_stream_is_answered_in_order_and_goes_on_after_an_error(ask):
     images = digits()[0][:20]
     made = message("inference.ModelInferRequest")
