@@ -231,8 +231,8 @@ def test_requests_that_have_arrived_when_the_server_stops_are_answered():
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-    command = [*command.split(), "-subj", "/CN=localhost", "-days", "1"]
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes".split()
+    command += ["-subj", "/CN=localhost", "-days", "1"]
     files = ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
     subprocess.run([*command, *files], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
