@@ -316,6 +316,13 @@ def test_a_damaged_history_names_its_line(store, source):
         store.current("digits")
 
 
+def test_a_version_that_a_person_wrote_as_a_text_is_a_number(store, source):
+    store.publish("digits", source)
+    history = store.root / "models/digits/history.jsonl"
+    history.write_text(history.read_text().replace('"version": 1', '"version": "1"'))
+    assert store.current("digits").version == 1 and store.publish("digits", source).version == 2
+
+
 def test_the_command_line_lists_verifies_and_rolls_back(store, source):
     root = store.root.parent
     nothing = run("-m", "serving.store", "list", "--root", root)
