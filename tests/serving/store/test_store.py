@@ -211,6 +211,7 @@ def test_rollback_moves_the_link_and_every_pinned_version(store, source):
     assert "versions: 1 " in (store.root / "models.config").read_text()
     assert "versions: [ 1 ]" in (store.root / "models/digits/config.pbtxt").read_text()
     assert '"1/labels.txt"' in (store.root / "models/digits/config.pbtxt").read_text()
+    assert 'name: "digits"' in (store.root / "models/digits/config.pbtxt").read_text()
     assert Store(store.root).current("digits").version == 1
 
 
