@@ -162,6 +162,6 @@ def test_every_mode_becomes_grey_or_rgb():
         assert np.array_equal(upright(alpha, channels), IMAGE.convert(mode))
     palette = IMAGE.quantize(9)
     assert np.array_equal(upright(palette, 3), palette.convert("RGB"))
-    # Pillow warns of these bytes, as whoever calls does not: transparency is dropped.
+    # Of these Pillow warns, which callers ignore: transparency is dropped.
     palette.info["transparency"] = bytes(range(9))
     assert np.array_equal(upright(palette, 1), palette.convert("RGBA").convert("L"))
