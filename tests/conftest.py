@@ -24,6 +24,9 @@ _LONGEST = (
     "tests/test_imports.py",
     "tests/pipeline/search/test_search.py",
     "tests/benchmarks/test_trainings.py",
+    "tests/line/test_silent_faults.py",
+    "tests/export/test_exporter_failures.py",
+    "tests/pipeline/outcome/test_report_in_browser.py",
 )
 """The files that take the most time, the longest first: none is to begin when the others end."""
 

@@ -103,7 +103,5 @@ def upright(image: Image.Image, channels: int) -> Image.Image:
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
-    elif image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     mode = "L" if channels == 1 else "RGB"
     return image if image.mode == mode else image.convert(mode)

@@ -58,8 +58,8 @@ def check_outputs(model: Model, names: Any) -> None:
 
 
 def write_tensor(probabilities: np.ndarray) -> Any:
-    """A DT_FLOAT tensor."""
-    tensor = _Tensor(dtype=_FLOAT, tensor_content=probabilities.tobytes())
+    """A DT_FLOAT tensor, with the field that TensorFlow Serving fills and its clients read."""
+    tensor = _Tensor(dtype=_FLOAT, float_val=probabilities.ravel())
     for size in probabilities.shape:
         tensor.tensor_shape.dim.add().size = size
     return tensor

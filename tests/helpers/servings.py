@@ -62,11 +62,8 @@ class Asking:
 
     def _grpc_answer(self, tensor: dict, **fields) -> np.ndarray:
         answer = self._grpc("ModelInfer", model_name=self._model, inputs=[tensor], **fields)
-        (output,) = answer.outputs
-        if answer.raw_output_contents:
-            (content,) = answer.raw_output_contents
-            return np.frombuffer(content, "<f4").reshape(output.shape)
-        return np.array(output.contents.fp32_contents, np.float32).reshape(output.shape)
+        (content,) = answer.raw_output_contents
+        return np.frombuffer(content, "<f4").reshape(answer.outputs[0].shape)
 
     def tf_rows(self, images: np.ndarray) -> np.ndarray:
         return self._predict({"instances": images.tolist()})
@@ -87,8 +84,6 @@ class Asking:
         answer = predict("Predict", model_spec=spec, inputs={"image": tensor})
         output = answer.outputs["probabilities"]
         shape = [dim.size for dim in output.tensor_shape.dim]
-        if output.tensor_content:
-            return np.frombuffer(output.tensor_content, "<f4").reshape(shape)
         return np.array(output.float_val, np.float32).reshape(shape)
 
 

@@ -100,6 +100,7 @@ def test_server_and_both_predictors_name_the_folders_images_alike(first, folder,
     assert set(labels) <= set(names)
 
 
+@pytest.mark.full
 def test_inverted_brightness_stops_the_second_run_in_tfdvs_words(first, folder, root, tmp_path):
     shutil.copytree(folder, tmp_path / "photos")
     for path in (tmp_path / "photos").glob("*/*.*"):

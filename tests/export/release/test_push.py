@@ -170,6 +170,16 @@ def test_the_champion_is_the_most_accurate_and_then_the_surest():
     )
 
 
+@pytest.mark.parametrize("names", [("keras", "torch"), ("torch", "keras")])
+def test_of_two_as_good_the_surer_is_the_champion_and_then_the_more_accurate(names):
+    one, other = names
+    even = {one: {"accuracy": 0.9, "loss": 0.2}, other: {"accuracy": 0.9, "loss": 0.1}}
+    assert choose_champion(even) == other
+    nearly = {one: {"accuracy": 0.9, "loss": 0.1}, other: {"accuracy": 0.91, "loss": 0.1}}
+    for metrics in (nearly, dict(reversed(nearly.items()))):
+        assert choose_champion(metrics, {one: right((0, 360)), other: right((0, 364))}) == other
+
+
 def test_where_it_is_not_known_of_both_which_images_are_right_the_accuracy_decides():
     metrics = {"keras": {"accuracy": 0.9, "loss": 0.1}, "torch": {"accuracy": 0.91, "loss": 0.9}}
     for framework in metrics:

@@ -71,8 +71,15 @@ def files(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", SCREENS)
+@pytest.mark.parametrize(
+    "width, dark",
+    [
+        (1300, False),
+        (400, True),
+        pytest.param(1300, True, marks=pytest.mark.full),
+        pytest.param(400, False, marks=pytest.mark.full),
+    ],
+)
 @pytest.mark.parametrize("case", CASES)
 def test_everything_is_on_screen_and_legible(page, files, case, width, dark):
     page.open(files[case], width, SCREENS[width], dark)

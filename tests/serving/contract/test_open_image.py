@@ -144,6 +144,7 @@ def test_a_broken_block_and_none_are_upright():
     assert orientation(open_image(encode(IMAGE, "PNG", pnginfo=text), 50)[0]) == 1
 
 
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
 def test_every_mode_becomes_grey_or_rgb():
     wide = RGB[..., 0].astype(np.uint16) * 256 + 255 - RGB[..., 0]
     image, _ = open_image(png(wide, 0, 16), 50)
@@ -161,5 +162,6 @@ def test_every_mode_becomes_grey_or_rgb():
         assert np.array_equal(upright(alpha, channels), IMAGE.convert(mode))
     palette = IMAGE.quantize(9)
     assert np.array_equal(upright(palette, 3), palette.convert("RGB"))
+    # Of these Pillow warns, which callers ignore: transparency is dropped.
     palette.info["transparency"] = bytes(range(9))
     assert np.array_equal(upright(palette, 1), palette.convert("RGBA").convert("L"))

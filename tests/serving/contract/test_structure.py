@@ -282,7 +282,7 @@ def once_more(first: int, last: int, accuracy: int) -> bytes:
     return b"".join([*BASELINE[:-1], scan, BASELINE[-1]])
 
 
-ORDINARY["a scan of no coefficient"] = once_more(1, 0, 1)
+ORDINARY["a scan of no coefficient"] = once_more(2, 0, 1)
 
 
 def with_frame(change) -> bytes:

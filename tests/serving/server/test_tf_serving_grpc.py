@@ -65,7 +65,7 @@ def values(answer) -> np.ndarray:
     output = answer.outputs["probabilities"]
     assert output.dtype == 1  # DT_FLOAT
     shape = [dim.size for dim in output.tensor_shape.dim]
-    return np.frombuffer(output.tensor_content, "<f4").reshape(shape)
+    return np.array(output.float_val, np.float32).reshape(shape)
 
 
 @pytest.mark.parametrize("count", [1, 3, 64])
@@ -117,7 +117,7 @@ def spec(**fields) -> dict:
         (spec(name="digit"), NOT_FOUND, "unknown model: 'digit'"),
         (spec(name="digits", version={"value": 1}), NOT_FOUND, "version 1 of digits"),
         (spec(name="digits", version={"value": -1}), NOT_FOUND, "version -1 of digits"),
-        (spec(name="digits", version_label="canary"), NOT_FOUND, "label 'canary'"),
+        (spec(name="digits", version_label="canary"), INVALID, "version label: 'canary'"),
         (spec(name="digits", signature_name="x"), PRECONDITION, "expected 'serving_default' or"),
         (spec(name="digits", signature_name="serving_bytes"), INVALID, "expected ['image_bytes']"),
         (pixels(ONE) | {"output_filter": ["logits"]}, INVALID, "names ['logits'], expected ['pr"),

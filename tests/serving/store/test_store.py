@@ -211,6 +211,7 @@ def test_rollback_moves_the_link_and_every_pinned_version(store, source):
     assert "versions: 1 " in (store.root / "models.config").read_text()
     assert "versions: [ 1 ]" in (store.root / "models/digits/config.pbtxt").read_text()
     assert '"1/labels.txt"' in (store.root / "models/digits/config.pbtxt").read_text()
+    assert 'name: "digits"' in (store.root / "models/digits/config.pbtxt").read_text()
     assert Store(store.root).current("digits").version == 1
 
 
@@ -314,6 +315,13 @@ def test_a_damaged_history_names_its_line(store, source):
         file.write("[]\n")
     with pytest.raises(StoreError, match="line 2, is damaged"):
         store.current("digits")
+
+
+def test_a_version_that_a_person_wrote_as_a_text_is_a_number(store, source):
+    store.publish("digits", source)
+    history = store.root / "models/digits/history.jsonl"
+    history.write_text(history.read_text().replace('"version": 1', '"version": "1"'))
+    assert store.current("digits").version == 1 and store.publish("digits", source).version == 2
 
 
 def test_the_command_line_lists_verifies_and_rolls_back(store, source):
