@@ -346,6 +346,7 @@ class _Document:
                 "in": "header",
                 "description": length,
                 "schema": {"type": "integer", "minimum": 0},
+                "example": 0,
             },
         }
 
@@ -403,7 +404,7 @@ def _content(schema: dict, example: Any) -> dict:
 
 
 def _json(schema: dict, example: Any) -> dict:
-    return _answer("Done.", {"application/json": _content(schema, example)})
+    return _answer("The answer.", {"application/json": _content(schema, example)})
 
 
 # The examples: of the first model, on one picture.

@@ -19,6 +19,41 @@ from websockets.sync.client import ClientConnection, connect
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 _PATIENCE = 60  # seconds
 
+# What a page should have none of: scripts that list elements.
+WIDE_WITHOUT_A_BOX = """
+[...document.querySelectorAll('body *')].filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.width && box.right > innerWidth + 0.5 && !e.closest('.scroll');
+}).map(e => e.outerHTML.slice(0, 200))
+"""
+# WCAG 2.2, contrast ratio, of every element with words of its own against what lies below it.
+FAINT = """
+(() => {
+    const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    const shown = (colours) => {
+        canvas.fillStyle = '#fff'; canvas.fillRect(0, 0, 1, 1);
+        for (const c of colours) { canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); }
+        const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map(v => {
+            v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const faint = [];
+    for (const e of document.querySelectorAll('body, body *')) {
+        const own = [...e.childNodes].some(n => n.nodeType == 3 && n.textContent.trim());
+        if (!own || !e.checkVisibility() || e.closest('style')) continue;
+        const below = [];
+        for (let a = e; a; a = a.parentElement) below.unshift(getComputedStyle(a).backgroundColor);
+        const style = getComputedStyle(e);
+        const ink = shown([...below, e.closest('svg') ? style.fill : style.color]);
+        const paper = shown(below);
+        const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+        if (ratio < 4.5) faint.push(ratio.toFixed(2) + ' ' + e.outerHTML.slice(0, 150));
+    }
+    return faint;
+})()
+"""
+
 
 def found() -> str | None:
     """The browser on PATH, if any."""
@@ -59,8 +94,9 @@ class Page:
             if not url.startswith(("data:", "file:")):
                 self.requests.append(url)
 
-    def open(self, file: Path, width: int, height: int, dark: bool) -> None:
-        """Opens a file in a window of that size, as a person who prefers light or dark sees it."""
+    def open(self, page: Path | str, width: int, height: int, dark: bool) -> None:
+        """Opens a file or an address in a window of that size, as a person who prefers light or
+        dark sees it."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=False,
@@ -68,10 +104,10 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
         self._loaded = False
-        self._call("Page.navigate", url=file.resolve().as_uri())
+        self._call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         end = time.monotonic() + _PATIENCE
         while not self._loaded:
-            assert time.monotonic() < end, f"{file} did not load"
+            assert time.monotonic() < end, f"{page} did not load"
             self._heard(json.loads(self._connection.recv(timeout=_PATIENCE)))
 
     def evaluate(self, script: str) -> Any:
@@ -79,6 +115,19 @@ class Page:
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def until(self, script: str) -> None:
+        """Waits until a JavaScript expression is true."""
+        end = time.monotonic() + _PATIENCE
+        while not self.evaluate(f"Boolean({script})"):
+            assert time.monotonic() < end, f"never true: {script}"
+            time.sleep(0.02)
+
+    def choose(self, selector: str, file: Path) -> None:
+        """Gives a file to an input, as a person who chooses it."""
+        found = self._call("Runtime.evaluate", expression=f"document.querySelector({selector!r})")
+        handle = {"objectId": found["result"]["objectId"]}
+        self._call("DOM.setFileInputFiles", files=[str(file.resolve())], **handle)
 
     def screenshot(self, file: Path) -> None:
         """A PNG of the whole page, however long."""

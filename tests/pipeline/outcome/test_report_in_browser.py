@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.outcome import report
 from tests.helpers import browser
+from tests.helpers.browser import FAINT, WIDE_WITHOUT_A_BOX
 from tests.helpers.report_cases import CASES
 
 pytestmark = pytest.mark.skipif(
@@ -13,43 +14,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 SCREENS = {1300: 900, 400: 800}
-WIDE_WITHOUT_A_BOX = """
-[...document.querySelectorAll('body *')].filter(e => {
-    const box = e.getBoundingClientRect();
-    return box.width && box.right > innerWidth + 0.5 && !e.closest('.scroll');
-}).map(e => e.outerHTML.slice(0, 200))
-"""
 CARDS_THAT_SCROLL = """
 [...document.querySelectorAll('.scroll')].filter(
     e => e.querySelector('.cards') && e.scrollWidth > e.clientWidth
 ).map(e => e.textContent.slice(0, 200))
-"""
-# WCAG 2.2, contrast ratio, of every element with words of its own against what lies below it.
-FAINT = """
-(() => {
-    const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-    const shown = (colours) => {
-        canvas.fillStyle = '#fff'; canvas.fillRect(0, 0, 1, 1);
-        for (const c of colours) { canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); }
-        const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map(v => {
-            v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-        });
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const faint = [];
-    for (const e of document.querySelectorAll('body, body *')) {
-        const own = [...e.childNodes].some(n => n.nodeType == 3 && n.textContent.trim());
-        if (!own || !e.checkVisibility() || e.closest('style')) continue;
-        const below = [];
-        for (let a = e; a; a = a.parentElement) below.unshift(getComputedStyle(a).backgroundColor);
-        const style = getComputedStyle(e);
-        const ink = shown([...below, e.closest('svg') ? style.fill : style.color]);
-        const paper = shown(below);
-        const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
-        if (ratio < 4.5) faint.push(ratio.toFixed(2) + ' ' + e.outerHTML.slice(0, 150));
-    }
-    return faint;
-})()
 """
 
 
