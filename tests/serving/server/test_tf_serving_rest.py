@@ -112,7 +112,12 @@ IMAGE = [[[0]] * 8] * 8
         (":predict", {"signature_name": 5}, 400, "must be a string"),
         (":predict", {"signature_name": "x", "instances": [IMAGE]}, 400, 'name: "x" not found'),
         ("/versions/9:predict", {"instances": [IMAGE]}, 404, "version 9 of digits is not served"),
-        ("/labels/canary:predict", {"instances": [IMAGE]}, 400, "version label: 'canary' of digits"),
+        (
+            "/labels/canary:predict",
+            {"instances": [IMAGE]},
+            400,
+            "version label: 'canary' of digits",
+        ),
         (":regress", {}, 501, "not offered"),
         ("/versions/x", None, 400, "Malformed request: GET"),
         (":predict", None, 400, "Malformed request: GET"),
