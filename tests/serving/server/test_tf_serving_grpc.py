@@ -200,7 +200,7 @@ def test_a_client_with_the_published_messages_is_answered(running):
     printed = run_with_published_messages(
         f"TARGET, CONTENT = {running.target!r}, {image.tobytes()!r}\n"
         """
-import grpc, struct
+import grpc
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.framework.types_pb2 import DT_FLOAT, DT_UINT8
 from tensorflow_serving.apis import get_model_metadata_pb2 as metadata
@@ -221,7 +221,7 @@ answer = prediction.Predict(request, timeout=20)
 output = answer.outputs["probabilities"]
 assert isinstance(output, TensorProto) and output.dtype == DT_FLOAT
 assert [dim.size for dim in output.tensor_shape.dim] == [1, 10]
-row = struct.unpack("<10f", output.tensor_content)
+row = list(output.float_val)
 asked = metadata.GetModelMetadataRequest(metadata_field=["signature_def"])
 asked.model_spec.name = "digits"
 described = metadata.SignatureDefMap()

@@ -116,7 +116,7 @@ IMAGE = [[[0]] * 8] * 8
             "/labels/canary:predict",
             {"instances": [IMAGE]},
             400,
-            "version label: 'canary' of digits",
+            "version label: 'canary' of",
         ),
         (":regress", {}, 501, "not offered"),
         ("/versions/x", None, 400, "Malformed request: GET"),
