@@ -103,7 +103,7 @@ def _raw(model: Model, body: bytes) -> Inference:
 
 def _parse(model: Model, text: bytes, tail: bytes, binary: bool) -> Inference:
     request = json_body.parse(text)
-    found = _input(model, request, tail, binary)
+    found = _input(model, request, text, tail, binary)
     found.identifier = _identifier(request)
     parameters = _parameters(request, "the request")
     check_parameters(parameters)
@@ -112,7 +112,7 @@ def _parse(model: Model, text: bytes, tail: bytes, binary: bool) -> Inference:
     return found
 
 
-def _input(model: Model, request: dict, tail: bytes, binary: bool) -> Inference:
+def _input(model: Model, request: dict, text: bytes, tail: bytes, binary: bool) -> Inference:
     tensor = _only(request.get("inputs"), model)
     name, shape = tensor["name"], tensor.get("shape")
     expected = "BYTES" if name == IMAGE_BYTES else "UINT8"
@@ -144,7 +144,7 @@ def _input(model: Model, request: dict, tail: bytes, binary: bool) -> Inference:
         values = flat(name, data, shape)
         if expected == "BYTES":
             return Inference(files=_texts(name, values, shape))
-        return Inference(_array(model, _whole_numbers(name, values, shape), shape))
+        return Inference(_array(model, _whole_numbers(name, values, shape, text), shape))
     if not binary:
         raise InvalidRequest(
             f"{name} has binary_data_size, but the request no Inference-Header-Content-Length."
@@ -252,28 +252,41 @@ def flat(name: str, data: list, shape: list[int]) -> list:
     return level
 
 
-def _whole_numbers(name: str, values: list, shape: list[int]) -> bytes:
+def _whole_numbers(name: str, values: list, shape: list[int], text: bytes) -> bytes:
     if len(values) != math.prod(shape):
         raise InvalidRequest(
             f"{name} has {len(values)} values, its shape {shape} needs {math.prod(shape)}."
         )
-    return pixels(name, values)
+    return pixels(name, values, text)
 
 
-def pixels(name: str, values: list) -> bytes:
-    """A flat list as bytes. Raises InvalidRequest unless all are whole numbers from 0 to 255."""
-    wrong = set(map(type, values)) - {int}  # bytes() would take true for 1
-    if wrong:
-        kinds = ", ".join(sorted(kind.__name__ for kind in wrong))
-        raise InvalidRequest(f"{name} holds {kinds}, expected whole numbers from 0 to 255.")
+def pixels(name: str, values: list, text: bytes) -> bytes:
+    """A flat list of the JSON `text` as bytes.
+
+    Raises InvalidRequest unless all are whole numbers from 0 to 255.
+    """
     try:
+        # It takes true for 1; looking at each value's type would cost more than all the rest.
+        if b"true" in text or b"false" in text:
+            _check_types(name, values)
         return bytes(values)
+    except TypeError:
+        _check_types(name, values)
+        raise
     except ValueError:
+        _check_types(name, values)
         low, high = min(values), max(values)
         value = low if low < 0 else high
         raise InvalidRequest(
             f"{name} holds {str(value)[:20]}, expected whole numbers from 0 to 255."
         ) from None
+
+
+def _check_types(name: str, values: list) -> None:
+    wrong = set(map(type, values)) - {int}
+    if wrong:
+        kinds = ", ".join(sorted(kind.__name__ for kind in wrong))
+        raise InvalidRequest(f"{name} holds {kinds}, expected whole numbers from 0 to 255.")
 
 
 def _texts(name: str, values: list, shape: list[int]) -> list[bytes]:

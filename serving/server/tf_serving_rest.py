@@ -49,9 +49,9 @@ class _Api:
     ) -> Response:
         limit = self._dataplane.limits.body_bytes
         if len(request.body) > _LARGE or "content-encoding" in request.headers:
-            body = await asyncio.to_thread(_read, request, limit)
+            body, text = await asyncio.to_thread(_read, request, limit)
         else:
-            body = _read(request, limit)
+            body, text = _read(request, limit)
         signature = body.get("signature_name", SERVING_DEFAULT)
         if not isinstance(signature, str):
             raise InvalidRequest("'signature_name' key must be a string value.")
@@ -73,7 +73,8 @@ class _Api:
             files = _files(_values(body, IMAGE_BYTES, rows))
             probabilities = await self._dataplane.infer_encoded(found, files)
         else:
-            images = _images(found.model, _values(body, found.model.input_name, rows))
+            values = _values(body, found.model.input_name, rows)
+            images = _images(found.model, values, text)
             probabilities = await self._dataplane.infer(found, images)
         answer = {"predictions" if rows else "outputs": np.ascontiguousarray(probabilities)}
         response = Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
@@ -142,8 +143,9 @@ def _tensor(name: str, dtype: str, shape: tuple[int, ...]) -> dict:
     }
 
 
-def _read(request: Request, limit: int) -> dict:
-    return json_body.parse(content.unpacked(request, limit))
+def _read(request: Request, limit: int) -> tuple[dict, bytes]:
+    text = content.unpacked(request, limit)
+    return json_body.parse(text), text
 
 
 def _values(body: dict, name: str, rows: bool) -> list:
@@ -177,7 +179,7 @@ def _values(body: dict, name: str, rows: bool) -> list:
     return [entry[name] for entry in instances] if named[0] else instances
 
 
-def _images(model: Model, values: list) -> np.ndarray:
+def _images(model: Model, values: list, text: bytes) -> np.ndarray:
     if any(isinstance(value, (dict, str)) for value in values):
         raise InvalidRequest(
             f"{model.input_name} holds {kind(values[0])}, expected whole numbers from 0 to 255; for"
@@ -189,7 +191,7 @@ def _images(model: Model, values: list) -> np.ndarray:
         raise InvalidRequest(
             f"{model.input_name} holds {kind(values[0])}, expected images nested as {shape[1:]}."
         )
-    data = pixels(model.input_name, flat(model.input_name, values, shape))
+    data = pixels(model.input_name, flat(model.input_name, values, shape), text)
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
