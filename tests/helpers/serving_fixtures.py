@@ -218,7 +218,7 @@ def server(root: Path, *arguments: str, seconds: float = 120):
     watchdog.start()
     try:
         line = process.stdout.readline()
-        if not re.match(r"http://\S+ serves", line):
+        if not re.match(r"https?://\S+ serves", line):
             process.kill()
             raise AssertionError(f"printed {line!r}, {process.communicate(timeout=10)}")
         yield f"http://127.0.0.1:{port}", process, line
