@@ -54,6 +54,9 @@ def test_the_files_of_a_directory_are_in_the_order_of_their_paths_as_texts(tmp_p
         (tmp_path / name).touch()
     found = [path.relative_to(tmp_path).as_posix() for path in release_files.files(tmp_path)]
     assert found == ["a-b/x", "a.b", "a/x"]
+    empty = hashlib.sha256(b"").hexdigest()
+    lines = "".join(f"{empty} {name}\n" for name in found)
+    assert release_files.sha256(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
 
 
 def test_an_artifact_that_is_not_there_has_no_digest(tmp_path):

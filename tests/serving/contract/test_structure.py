@@ -150,6 +150,13 @@ def test_nothing_is_looked_for_in_a_gifs_colour_tables():
         assert found(data[:-1]) == (10, 10, "truncated", False)
 
 
+@pytest.mark.parametrize("last", [b"!", b",", b";"])
+def test_nothing_is_looked_for_in_a_gifs_blocks(last):
+    data = gif((10, 10), (0, 0, 10, 10), extension=b"!\xfe\1" + last + b"\0")
+    assert found(data) == (10, 10, None, False)
+    assert found(data[:-1]) == (10, 10, "truncated", False)
+
+
 MAKERS = ("truncated", "damaged", "exotic", "wrapped", "foreign", "bombs", "slow")
 CORPUS = {
     name: (data, expected)
