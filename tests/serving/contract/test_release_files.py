@@ -47,6 +47,18 @@ def test_a_byte_a_name_and_a_file_more_or_less_change_a_directorys_digest(saved_
     assert len(found) == 6
 
 
+def test_the_files_of_a_directory_are_in_the_order_of_their_paths_as_texts(tmp_path):
+    """Digests of releases that are there depend on it."""
+    for name in ("a/x", "a-b/x", "a.b"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in release_files.files(tmp_path)]
+    assert found == ["a-b/x", "a.b", "a/x"]
+    empty = hashlib.sha256(b"").hexdigest()
+    lines = "".join(f"{empty} {name}\n" for name in found)
+    assert release_files.sha256(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
+
+
 def test_an_artifact_that_is_not_there_has_no_digest(tmp_path):
     with pytest.raises(FileNotFoundError):
         release_files.sha256(tmp_path / "none")
@@ -90,6 +102,12 @@ def test_the_table_says_of_each_format_what_opens_and_writes_it():
     assert [row.name for row in release_files.FORMATS.values() if row.optional] == [
         name for name, row in rows.items() if row[-1] != "float32"
     ]
+
+
+def test_a_directory_is_the_release_itself_and_a_file_lies_in_it(tmp_path):
+    for row in release_files.FORMATS.values():
+        place = tmp_path if row.name == "saved_model" else tmp_path / row.file
+        assert row.in_release(tmp_path) == place
 
 
 def test_formats_are_named_for_people_in_the_tables_order():

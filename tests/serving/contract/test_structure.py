@@ -101,6 +101,8 @@ def test_a_file_cut_in_its_header_has_no_size(name):
 
 HUGE = {
     "PNG": (png_of(ihdr(2**32 - 1, 2**31), b""), 2**32 - 1, 2**31),
+    "GIF": (gif((40_000, 50_000), (0, 0, 10, 10)), 40_000, 50_000),
+    "GIF's picture": (gif((10, 10), (40_000, 5, 10, 50_000)), 40_010, 50_005),
     "BMP of OS/2": (
         b"BM" + struct.pack("<IIIIHHHH", 0, 0, 26, 12, 40_000, 50_000, 1, 1), 40_000, 50_000,
     ),
@@ -146,6 +148,13 @@ def test_nothing_is_looked_for_in_a_gifs_colour_tables():
         data = start + table + body[:-1] + behind
         assert found(data) == (10, 10, None, False)
         assert found(data[:-1]) == (10, 10, "truncated", False)
+
+
+@pytest.mark.parametrize("last", [b"!", b",", b";"])
+def test_nothing_is_looked_for_in_a_gifs_blocks(last):
+    data = gif((10, 10), (0, 0, 10, 10), extension=b"!\xfe\1" + last + b"\0")
+    assert found(data) == (10, 10, None, False)
+    assert found(data[:-1]) == (10, 10, "truncated", False)
 
 
 MAKERS = ("truncated", "damaged", "exotic", "wrapped", "foreign", "bombs", "slow")
@@ -393,6 +402,10 @@ def test_data_without_its_last_byte_or_its_end_is_truncated(data):
 
 def test_a_png_without_data_is_not_ordinary():
     assert found(png_of(ihdr(8, 8), b"")[:33] + chunk(b"IEND")) == (8, 8, None, False)
+
+
+def test_data_that_is_not_compressed_is_damaged():
+    assert inflated(png_of(ihdr(8, 8), b"not deflated"), Structure(8, 8)).problem == "damaged"
 
 
 def test_of_a_colour_type_that_there_is_not_no_data_is_missed():
