@@ -133,7 +133,10 @@ class _Api:
         return json_response(await self._repository.index(bool(ready)))
 
     async def load(self, request: Request, name: str, repository: str | None) -> Response:
-        await self._repository.load(repository or "", name, _body(request).get("parameters"))
+        parameters = _body(request).get("parameters")
+        if parameters is not None and not isinstance(parameters, dict):
+            raise InvalidRequest(f"parameters is {json_body.kind(parameters)}, not an object.")
+        await self._repository.load(repository or "", name, parameters)
         return json_response({"name": name, "load": True})
 
     async def unload(self, request: Request, name: str, repository: str | None) -> Response:

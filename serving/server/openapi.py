@@ -222,7 +222,7 @@ class _Document:
                 "post", [f"/v2/repository/models/{{model_name}}/{verb}"], verb, "Repository", text,
                 "For servers started with --allow-load. All others follow the store by themselves.",
                 {"200": _json(ref(verb.capitalize()), done)}, ["400", "403", "404", "413"],
-                body={"application/json": _content(ref("LoadRequest"), {})},
+                body={"application/json": _content(ref(f"{verb.capitalize()}Request"), {})},
                 required=False,
             )  # fmt: skip
 

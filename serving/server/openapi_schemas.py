@@ -326,6 +326,7 @@ def _described_schemas() -> dict:
                 }
             },
         },
+        "UnloadRequest": {"type": "object", "description": "Nothing that would be in it counts."},
         "Load": _object({"name": _STRING, "load": {"const": True}}),
         "Unload": _object({"name": _STRING, "unload": {"const": True}}),
     }

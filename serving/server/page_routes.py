@@ -65,7 +65,7 @@ def _read(name: str) -> tuple[bytes, tuple[tuple[str, str], ...]]:
         "default-src 'none'",
         f"script-src {_hashes(scripts)}",
         f"style-src {_hashes(styles)}",
-        "img-src 'self' blob: data:",
+        "img-src blob: data:",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",

@@ -100,6 +100,7 @@ def test_a_model_is_described_ready_and_answers(url, path):
         ("/v2/logging", None, 501, "not offered"),
         ("/v2/systemsharedmemory/region/x/register", b"{}", 501, "not offered"),
         ("/v2/repository/models/digits/load", b"{}", 403, "start it with --allow-load"),
+        ("/v2/repository/models/digits/load", b'{"parameters": false}', 400, "a boolean, not an"),
         ("/v2/repository/models/digits/unload", b"", 403, "start it with --allow-load"),
     ],
 )

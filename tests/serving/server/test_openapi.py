@@ -92,7 +92,7 @@ def test_requests_made_from_the_document_are_answered_as_it_says(url, tmp_path):
 
 @pytest.mark.full
 def test_many_requests_at_every_address_are_answered_as_the_document_says(url, tmp_path):
-    phases = ["--phases", "examples,coverage,fuzzing", "--max-examples", "200"]
+    phases = ["--phases", "examples,coverage,fuzzing", "--max-examples", "100"]
     schemathesis(tmp_path, url, *phases, "--exclude-path-regex", "/(un)?load")
     schemathesis(tmp_path, url, *phases, "--include-path-regex", "/load")
     schemathesis(tmp_path, url, *phases, "--include-path-regex", "/unload")  # leaves no model
