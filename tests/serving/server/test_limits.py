@@ -79,16 +79,26 @@ def gauge(port: int, name: str) -> float:
     return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.M))
 
 
-async def _slow(port: int, data: bytes) -> tuple[int, float]:
-    """Sends one byte a second of `data`; (status, seconds until the connection has ended)."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    started = time.monotonic()
+async def _open(
+    few: asyncio.Semaphore, port: int, data: bytes
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, float]:
+    """A connection on which `data` was sent at once, and when: `few` are opened together, for
+    hundreds would take this process longer than the server has patience."""
+    async with few:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(data)
+        return reader, writer, time.monotonic()
+
+
+async def _slow(few: asyncio.Semaphore, port: int, data: bytes) -> tuple[int, float]:
+    """Sends one byte a second of `data`; (status, seconds until the answer)."""
+    reader, writer, started = await _open(few, port, data[:1])
 
     async def send() -> None:
         with contextlib.suppress(ConnectionError):
-            for byte in data:
-                writer.write(bytes([byte]))
+            for byte in data[1:]:
                 await asyncio.sleep(1)
+                writer.write(bytes([byte]))
 
     sending = asyncio.create_task(send())
     line = await asyncio.wait_for(reader.readline(), 20)
@@ -100,11 +110,9 @@ async def _slow(port: int, data: bytes) -> tuple[int, float]:
     return int(line.split()[1]) if line else 0, seconds
 
 
-async def _slow_body(port: int) -> tuple[int, float]:
+async def _slow_body(few: asyncio.Semaphore, port: int) -> tuple[int, float]:
     head, _, body = GOOD.partition(b"\r\n\r\n")
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    started = time.monotonic()
-    writer.write(head + b"\r\n\r\n")
+    reader, writer, started = await _open(few, port, head + b"\r\n\r\n")
     for byte in body:
         with contextlib.suppress(ConnectionError):
             writer.write(bytes([byte]))
@@ -118,11 +126,9 @@ async def _slow_body(port: int) -> tuple[int, float]:
     return int(line.split()[1]), seconds
 
 
-async def _idle(port: int, data: bytes = b"") -> tuple[int, float]:
+async def _idle(few: asyncio.Semaphore, port: int, data: bytes = b"") -> tuple[int, float]:
     """Sends `data`, reads what is answered, and does nothing more."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(data)
-    started = time.monotonic()
+    reader, writer, started = await _open(few, port, data)
     answer = await asyncio.wait_for(reader.read(), 20)
     seconds = time.monotonic() - started
     writer.close()
@@ -137,11 +143,12 @@ def test_slow_and_idle_clients_are_closed_in_time_while_others_are_answered(serv
     before = memory(process)
 
     async def clients() -> list[list[tuple[int, float]]]:
+        few = asyncio.Semaphore(20)
         kinds = [
-            [_slow(port, GOOD) for _ in range(slow // 2)],
-            [_slow_body(port) for _ in range(slow // 2)],
-            [_idle(port) for _ in range(idle // 2)],
-            [_idle(port, GOOD) for _ in range(idle // 2)],
+            [_slow(few, port, GOOD) for _ in range(slow // 2)],
+            [_slow_body(few, port) for _ in range(slow // 2)],
+            [_idle(few, port) for _ in range(idle // 2)],
+            [_idle(few, port, GOOD) for _ in range(idle // 2)],
         ]
         done = [asyncio.gather(*kind) for kind in kinds]
         return [await kind for kind in done]
