@@ -16,9 +16,9 @@ from components.networks.architectures import ARCHITECTURES
 from components.networks.network import Network
 from export.export_formats import FormatsArgs
 from export.formats import contract as contracts
-from export.formats.labels import labels_text
 from export.release import bundle
 from serving.contract.image_spec import ImageSpec
+from serving.contract.labels import labels_text
 from serving.contract.release_files import CONTRACT, FORMATS, GOLDEN, LABELS, MANIFEST
 from serving.inference.onnx_runtime import open_session
 from serving.store.release import Release

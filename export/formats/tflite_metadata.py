@@ -18,7 +18,7 @@ from typing import Any
 
 import flatbuffers
 
-from export.formats.labels import labels_text
+from serving.contract.labels import labels_text
 from serving.contract.release_files import LABELS
 
 NAME = "TFLITE_METADATA"

@@ -14,12 +14,12 @@ import numpy as np
 from components.data.arrays import ImageArrays
 from components.evaluation.predictions import predicted
 from export.formats import contract as contracts
-from export.formats.labels import labels_text
 from export.release import model_card
 from export.verification import held_out
 from export.verification.config import BATCHES
 from export.verification.records import TOLERANCES
 from serving.contract import release_files
+from serving.contract.labels import labels_text
 from serving.contract.release_files import (
     CONTRACT,
     CONTRACT_IN_SAVED_MODEL,

@@ -1,13 +1,21 @@
 """The serving core: a release in memory, from uint8 images to probabilities. No transport here."""
 
+import math
+import mmap
+from pathlib import Path
+
 import numpy as np
 
-from serving.contract.image_spec import ImageSpec
-from serving.contract.release_files import CONTRACT, FORMATS, GOLDEN
+from serving.contract.contract_file import checked
+from serving.contract.labels import labels_text
+from serving.contract.onnx_structure import problem
+from serving.contract.release_files import CONTRACT, FORMATS, GOLDEN, LABELS
 from serving.inference.errors import InvalidRequest, NotServable, TooLarge
+from serving.inference.golden import read_golden
 from serving.inference.onnx_runtime import open_session
 from serving.store.config_files import MAX_BATCH
-from serving.store.release import Release, StoreError
+from serving.store.files import open_plain, read_plain
+from serving.store.release import MOST_JSON, Release, StoreError
 
 GOLDEN_TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.05}
 """Largest difference from the golden probabilities with which a server becomes ready, by precision:
@@ -33,8 +41,8 @@ class Model:
         `format`: which of its ONNX files, a name in `FORMATS`.
 
         Raises NotServable when a file does not match the manifest, the release has no such format,
-        ONNX Runtime cannot load the model, its input or output is not the contract's, or it does
-        not repeat golden.npz.
+        the model is not all in its file, ONNX Runtime cannot load it, its input or output is not
+        the contract's, or it does not repeat golden.npz.
         """
         self.format = FORMATS[format]
         contract = verified_contract(release)
@@ -49,6 +57,7 @@ class Model:
         )
         self.output_name = contract["output"]["name"]
         self.output_shape = (-1, len(self.labels))
+        _check_structure(self._file)
         self._session = open_session(self._file, threads)
         self._names = [self.output_name]
         self._check_signature()
@@ -80,21 +89,34 @@ class Model:
             raise TooLarge(f"{shape[0]} images in one request, at most {self.max_batch} are taken.")
 
     def _check_signature(self) -> None:
-        inputs = {i.name: (i.type, tuple(i.shape[1:])) for i in self._session.get_inputs()}
+        inputs = {i.name: (i.type, tuple(i.shape)) for i in self._session.get_inputs()}
         outputs = {o.name: o.type for o in self._session.get_outputs()}
-        expected = {self.input_name: ("tensor(uint8)", self.spec.shape)}
-        if inputs != expected or outputs.get(self.output_name) != "tensor(float)":
+        takes = [("tensor(uint8)", self.spec.shape)]
+        fits = [(kind, shape[1:]) for kind, shape in inputs.values()] == takes
+        fits = fits and not any(isinstance(shape[0], int) for _, shape in inputs.values())
+        names = [*inputs, *outputs]
+        if (
+            not fits
+            or names != [self.input_name, self.output_name]
+            or (outputs[self.output_name] != "tensor(float)")
+        ):
+            expected = {self.input_name: ("tensor(uint8)", ("batch", *self.spec.shape))}
             raise NotServable(
-                f"{self._file} takes {inputs} and gives {outputs}, its contract"
-                f" says {expected} and {self.output_name}. Publish the model again."
+                f"{self._file} takes {str(inputs)[:500]} and gives {str(outputs)[:500]}, its"
+                f" contract says {expected} and {self.output_name}. Publish the model again."
             )
 
     def _check_golden(self, release: Release) -> None:
         key = "probabilities" if self.format.precision == "float32" else self.format.name
-        images, expected = _golden(release, key)
+        path, classes = release.path / GOLDEN, len(self.labels)
+        images, expected = read_golden(path, key, self.spec, classes)
         batches = range(0, len(images), self.max_batch)
-        outputs = [self.run(images[start : start + self.max_batch]) for start in batches]
-        received = np.concatenate(outputs)
+        try:
+            outputs = [self.run(images[start : start + self.max_batch]) for start in batches]
+            received = np.concatenate(outputs)
+        except Exception as error:  # ONNX Runtime's own exception types are not public
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:500]
+            raise NotServable(f"{self._file} fails on the images of {GOLDEN}: {reason}") from error
         if received.shape != expected.shape or received.shape[1] != len(self.labels):
             raise NotServable(
                 f"version {self.version} of {self.name} gives {list(received.shape)} probabilities,"
@@ -115,32 +137,49 @@ class Model:
 def verified_contract(release: Release) -> dict:
     """contract.json of an unaltered release: `image_spec` as ImageSpec, `labels` as a tuple.
 
-    Raises NotServable when a file does not match the manifest or the contract lacks something.
+    Raises NotServable when a file does not match the manifest, or the contract lacks something or
+    contradicts labels.txt.
     """
+    path = release.path / CONTRACT
     try:
         release.verify()
-        contract = release.contract()
-        spec = ImageSpec.from_dict(contract["image_spec"])
-        labels = tuple(str(label) for label in contract["labels"])
-        return {**contract, "image_spec": spec, "labels": labels}
+        given = release.contract()
+        contract = checked(given)
+        _check_labels(release.path / LABELS, given["labels"])
+        return contract
     except StoreError as error:
         raise NotServable(str(error)) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise NotServable(f"{release.path / CONTRACT} is incomplete: {error!r}.") from error
+    except OSError as error:
+        raise NotServable(f"version {release.version} of {release.name}: {error}.") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise NotServable(f"{path} is incomplete: {error!r}.") from error
+    except (OverflowError, ValueError) as error:
+        raise NotServable(f"{path} cannot be served: {error}") from error
 
 
-def _golden(release: Release, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (n, H, W, C) and the float32 (n, classes) they were released with."""
-    path = release.path / GOLDEN
+def _check_labels(path: Path, labels: list[str]) -> None:
+    """Other servers name the classes by this file."""
+    if path.exists() and read_plain(path, MOST_JSON) != labels_text(labels):
+        raise ValueError(f"it has {len(labels)} labels, and not those in {path}.")
+
+
+def _check_structure(path: Path) -> None:
+    """Raises NotServable for a file that ONNX Runtime should not even open."""
     try:
-        with np.load(path, allow_pickle=False) as golden:
-            return golden["image"], golden[key]
-    except (OSError, KeyError, ValueError) as error:
-        raise NotServable(f"{path} cannot be read: {error}. Publish the model again.") from error
+        with open_plain(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as map:
+            with memoryview(map) as data:
+                reason = problem(data)
+    except (OSError, ValueError) as error:  # of an empty file there is no map
+        reason = str(error)
+    if reason is not None:
+        raise NotServable(f"{path} is not opened: {reason}.")
 
 
 def _accepted_difference(release: Release) -> float:
     """What the ONNX file was off by when the release was verified: `parity` of manifest.json."""
-    records = release.manifest().get("parity", [])
-    measured = [r.get("max_difference") or 0.0 for r in records if r.get("artifact") == "onnx"]
-    return max([0.0, *measured])
+    try:
+        records = [r for r in release.manifest().get("parity", []) if r.get("artifact") == "onnx"]
+        measured = [float(record.get("max_difference") or 0.0) for record in records]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise NotServable(f"{release.path}: parity of the manifest is damaged: {error}.") from error
+    return max([0.0, *filter(math.isfinite, measured)])

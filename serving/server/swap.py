@@ -11,13 +11,13 @@ import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from serving.inference.errors import ServingError
+from serving.inference.errors import NotServable, ServingError
 from serving.inference.model import Model
 from serving.server.batching import Batcher, inline_images
 from serving.server.dataplane import Dataplane, Served, Version
 from serving.server.log import log
 from serving.server.statistics import Statistics
-from serving.store.release import Release, StoreError
+from serving.store.release import Release
 from serving.store.store import Store
 
 POLL_SECONDS = 0.5
@@ -56,6 +56,7 @@ class Follower:
         self._failed: dict[tuple[str, int], float] = {}
         self._loader = ThreadPoolExecutor(1, "load")
         self._turn = asyncio.Lock()
+        self._unreadable = ""
 
     async def start(self) -> None:
         """Loads the first models.
@@ -77,8 +78,11 @@ class Follower:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._update()
-            except (StoreError, OSError) as error:
-                log("store_unreadable", error=str(error))
+                self._unreadable = ""
+            except Exception as error:  # noqa: BLE001 - whatever lies in the store: others go on
+                if str(error) != self._unreadable:  # said once, not twice a second
+                    self._unreadable = str(error)
+                    log("store_unreadable", error=self._unreadable[:1000])
 
     async def load(self, name: str) -> None:
         """Serves (again) what the store says of `name`. Raises NotServable or StoreError."""
@@ -214,5 +218,12 @@ class Follower:
 
 
 def _open(release: Release, format: str) -> tuple[Model, int]:
-    model = Model(release, threads=1, format=format)
-    return model, inline_images(model)
+    try:
+        model = Model(release, threads=1, format=format)
+        return model, inline_images(model)
+    except (ServingError, OSError, MemoryError):
+        raise
+    except Exception as error:  # ONNX Runtime's own exception types are not public
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:500]
+        which = f"version {release.version} of {release.name}"
+        raise NotServable(f"{which} cannot be served: {reason}") from error

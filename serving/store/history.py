@@ -11,11 +11,14 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Literal
 
+from serving.store.files import read_plain
 from serving.store.release import StoreError
 
 Kind = Literal["publish", "rollback", "label", "unlabel"]
 _CURRENT = ("publish", "rollback")
 """These make their version the current one."""
+_MOST_BYTES = 16 * 2**20
+"""Some 200,000 events."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +45,21 @@ class Event:
 def read(path: Path) -> list[Event]:
     """All events, oldest first; none without a file. Raises StoreError when it is damaged."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_plain(path, _MOST_BYTES).decode().splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
     events = []
     for number, text in enumerate(lines, 1):
         try:
             fields = json.loads(text)
             event = Event(**{**fields, "version": int(fields["version"])})
+            if not (isinstance(event.event, str) and isinstance(event.label, str)):
+                raise TypeError("expected text")
+            datetime.datetime.fromisoformat(event.time)
             events.append(event)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise StoreError(f"{path}, line {number}, is damaged: {text[:80]!r}.") from error
     return events
 

@@ -9,10 +9,15 @@ Standard library only.
 import dataclasses
 import json
 import os
+import reprlib
 from pathlib import Path
+from typing import Any
 
 from serving.contract.release_files import CONTRACT, MANIFEST
-from serving.store.files import sha256
+from serving.store.files import read_plain, sha256
+
+MOST_JSON = 16 * 2**20
+"""Bytes of a manifest or a contract: in memory it takes up to thirty times as many."""
 
 
 class StoreError(ValueError):
@@ -36,11 +41,18 @@ class Release:
         return _read_json(self.path / CONTRACT)
 
     def verify(self) -> None:
-        """Compares every file with the manifest.
+        """Compares every file with the manifest, and the model's name with ours.
 
         Raises StoreError naming the file that is missing, altered or not listed.
         """
+        if self.path.is_symlink():
+            raise StoreError(f"{self.path} is a link, expected the directory of a release.")
         verify_directory(self.path)
+        named = self.manifest().get("model", self.name)
+        if named != self.name:
+            raise StoreError(
+                f"{self.path / MANIFEST} is of model {reprlib.repr(named)}, expected {self.name!r}."
+            )
 
 
 def verify_directory(directory: Path) -> list[str]:
@@ -78,15 +90,18 @@ def _listed_files(directory: Path) -> dict[str, dict]:
     for name, entry in files.items():
         if name == MANIFEST or os.path.isabs(name) or os.path.normpath(name) != name:
             raise StoreError(f"{directory / MANIFEST} lists {name!r}, which it must not.")
+        if "\\" in name or not name.isprintable():
+            raise StoreError(f"{directory / MANIFEST} lists {name!r}, which is no usable name.")
         if ".." in Path(name).parts:
             raise StoreError(f"{directory / MANIFEST} lists {name!r}, outside the directory.")
         if not (
             isinstance(entry, dict)
             and isinstance(entry.get("sha256"), str)
-            and isinstance(entry.get("bytes"), int)
+            and type(entry.get("bytes")) is int
         ):
             raise StoreError(
-                f"{directory / MANIFEST} says {entry!r} of {name}, expected its sha256 and bytes."
+                f"{directory / MANIFEST} says {reprlib.repr(entry)} of {name}, expected its"
+                " sha256 and bytes."
             )
     return files
 
@@ -107,13 +122,25 @@ def _files_below(directory: Path) -> list[str]:
 
 def _read_json(path: Path) -> dict:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_plain(path, MOST_JSON).decode(), object_pairs_hook=_unambiguous)
     except FileNotFoundError:
         raise StoreError(f"{path} is missing; a release needs it.") from None
     except NotADirectoryError:
         raise StoreError(f"{path.parent} is not a directory.") from None
+    except RecursionError:
+        raise StoreError(f"{path} cannot be read: it is nested too deep.") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path} holds a {type(value).__name__}, expected a JSON object.")
     return value
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that is there twice, readers take the one or the other."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {reprlib.repr(name)} is there twice")
+        found[name] = value
+    return found

@@ -13,8 +13,8 @@ import pytest
 from components.data.arrays import ImageArrays
 from components.gates.result import GateResult
 from export.formats import contract as contracts
-from export.formats.labels import labels_text
 from export.release.bundle import bundle
+from serving.contract.labels import labels_text
 from tests.helpers.export_data import LABELS, digits_arrays, network
 from tests.helpers.finished_exports import arrays_and_predictions, finished_exports, parity_records
 
