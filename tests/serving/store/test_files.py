@@ -70,3 +70,46 @@ def test_only_directories_are_flushed_and_locked_as_such(tmp_path):
     for call in (files.sync_directory, files.lock_directory):
         with pytest.raises(NotADirectoryError):
             call(tmp_path / "file")
+
+
+def test_only_a_plain_file_is_opened_and_nothing_is_waited_for(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    os.link(path, tmp_path / "hard link")
+    for name in ("file", "hard link"):
+        with files.open_plain(tmp_path / name) as file:
+            assert file.read() == b"content"
+    (tmp_path / "link").symlink_to(path)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "folder", "pipe"):
+        with pytest.raises(OSError, match="it is not a plain file") as refused:
+            files.open_plain(tmp_path / name)
+        assert refused.value.filename == str(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        files.open_plain(tmp_path / "nothing")
+
+
+def test_what_takes_a_files_place_while_it_is_opened_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    regular = os.lstat(path)
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(files.os, "lstat", lambda _: regular)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="it is not a plain file"):
+        files.open_plain(path)
+    path.unlink()
+    path.symlink_to("/dev/null")
+    with pytest.raises(OSError):
+        files.open_plain(path)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_no_more_is_read_than_was_asked_for(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert files.read_plain(path, 5) == b"12345"
+    with pytest.raises(OSError, match="it has more than 4 bytes"):
+        files.read_plain(path, 4)
