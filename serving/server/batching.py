@@ -6,6 +6,7 @@ threads, as many at once as there are cores, each with one thread of its own.
 """
 
 import asyncio
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable
@@ -38,7 +39,8 @@ Observer = Callable[[int, list[float], float], None]
 
 class Batcher:
     """Inferences of one model. `workers` run at once; `queue` requests may wait for one, each up to
-    `delay` seconds for others to join it. The model must have been warmed up: see `inline_images`.
+    `delay` seconds for others to join it. `cost` says what may run on the event loop; nothing if it
+    is None.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Batcher:
         workers: int,
         queue: int,
         delay: float = 0.0,
-        inline: int = 0,
+        cost: "Cost | None" = None,
         observe: Observer = lambda images, waited, seconds: None,
     ):
         self._model = model
@@ -56,7 +58,7 @@ class Batcher:
         self.workers = workers
         self._queue = queue
         self.delay = delay
-        self._inline = inline
+        self._inline = cost.images(INLINE_SECONDS, model.max_batch) if cost else 0
         self._observe = observe
         self._waiting: deque[_Waiting] = deque()
         self._images = 0  # of those that wait
@@ -67,11 +69,18 @@ class Batcher:
         """How many requests wait."""
         return len(self._waiting)
 
-    async def infer(self, images: np.ndarray) -> np.ndarray:
-        """Checked `images` uint8 (N, H, W, C), to float32 (N, classes).
+    async def infer(self, images: np.ndarray, alone: bool = False) -> np.ndarray:
+        """Checked `images` uint8 (N, H, W, C), to float32 (N, classes). `alone`: nobody else is
+        there who could share the inference.
 
         Raises Unavailable when too many wait. A caller that is cancelled leaves the queue.
         """
+        if alone and len(images) <= self._inline and not (self._waiting or self._running):
+            answers, started, ended = self._run(images)
+            if isinstance(answers, Exception):
+                raise self._failure(answers)
+            self._observe(len(images), [0.0], ended - started)
+            return answers
         if len(self._waiting) >= self._queue:
             raise Unavailable(
                 f"{len(self._waiting)} requests wait for {self._model.name}, as many as may:"
@@ -104,7 +113,7 @@ class Batcher:
         while self._waiting and self._running < self.workers:
             batch = self._take()
             if not self._running and sum(len(entry.images) for entry in batch) <= self._inline:
-                self._finish(batch, *self._run(batch))
+                self._finish(batch, *self._run(_together(batch)))
             else:
                 self._running += 1
                 loop = asyncio.get_running_loop()
@@ -124,17 +133,21 @@ class Batcher:
         self._images -= images
         return batch
 
-    def _run(self, batch: list[_Waiting]) -> tuple[np.ndarray | Exception, float, float]:
+    def _run(self, images: np.ndarray) -> tuple[np.ndarray | Exception, float, float]:
         started = time.perf_counter()
         try:
-            images = [entry.images for entry in batch]
-            answers = self._model.run(images[0] if len(images) == 1 else np.concatenate(images))
+            answers = self._model.run(images)
         except Exception as error:  # noqa: BLE001 - ONNX Runtime's types are not public
             return error, started, time.perf_counter()
         return answers, started, time.perf_counter()
 
+    def _failure(self, reason: Exception) -> ServingError:
+        error = ServingError(f"{self._model.name} failed: the server's log says more.")
+        error.__cause__ = reason
+        return error
+
     def _work(self, batch: list[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
-        done = self._run(batch)
+        done = self._run(_together(batch))
         try:
             loop.call_soon_threadsafe(self._finish_thread, batch, *done)
         except RuntimeError:
@@ -153,9 +166,7 @@ class Batcher:
         if isinstance(answers, Exception):
             for entry in batch:
                 if not entry.future.done():
-                    error = ServingError(f"{self._model.name} failed: the server's log says more.")
-                    error.__cause__ = answers
-                    entry.future.set_exception(error)
+                    entry.future.set_exception(self._failure(answers))
             return
         start = 0
         for entry in batch:
@@ -166,17 +177,33 @@ class Batcher:
         self._observe(start, [started - entry.since for entry in batch], ended - started)
 
 
-def inline_images(model: Model) -> int:
-    """How many images an inference may have to run on the event loop; measures, and so warms up.
+def _together(batch: list[_Waiting]) -> np.ndarray:
+    if len(batch) == 1:
+        return batch[0].images
+    return np.concatenate([entry.images for entry in batch])
 
-    0 where a GPU answers: waiting for it would hold up the loop.
-    """
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Seconds of an inference of one image, and of each further one, with a single thread."""
+
+    first: float
+    further: float
+
+    def images(self, seconds: float, most: int) -> int:
+        """How many images an inference of at most `seconds` may have, up to `most`; or none."""
+        if self.first > seconds:
+            return 0
+        return min(most, 1 + int((seconds - self.first) / max(self.further, 1e-9)))
+
+
+def cost(model: Model) -> Cost | None:
+    """Measures, and so warms up. None where a GPU answers: the loop may not wait for it."""
     _seconds(model, model.max_batch, 1)
     one, many = _seconds(model, 1, _CALLS), _seconds(model, _MANY, _CALLS)
-    if model.provider != "CPU" or one > INLINE_SECONDS:
-        return 0
-    each = max((many - one) / (_MANY - 1), 1e-9)
-    return min(model.max_batch, 1 + int((INLINE_SECONDS - one) / each))
+    if model.provider != "CPU":
+        return None
+    return Cost(one, (many - one) / (_MANY - 1))
 
 
 def _seconds(model: Model, images: int, calls: int) -> float:

@@ -7,6 +7,7 @@ nothing more is read than may wait. While a client does not take its answers, no
 """
 
 import asyncio
+import functools
 import time
 from collections import deque
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from serving.server.messages import Handler, Request, Response
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _MOST_HEADERS = 100
+_ONCE = ("host", "content-length", "inference-header-content-length")
 _MOST_PIPELINED = 16
 _PIECE = 4096
 """Bytes that the parser gets at a time, unless a body is known to go on: how many small requests
@@ -45,6 +47,7 @@ class Owner(Protocol):
     limits: Limits
     loop: asyncio.AbstractEventLoop
     held: int
+    working: int
     stopping: bool
     date: str
 
@@ -65,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[_Turn] = deque()
         self._unread = b""  # received, but not parsed before fewer requests wait
         self._task: asyncio.Task | None = None
+        self._begun = False  # the task has
         self._deaf = False  # whatever else the client sends is ignored
         self._lingering = False  # the last answer is written
         self._ended = False  # the client sends nothing more
@@ -93,6 +97,8 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         if self._task is not None:
             self._task.cancel()  # so that what nobody waits for leaves the queue
+            if not self._begun:  # it never will
+                self._listening.working -= 1
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -147,21 +153,25 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._url += url
-        self._count(len(url))
+        self._header_bytes += len(url)
+        if self._header_bytes > self._limits.header_bytes:
+            self._refuse_headers()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._kept = 0
         if self._deaf or self._in_body:  # trailers of a chunked body
             return
-        key = name.decode("latin-1").lower()
-        self._count(len(name) + len(value))
-        if key in self._headers:
-            if key in ("host", "content-length", "inference-header-content-length"):
+        key, headers = _lower(name), self._headers
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > self._limits.header_bytes:
+            return self._refuse_headers()
+        if key in headers:
+            if key in _ONCE:
                 self._refuse(400, f"the header {key} is there twice.")
-            value = self._headers[key].encode("latin-1") + b", " + value
-        elif len(self._headers) == _MOST_HEADERS:
+            value = headers[key].encode("latin-1") + b", " + value
+        elif len(headers) == _MOST_HEADERS:
             self._refuse(431, f"there are more than {_MOST_HEADERS} headers.")
-        self._headers[key] = value.decode("latin-1")
+        headers[key] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if self._deaf:
@@ -257,11 +267,6 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         return b"\r\n".join([*lines, b"", b""])
 
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > self._limits.header_bytes:
-            self._refuse_headers()
-
     def _await_body(self) -> None:
         self.deadline = time.monotonic() + self._limits.body_seconds
         if self._expects:
@@ -294,10 +299,18 @@ class Connection(asyncio.Protocol):
             self._end(turn.entry)
         else:
             self.deadline = time.monotonic() + _LINGER_SECONDS if self._ended else None
+            self._listening.working += 1
+            self._begun = False
             self._task = self._listening.loop.create_task(self._answer(turn.entry, turn))
 
     async def _answer(self, request: Request, turn: _Turn) -> None:
-        response = await self._handler(request)
+        self._begun = True
+        try:
+            # Requests that came with this one have been counted by now, before any is answered.
+            request.alone = self._listening.working == 1
+            response = await self._handler(request)
+        finally:
+            self._listening.working -= 1
         self._task = None
         self._release(len(request.body))
         if self._transport.is_closing():
@@ -314,18 +327,16 @@ class Connection(asyncio.Protocol):
             self._next()
 
     def _write(self, response: Response, last: bool, old: bool = False, head: bool = False) -> None:
-        lines = [
+        more = "".join([f"{name}: {value}\r\n" for name, value in response.headers])
+        if last:
+            more += "connection: close\r\n"
+        elif old:
+            more += "connection: keep-alive\r\n"
+        start = (
             f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\n"
             f"content-type: {response.content_type}\r\ncontent-length: {len(response.body)}\r\n"
-            f"date: {self._listening.date}\r\n"
-        ]
-        lines += [f"{name}: {value}\r\n" for name, value in response.headers]
-        if last:
-            lines.append("connection: close\r\n")
-        elif old:
-            lines.append("connection: keep-alive\r\n")
-        lines.append("\r\n")
-        start = "".join(lines).encode("latin-1")
+            f"date: {self._listening.date}\r\n{more}\r\n"
+        ).encode("latin-1")
         self._transport.write(start if head else start + response.body)
 
     def _refuse(self, status: int, message: str) -> None:
@@ -394,3 +405,9 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Closes at once, whatever is under way."""
         self._transport.abort()
+
+
+@functools.lru_cache(1024)
+def _lower(name: bytes) -> str:
+    """Clients send few names of headers again and again."""
+    return name.decode("latin-1").lower()

@@ -62,6 +62,8 @@ class Listening:
         self.stopping = False
         self.held = 0
         """Bytes of all bodies being received or answered."""
+        self.working = 0
+        """Requests being answered."""
         self.date = formatdate(usegmt=True)
         self._handler = handler
         self._connections: set[Connection] = set()

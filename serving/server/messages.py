@@ -20,6 +20,8 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    alone: bool = False
+    """No other request is being answered at this moment."""
     version: "Version | None" = None
     """The version that answers, once a handler has found it: for the metrics."""
 

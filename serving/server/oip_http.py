@@ -98,7 +98,7 @@ class _Api:
         else:
             inference = oip.parse(model, request.body, request.headers.get(_LENGTH))
         if inference.images is not None:
-            probabilities = await found.batcher.infer(inference.images)
+            probabilities = await found.batcher.infer(inference.images, request.alone)
         else:
             probabilities = await self._dataplane.infer_encoded(found, inference.files or [])
         body, header = oip.answer(model, inference, probabilities)

@@ -21,8 +21,7 @@ class Statistics:
     """Of one loaded version, since it was loaded. Not for several threads."""
 
     def __init__(self) -> None:
-        self.last_inference = 0
-        """Milliseconds since the epoch; 0 before the first."""
+        self._last = 0.0
         self.inferences = 0
         """Images."""
         self.executions = 0
@@ -35,7 +34,7 @@ class Statistics:
 
     def batch(self, images: int, waited: list[float], seconds: float) -> None:
         """An inference of `images` for `len(waited)` requests is done."""
-        self.last_inference = int(time.time() * 1000)
+        self._last = time.time()
         self.inferences += images
         self.executions += 1
         self.batches[images].add(seconds)
@@ -73,7 +72,7 @@ class Statistics:
             for size, duration in sorted(self.batches.items())
         ]
         return {
-            "last_inference": self.last_inference,
+            "last_inference": int(self._last * 1000),
             "inference_count": self.inferences,
             "execution_count": self.executions,
             "inference_stats": stats,

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from serving.inference.errors import NotServable, ServingError
 from serving.inference.model import Model
-from serving.server.batching import Batcher, inline_images
+from serving.server.batching import Batcher, Cost, cost
 from serving.server.dataplane import Dataplane, Served, Version
 from serving.server.log import log
 from serving.server.statistics import Statistics
@@ -163,7 +163,7 @@ class Follower:
         metrics = self._dataplane.metrics
         try:
             load = functools.partial(_open, release, self._format)
-            model, inline = await loop.run_in_executor(self._loader, load)
+            model, measured = await loop.run_in_executor(self._loader, load)
         except (ServingError, OSError, MemoryError) as error:
             first = key not in self._failed
             self._failed[key] = time.monotonic() + RETRY_SECONDS
@@ -175,9 +175,9 @@ class Follower:
             return None
         self._failed.pop(key, None)
         metrics.load(release.name, "loaded")
-        return self._version(model, inline)
+        return self._version(model, measured)
 
-    def _version(self, model: Model, inline: int) -> Version:
+    def _version(self, model: Model, measured: Cost | None) -> Version:
         dataplane, statistics = self._dataplane, Statistics()
 
         def observe(images: int, waited: list[float], seconds: float) -> None:
@@ -190,7 +190,7 @@ class Follower:
             dataplane.workers if model.provider == "CPU" else 1,
             dataplane.limits.queue,
             dataplane.limits.delay_seconds,
-            inline,
+            measured,
             observe,
         )
         return Version(model, batcher, statistics)
@@ -217,10 +217,10 @@ class Follower:
         )
 
 
-def _open(release: Release, format: str) -> tuple[Model, int]:
+def _open(release: Release, format: str) -> tuple[Model, Cost | None]:
     try:
         model = Model(release, threads=1, format=format)
-        return model, inline_images(model)
+        return model, cost(model)
     except (ServingError, OSError, MemoryError):
         raise
     except Exception as error:  # ONNX Runtime's own exception types are not public

@@ -9,7 +9,12 @@ import pytest
 
 from serving.inference.errors import ServingError, Unavailable
 from serving.inference.model import Model
-from serving.server.batching import Batcher, inline_images
+from serving.server.batching import (
+    INLINE_SECONDS,
+    Batcher,
+    Cost,
+    cost,
+)
 from serving.store.release import Release
 from tests.helpers.serving_fixtures import digits, digits_release
 
@@ -57,17 +62,20 @@ def both(batcher, requests) -> list[np.ndarray]:
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("inline", [0, 64])
-def test_everybody_gets_the_answer_of_the_own_images(model, threads, inline):
+ON_THE_LOOP = Cost(INLINE_SECONDS / 2, 1e-9)
+
+
+@pytest.mark.parametrize("cost", [None, ON_THE_LOOP])
+def test_everybody_gets_the_answer_of_the_own_images(model, threads, cost):
     images = digits()[0]
     requests = [images[start : start + 1 + start % 5] for start in range(0, 400, 5)]
-    batcher = Batcher(model, threads, workers=2, queue=100, inline=inline)
+    batcher = Batcher(model, threads, workers=2, queue=100, cost=cost)
     answers = both(batcher, requests)
     assert len(model.sizes) < len(requests) / 4 and max(model.sizes) <= model.max_batch
     assert sum(model.sizes) == sum(map(len, requests))
     for request, answer in zip(requests, answers):
         np.testing.assert_allclose(answer, Model.run(model, request), atol=1e-6)
-    on_the_loop = {"MainThread"} if inline else set()
+    on_the_loop = {"MainThread"} if cost else set()
     assert ({"MainThread"} & set(model.threads)) == on_the_loop
 
 
@@ -196,5 +204,30 @@ def test_images_seconds_and_waits_of_each_batch_are_observed(model, threads):
     assert images == 3 and len(waited) == 2 and seconds > 0 and all(w >= 0 for w in waited)
 
 
-def test_a_small_model_may_run_on_the_loop(release):
-    assert inline_images(Model(release, threads=1)) >= 1
+@pytest.mark.parametrize(
+    ("first", "further", "images"),
+    [(5, 1, 6), (10, 1, 1), (10.5, 1, 0), (1, 0.5, 19), (1, 0.1, 64), (1, -0.1, 64), (1, 0, 64)],
+)
+def test_what_fits_a_time_follows_from_the_cost(first, further, images):
+    assert Cost(first, further).images(10, 64) == images
+
+
+def test_the_cost_of_a_small_model_is_that_of_its_inferences(release):
+    measured = cost(Model(release, threads=1))
+    assert 0 < measured.first < 1 and abs(measured.further) < 1
+
+
+@pytest.mark.parametrize("cost", [None, ON_THE_LOOP])
+def test_who_is_alone_is_answered_at_once_if_that_is_quick(model, threads, cost):
+    batcher = Batcher(model, threads, 1, 100, cost=cost)
+    coroutine = batcher.infer(digits()[0][:1], alone=True)
+
+    async def ask():
+        if cost is None:
+            return await coroutine
+        with pytest.raises(StopIteration) as done:
+            coroutine.send(None)  # without a turn of the loop
+        return done.value.value
+
+    np.testing.assert_array_equal(asyncio.run(ask()), Model.run(model, digits()[0][:1]))
+    assert model.threads == ["inference_0" if cost is None else "MainThread"]
