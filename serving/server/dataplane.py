@@ -4,8 +4,9 @@ import asyncio
 import dataclasses
 import difflib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from serving.server.batching import Batcher
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
 from serving.server.statistics import Statistics
+
+_Read = TypeVar("_Read")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,9 @@ class Dataplane:
         self.inferences = ThreadPoolExecutor(workers, "inference")
         self._decoders = ThreadPoolExecutor(workers, "decode")
         self._decoding = 0
+        # One, because Python parses in one thread at a time: several would only hold more in
+        # memory, and the event loop up.
+        self._parsers = ThreadPoolExecutor(1, "parse")
 
     def models(self) -> list[Served]:
         """By name."""
@@ -94,6 +100,10 @@ class Dataplane:
                 f"version {version[:20]} of {name} is not served: version {numbers} {verb}."
             )
         return served.versions[version]
+
+    async def parsed(self, read: Callable[[], _Read]) -> _Read:
+        """What `read` makes of a large body: in a thread, as the event loop must go on."""
+        return await asyncio.get_running_loop().run_in_executor(self._parsers, read)
 
     async def infer(self, version: Version, images: np.ndarray) -> np.ndarray:
         """`images` uint8 (N, H, W, C), to probabilities float32 (N, classes).
@@ -155,6 +165,7 @@ class Dataplane:
     def close(self) -> None:
         """Ends the threads; what waits for them is given up."""
         self.inferences.shutdown(wait=False, cancel_futures=True)
+        self._parsers.shutdown(wait=False, cancel_futures=True)
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
 

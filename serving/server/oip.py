@@ -19,7 +19,7 @@ from serving.inference.model import Model
 from serving.server import json_body
 from serving.server.classification import MOST_CLASSES, strings
 from serving.server.descriptions import tensor
-from serving.server.json_body import kind
+from serving.server.json_body import kind, short
 
 IMAGE_BYTES = "image_bytes"
 """The input that takes encoded images instead of pixels."""
@@ -83,6 +83,14 @@ def answer(model: Model, request: Inference, probabilities: np.ndarray) -> tuple
     return (text + tail, len(text)) if request.binary else (text, None)
 
 
+def most_values(model: Model) -> int:
+    """How many values, lists and objects a request may have: those of twice as many images as are
+    taken, so that a few too many are counted and named."""
+    height, width, channels = model.spec.shape
+    each = 1 + height * (1 + width * (1 + channels))
+    return 2 * model.max_batch * each + 1000
+
+
 def byte_strings(texts: list[str]) -> bytes:
     """BYTES elements: each behind its length, 4 bytes, little endian."""
     encoded = [text.encode() for text in texts]
@@ -102,7 +110,7 @@ def _raw(model: Model, body: bytes) -> Inference:
 
 
 def _parse(model: Model, text: bytes, tail: bytes, binary: bool) -> Inference:
-    request = json_body.parse(text)
+    request = json_body.parse(text, most_values(model))
     found = _input(model, request, text, tail, binary)
     found.identifier = _identifier(request)
     parameters = _parameters(request, "the request")
@@ -118,7 +126,7 @@ def _input(model: Model, request: dict, text: bytes, tail: bytes, binary: bool) 
     expected = "BYTES" if name == IMAGE_BYTES else "UINT8"
     if tensor.get("datatype") != expected:
         raise InvalidRequest(
-            f"{name} has datatype {_short(tensor.get('datatype'))}, expected {expected!r}."
+            f"{name} has datatype {short(tensor.get('datatype'))}, expected {expected!r}."
         )
     if not isinstance(shape, list) or not all(type(size) is int for size in shape):
         raise InvalidRequest(f"{name} needs a shape: a list of whole numbers.")
@@ -150,7 +158,7 @@ def _input(model: Model, request: dict, text: bytes, tail: bytes, binary: bool) 
             f"{name} has binary_data_size, but the request no Inference-Header-Content-Length."
         )
     if type(size) is not int or size != len(tail):
-        raise InvalidRequest(f"{name} announces {_short(size)} bytes, {len(tail)} follow the JSON.")
+        raise InvalidRequest(f"{name} announces {short(size)} bytes, {len(tail)} follow the JSON.")
     if expected == "BYTES":
         return Inference(files=elements(name, tail, shape[0]))
     return Inference(_array(model, tail, shape))
@@ -165,7 +173,7 @@ def _only(tensors: Any, model: Model) -> dict:
     names = [entry.get("name") for entry in tensors]
     if names not in ([model.input_name], [IMAGE_BYTES]):
         raise InvalidRequest(
-            f"inputs names {_short(names)}, expected [{model.input_name!r}], or [{IMAGE_BYTES!r}]"
+            f"inputs names {short(names)}, expected [{model.input_name!r}], or [{IMAGE_BYTES!r}]"
             " for encoded images."
         )
     return tensors[0]
@@ -179,10 +187,10 @@ def _outputs(model: Model, request: dict, found: Inference) -> None:
     if not isinstance(outputs, list) or not all(isinstance(entry, dict) for entry in outputs):
         raise InvalidRequest("outputs is not a list of objects, expected [{'name': ...}].")
     names = [entry.get("name") for entry in outputs]
-    if len(names) > 1 and set(map(str, names)) == {model.output_name}:
+    if len(names) > 1 and all(name == model.output_name for name in names):
         raise InvalidRequest(f"output '{model.output_name}' already exists in request")
     if names != [model.output_name]:
-        raise InvalidRequest(f"outputs names {_short(names)}, expected [{model.output_name!r}].")
+        raise InvalidRequest(f"outputs names {short(names)}, expected [{model.output_name!r}].")
     parameters = _parameters(outputs[0], model.output_name)
     found.binary = _boolean(parameters.get("binary_data"), "binary_data")
     if (count := parameters.get("classification")) is not None:
@@ -206,13 +214,13 @@ def check_parameters(parameters: Mapping[str, Any], allowed: str = "") -> None:
                 " 'triton_'."
             )
         if name in ("priority", "timeout") and (type(value) is not int or value < 0):
-            raise InvalidRequest(f"{name} is {_short(value)}, expected a number of 0 or more.")
+            raise InvalidRequest(f"{name} is {short(value)}, expected a number of 0 or more.")
 
 
 def class_count(value: Any) -> int:
     """The parameter `classification`. Raises InvalidRequest."""
     if type(value) is not int or not 1 <= value <= MOST_CLASSES:
-        raise InvalidRequest(f"classification is {_short(value)}, expected a number of classes.")
+        raise InvalidRequest(f"classification is {short(value)}, expected a number of classes.")
     return value
 
 
@@ -318,7 +326,3 @@ def _array(model: Model, data: bytes, shape: tuple[int, ...] | list[int]) -> np.
             f" {math.prod(shape)}."
         )
     return np.frombuffer(data, np.uint8).reshape(shape)
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:100]

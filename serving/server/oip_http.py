@@ -1,6 +1,5 @@
 """The Open Inference Protocol v2 over HTTP, with Triton's extensions."""
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -91,10 +90,9 @@ class _Api:
         found = self._find(request, name, version)
         model, kind = found.model, request.headers.get("content-type", "")
         if kind.startswith("image/") and _LENGTH not in request.headers:
-            body = content.unpacked(request, self._dataplane.limits.body_bytes)
-            inference = oip.Inference(files=[body])
+            inference = oip.Inference(files=[await self._unpacked(request)])
         elif len(request.body) > _LARGE or "content-encoding" in request.headers:
-            inference = await asyncio.to_thread(self._parse, request, found)
+            inference = await self._dataplane.parsed(lambda: self._parse(request, found))
         else:
             inference = oip.parse(model, request.body, request.headers.get(_LENGTH))
         if inference.images is not None:
@@ -111,6 +109,12 @@ class _Api:
         body = content.unpacked(request, self._dataplane.limits.body_bytes)
         return oip.parse(found.model, body, request.headers.get(_LENGTH))
 
+    async def _unpacked(self, request: Request) -> bytes:
+        if "content-encoding" not in request.headers:
+            return request.body
+        limit = self._dataplane.limits.body_bytes
+        return await self._dataplane.parsed(lambda: content.unpacked(request, limit))
+
     async def classify(self, request: Request, name: str, version: str | None) -> Response:
         """Not of the protocol: a file in, labels out; for people, pages and scripts."""
         found = self._find(request, name, version)
@@ -118,8 +122,8 @@ class _Api:
         digits = len(str(classification.MOST_CLASSES))
         if not (count.isascii() and count.isdecimal() and len(count) <= digits and int(count)):
             raise InvalidRequest(f"top is {count[:20]!r}, expected a number of classes.")
-        body = content.unpacked(request, self._dataplane.limits.body_bytes)
-        probabilities = await self._dataplane.infer_encoded(found, [body])
+        files = [await self._unpacked(request)]
+        probabilities = await self._dataplane.infer_encoded(found, files)
         classes = classification.labelled(found.model, probabilities, int(count))[0]
         model = found.model
         return json_response(

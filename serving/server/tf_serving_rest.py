@@ -4,7 +4,6 @@ Specification: tensorflow.org/tfx/serving/api_rest. NaN, which TensorFlow Servin
 null here: JSON does not know it.
 """
 
-import asyncio
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from serving.server import content, json_body
 from serving.server.dataplane import Dataplane, Served, Version
 from serving.server.json_body import kind
 from serving.server.messages import Request, Response
-from serving.server.oip import IMAGE_BYTES, flat, pixels
+from serving.server.oip import IMAGE_BYTES, flat, most_values, pixels
 from serving.server.routes import Route, route
 
 PROTOCOL = "tf_serving_rest"
@@ -47,11 +46,29 @@ class _Api:
     async def predict(
         self, request: Request, name: str, version: str | None, label: str | None
     ) -> Response:
-        limit = self._dataplane.limits.body_bytes
+        def read() -> tuple[Version, bool, np.ndarray | list[bytes]]:
+            return self._read(request, name, version, label)
+
         if len(request.body) > _LARGE or "content-encoding" in request.headers:
-            body, text = await asyncio.to_thread(_read, request, limit)
+            found, rows, given = await self._dataplane.parsed(read)
         else:
-            body, text = _read(request, limit)
+            found, rows, given = read()
+        if isinstance(given, list):
+            probabilities = await self._dataplane.infer_encoded(found, given)
+        else:
+            probabilities = await self._dataplane.infer(found, given)
+        answer = {"predictions" if rows else "outputs": np.ascontiguousarray(probabilities)}
+        response = Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+        return content.packed(request, response)
+
+    def _read(
+        self, request: Request, name: str, version: str | None, label: str | None
+    ) -> tuple[Version, bool, np.ndarray | list[bytes]]:
+        """(what answers, whether the body has rows, the pixels or the encoded images)."""
+        text = content.unpacked(request, self._dataplane.limits.body_bytes)
+        served = self._dataplane.served.get(name)
+        most = most_values(served.default.model) if served else json_body.MOST_VALUES
+        body = json_body.parse(text, most)
         signature = body.get("signature_name", SERVING_DEFAULT)
         if not isinstance(signature, str):
             raise InvalidRequest("'signature_name' key must be a string value.")
@@ -70,15 +87,9 @@ class _Api:
                 )
             raise InvalidRequest("Missing 'inputs' or 'instances' key")
         if signature == SERVING_BYTES:
-            files = _files(_values(body, IMAGE_BYTES, rows))
-            probabilities = await self._dataplane.infer_encoded(found, files)
-        else:
-            values = _values(body, found.model.input_name, rows)
-            images = _images(found.model, values, text)
-            probabilities = await self._dataplane.infer(found, images)
-        answer = {"predictions" if rows else "outputs": np.ascontiguousarray(probabilities)}
-        response = Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
-        return content.packed(request, response)
+            return found, rows, _files(_values(body, IMAGE_BYTES, rows))
+        values = _values(body, found.model.input_name, rows)
+        return found, rows, _images(found.model, values, text)
 
     async def status(
         self, request: Request, name: str, version: str | None, label: str | None
@@ -141,11 +152,6 @@ def _tensor(name: str, dtype: str, shape: tuple[int, ...]) -> dict:
         "tensor_shape": {"dim": dim, "unknown_rank": False},
         "name": f"{name}:0",
     }
-
-
-def _read(request: Request, limit: int) -> tuple[dict, bytes]:
-    text = content.unpacked(request, limit)
-    return json_body.parse(text), text
 
 
 def _values(body: dict, name: str, rows: bool) -> list:

@@ -248,3 +248,26 @@ def test_floods_of_requests_headers_and_bodies_cost_little(serving):
                     client.socket.sendall(endless[number % len(endless)])
         assert memory(process) - before < 100 * 2**20
     assert max(took) < SLACK
+
+
+def test_bodies_of_millions_of_values_are_refused_at_once(serving):
+    port, process = serving
+    before = memory(process)
+    text = b'{"inputs":[' + b"[]," * 4_000_000 + b"[]]}"
+    bodies = [message("/v2/models/digits/infer", "POST", text)]
+    bodies.append(message("/v1/models/digits:predict", "POST", text))
+    with good_requests(port) as took, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(port, timeout=20)) for _ in range(6)]
+        sending = [
+            threading.Thread(target=client.send, args=[bodies[number % 2]])
+            for number, client in enumerate(clients)
+        ]
+        for thread in sending:
+            thread.start()
+        for client in clients:
+            answer = client.answer()
+            assert answer.status == 413 and "values" in answer.error
+        for thread in sending:
+            thread.join(20)
+    assert max(took) < SLACK
+    assert memory(process) - before < 300 * 2**20
