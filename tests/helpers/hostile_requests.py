@@ -233,7 +233,7 @@ def _envelope(rng: random.Random) -> Bad:
             {"parameters": {"binary_data_output": rng.choice([1, "true", [], {}])}},
         ]
     )  # fmt: skip
-    return Bad(repr(changes)[:60], _json(body | changes))
+    return Bad(repr(changes)[:60], _json(body | changes), (400, 413))
 
 
 def _binary(rng: random.Random) -> Bad:
