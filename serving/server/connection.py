@@ -21,6 +21,8 @@ from serving.server.messages import Handler, Request, Response
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _MOST_HEADERS = 100
 _ONCE = ("host", "content-length", "inference-header-content-length")
+_UNUSUAL = frozenset(("transfer-encoding", "expect", "upgrade"))
+"""A request with such a header is read anew each time."""
 _MOST_PIPELINED = 16
 _PIECE = 4096
 """Bytes that the parser gets at a time, unless a body is known to go on: how many small requests
@@ -39,6 +41,18 @@ class _Turn(NamedTuple):
     """Whether the connection goes on after it."""
     old: bool = False
     """HTTP/1.0, where going on must be said."""
+
+
+class _Known(NamedTuple):
+    """A request that came alone and in one piece: its head to the byte, and what that means."""
+
+    head: bytes
+    size: int
+    """Of the head and the body, which a request with this head has."""
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
 
 
 class Owner(Protocol):
@@ -78,6 +92,8 @@ class Connection(asyncio.Protocol):
         self._in_body = False
         self._missing = 0  # of a body that announced its length
         self._expects = False  # the client waits for leave to send the body
+        self._fresh: list[_Turn] | None = None  # what arrives at once on an idle connection
+        self._known: _Known | None = None  # the last request that came alone and at once
         self._kept = 0  # bytes that the parser holds without having told of them
         self._held = 0  # bytes counted in `listening.held`
         self.deadline: float | None = time.monotonic() + self._limits.header_seconds
@@ -103,13 +119,21 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if self._idle:
-            self._idle = False
-            self.deadline = time.monotonic() + self._limits.header_seconds
-        if self._unread:
-            self._unread += data
-        else:
-            self._feed(data)
+        if not self._idle:
+            if self._unread:
+                self._unread += data
+            else:
+                self._feed(data)
+            return
+        self._idle = False
+        known = self._known
+        if known is not None and len(data) == known.size and data.startswith(known.head):
+            return self._again(known, data)
+        self.deadline = time.monotonic() + self._limits.header_seconds
+        self._fresh = []
+        self._feed(data)
+        self._known = self._learn(data, self._fresh)
+        self._fresh = None
 
     def eof_received(self) -> bool:
         """Half a request is no request; a complete one is still answered, if that takes no longer
@@ -230,11 +254,40 @@ class Connection(asyncio.Protocol):
         method, old = parser.get_method().decode("latin-1"), parser.get_http_version() == "1.0"
         keep = parser.should_keep_alive() and not parser.should_upgrade()
         self._deaf = not keep
-        self._waiting.append(_Turn(Request(method, path, query, self._headers, body), keep, old))
+        turn = _Turn(Request(method, path, query, self._headers, body), keep, old)
+        self._waiting.append(turn)
+        if self._fresh is not None:
+            self._fresh.append(turn)
         if self._task is None and not self._unwritten:
             self._take()
 
     # How it is done.
+
+    def _learn(self, data: bytes, fresh: list[_Turn]) -> "_Known | None":
+        """How `data` began, if it was one whole request: clients send the same again and again."""
+        if len(fresh) != 1 or self._receiving or self._deaf:
+            return None
+        ((request, keep, old),) = fresh
+        assert isinstance(request, Request)
+        head = data[: len(data) - len(request.body)]
+        if old or not (keep and _UNUSUAL.isdisjoint(request.headers)) or len(head) > _PIECE:
+            return None
+        return _Known(
+            head, len(data), request.method, request.path, request.query, dict(request.headers)
+        )
+
+    def _again(self, known: "_Known", data: bytes) -> None:
+        """A request like the last one but for its body: what the parser would say is known."""
+        body = data[len(known.head) :]
+        self._held += len(body)
+        self._listening.held += len(body)
+        request = Request(known.method, known.path, known.query, known.headers, body)
+        self._waiting.append(_Turn(request, keep=True))
+        if self._listening.held > self._limits.bodies_bytes:
+            self._waiting.clear()
+            self._refuse_memory()
+        elif not self._unwritten:
+            self._take()
 
     def _feed(self, data: bytes) -> None:
         """Parses `data`, the rest of it later if too many requests wait."""
