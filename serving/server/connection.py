@@ -272,6 +272,8 @@ class Connection(asyncio.Protocol):
         head = data[: len(data) - len(request.body)]
         if old or not (keep and _UNUSUAL.isdisjoint(request.headers)) or len(head) > _PIECE:
             return None
+        if head.find(b"\r\n\r\n") != len(head) - 4:
+            return None  # empty lines before or behind it, which parsers pass over
         return _Known(
             head, len(data), request.method, request.path, request.query, dict(request.headers)
         )

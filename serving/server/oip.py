@@ -57,13 +57,15 @@ def parse(model: Model, body: bytes, header: str | None) -> Inference:
     text, tail = body[: int(header)], body[int(header) :]
     known = _KNOWN.setdefault(model, {})
     if (found := known.get(text)) is not None and len(tail) == math.prod(found.shape):
-        images = np.frombuffer(tail, np.uint8).reshape(found.shape)
-        return Inference(images, binary=found.binary, classes=found.classes)
+        pixels = np.frombuffer(tail, np.uint8).reshape(found.shape)
+        return Inference(pixels, binary=found.binary, classes=found.classes)
     inference = _parse(model, text, tail, binary=True)
-    if inference.images is not None and inference.identifier is None and len(text) <= _SHORT:
+    # Pixels within the JSON say nothing of what may follow it.
+    images = inference.images if tail else None
+    if images is not None and inference.identifier is None and len(text) <= _SHORT:
         if len(known) >= _MOST_KNOWN:
             known.clear()
-        known[text] = _Known(inference.images.shape, inference.binary, inference.classes)
+        known[text] = _Known(images.shape, inference.binary, inference.classes)
     return inference
 
 

@@ -133,6 +133,23 @@ def test_a_body_may_come_in_any_pieces_and_in_chunks():
             assert asked.answer().body == b"/p " + body
 
 
+def test_a_request_like_the_one_before_is_told_from_it_by_every_byte():
+    post = message("/p", "POST", b"ab1234")
+    with client() as asked:
+        for line_ends in (b"", b"\r\n", b"\r\n\r\n"):
+            for before in (True, False):
+                for body in (b"ab1234", b"ab5678", b"ab\r\n\r\n", b"\r\nabcd"):
+                    data = post[:-6] + body
+                    asked.send(line_ends + data if before else data + line_ends)
+                    assert asked.answer().body == b"/p " + body
+        asked.send(post.replace(b"/p", b"/q"))
+        assert asked.answer().body == b"/q ab1234"
+        asked.send(post[:-1])
+        time.sleep(0.05)
+        asked.send(b"4" + post)
+        assert [asked.answer().body for _ in range(2)] == [b"/p ab1234"] * 2
+
+
 def test_leave_to_send_a_body_is_given_in_turn_and_not_for_what_is_refused():
     head = b"POST /p HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     with client(limits=Limits(body_bytes=1000, drain_seconds=1)) as asked:

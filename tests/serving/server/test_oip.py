@@ -305,3 +305,12 @@ def test_metadata_describes_both_tensors_with_minus_one_for_the_batch(model):
         {"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}
     ]
     assert (described["name"], described["versions"]) == ("digits", ["3"])
+
+
+def test_pixels_in_the_json_do_not_let_others_follow_it_the_next_time(model):
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [1, 8, 8, 1], "data": [0] * 64}
+    text = json.dumps({"inputs": [tensor]}).encode()
+    for _ in range(2):
+        assert not oip.parse(model, text, str(len(text))).images.any()
+        with pytest.raises(InvalidRequest, match="belong to no input"):
+            oip.parse(model, text + bytes([1]) * 64, str(len(text)))
