@@ -54,6 +54,7 @@ class Follower:
         self._format = format
         self._unloaded: set[str] = set()
         self._failed: dict[tuple[str, int], float] = {}
+        self._damaged: set[str] = set()
         self._loader = ThreadPoolExecutor(1, "load")
         self._turn = asyncio.Lock()
         self._unreadable = ""
@@ -114,21 +115,33 @@ class Follower:
             for name in self._dataplane.served.keys() - wanted.keys():
                 self._replace(name, None)
             for name, releases in wanted.items():
-                if only in (None, name):
+                if only not in (None, name):
+                    continue
+                if not isinstance(releases, StoreError):
+                    self._damaged.discard(name)
                     await self._update_model(name, *releases, strict)
+                elif strict:
+                    raise releases
+                elif name not in self._damaged:  # what is served of it goes on
+                    self._damaged.add(name)
+                    log("store_unreadable", model=name, error=str(releases))
 
-    def _wanted(self) -> dict[str, tuple[Release, dict[str, Release]]]:
-        """By model: the release to serve by default, and the labelled ones."""
-        chosen = self._selections or [Selection(name) for name in self._store.models()]
-        wanted: dict[str, tuple[Release, dict[str, Release]]] = {}
+    def _wanted(self) -> dict[str, tuple[Release, dict[str, Release]] | StoreError]:
+        """By model: the release to serve by default and the labelled ones, or what is wrong with
+        its part of the store."""
+        chosen = self._selections or [Selection(name) for name in self._store.names()]
+        wanted: dict[str, tuple[Release, dict[str, Release]] | StoreError] = {}
         for selection in chosen:
             if selection.name in self._unloaded:
                 continue
-            if selection.version is not None:
-                release = self._store.release(selection.name, selection.version)
-                wanted[selection.name] = release, {}
-            elif (current := self._store.current(selection.name)) is not None:
-                wanted[selection.name] = current, self._store.labels(selection.name)
+            try:
+                if selection.version is not None:
+                    release = self._store.release(selection.name, selection.version)
+                    wanted[selection.name] = release, {}
+                elif (current := self._store.current(selection.name)) is not None:
+                    wanted[selection.name] = current, self._store.labels(selection.name)
+            except StoreError as error:
+                wanted[selection.name] = error
         return wanted
 
     async def _update_model(

@@ -47,9 +47,12 @@ class Store:
 
     def models(self) -> list[str]:
         """Names of the models that have a current release, sorted."""
+        return [name for name in self.names() if self._line(name)]
+
+    def names(self) -> list[str]:
+        """Names of everything that looks like a model, whatever its state, sorted."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            names = [n for n in os.listdir(self._models) if _MODEL_NAME.fullmatch(n)]
-            return sorted(n for n in names if self._line(n))
+            return sorted(n for n in os.listdir(self._models) if _MODEL_NAME.fullmatch(n))
         return []
 
     def releases(self, name: str) -> list[Release]:

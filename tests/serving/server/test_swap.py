@@ -173,6 +173,31 @@ def test_all_models_are_served_and_new_ones_too_unless_some_are_named(store, sou
     asyncio.run(watch())
 
 
+def test_a_damaged_history_stops_neither_its_model_nor_the_others(store, sources, capsys):
+    async def watch():
+        async with following(store) as (dataplane, follower):
+            history = store.root / "models/digits/history.jsonl"
+            kept = history.read_text()
+            history.write_text("junk")
+            await settled(follower)
+            await settled(follower)
+            assert dataplane.find("digits").model.version == "1"
+            history.write_text(kept)
+            store.publish("other", sources["other"])
+            history.write_text("junk")
+            await settled(follower)
+            assert dataplane.find("other").model.version == "1"
+            history.write_text(kept)
+            store.publish("digits", sources["digits"])
+            await settled(follower)
+            assert dataplane.find("digits").model.version == "2"
+
+    asyncio.run(watch())
+    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    damaged = [event for event in events if event["event"] == "store_unreadable"]
+    assert [event["model"] for event in damaged] == ["digits"], "said once"
+
+
 def test_a_model_can_be_unloaded_and_loaded_again(store):
     async def watch():
         async with following(store) as (dataplane, follower):
