@@ -17,7 +17,7 @@ from serving.server.batching import Batcher, Cost, cost
 from serving.server.dataplane import Dataplane, Served, Version
 from serving.server.log import log
 from serving.server.statistics import Statistics
-from serving.store.release import Release
+from serving.store.release import Release, StoreError
 from serving.store.store import Store
 
 POLL_SECONDS = 0.5
