@@ -112,9 +112,12 @@ def test_publishes_killed_at_random_moments_leave_nothing_half_done(store, sourc
     """The same without a hook in the victim: kills also fall inside system calls."""
     (source / "saved_model.pb").write_bytes(os.urandom(1_000_000))
     seal(source)
-    started = time.perf_counter()
-    store.publish("digits", source)
-    duration = time.perf_counter() - started
+    durations = []
+    for _ in range(3):  # the first may wait for a disk
+        started = time.perf_counter()
+        store.publish("digits", source)
+        durations.append(time.perf_counter() - started)
+    duration = min(durations)
     fork, generator = multiprocessing.get_context("fork"), random.Random(0)
     killed = 0
     for _ in range(25):
