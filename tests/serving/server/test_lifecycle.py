@@ -26,18 +26,14 @@ from tests.helpers.serving_fixtures import (
 from tests.helpers.servings import Asking
 
 IMAGES = digits()[0][:3]
-BODY = json.dumps(
-    {
-        "inputs": [
-            {
-                "name": "image",
-                "datatype": "UINT8",
-                "shape": list(IMAGES.shape),
-                "data": IMAGES.ravel().tolist(),
-            }
-        ]
-    }
-).encode()
+
+
+def body_of(images: np.ndarray) -> bytes:
+    tensor = {"name": "image", "datatype": "UINT8", "shape": list(images.shape)}
+    return json.dumps({"inputs": [tensor | {"data": images.ravel().tolist()}]}).encode()
+
+
+BODY = body_of(IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +173,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_whoever_stalls(slow, turns):
                 b"POST /v2/models/digits/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"
             )
             with concurrent.futures.ThreadPoolExecutor(8) as clients:
-                asked = [clients.submit(post, port) for _ in range(8)]
+                asked = [clients.submit(post, port, body_of(digits()[0][:12])) for _ in range(8)]
                 wait_for(functools.partial(waits, base, 4))
                 process.send_signal(signal.SIGTERM)
                 answers = [future.result() for future in asked]
