@@ -34,6 +34,8 @@ def body_of(images: np.ndarray) -> bytes:
 
 
 BODY = body_of(IMAGES)
+LONG_BODY = body_of(digits()[0][:24])
+"""Its inference takes the slow model long enough to be seen."""
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +175,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_whoever_stalls(slow, turns):
                 b"POST /v2/models/digits/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"
             )
             with concurrent.futures.ThreadPoolExecutor(8) as clients:
-                asked = [clients.submit(post, port, body_of(digits()[0][:12])) for _ in range(8)]
+                asked = [clients.submit(post, port, LONG_BODY) for _ in range(8)]
                 wait_for(functools.partial(waits, base, 4))
                 process.send_signal(signal.SIGTERM)
                 answers = [future.result() for future in asked]
