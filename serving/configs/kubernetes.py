@@ -116,7 +116,7 @@ def service(chosen: Plan) -> dict[str, Value]:
 def scaler(chosen: Plan) -> dict[str, Value]:
     """autoscaling/v2 HorizontalPodAutoscaler."""
     least, most = plan.REPLICAS
-    target = {"type": "Utilization", "averageUtilization": 70}
+    target: Value = {"type": "Utilization", "averageUtilization": 70}
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",

@@ -35,8 +35,8 @@ DARKROOM_ROOT=$PWD/out docker compose -f OUT/docker/docker-compose.yml up darkro
 
 Our own server: {plan.REPLICAS[0]} to {plan.REPLICAS[1]} replicas of {plan.CPUS} cores that follow
 the store, without root and on a read-only file system. The memory is an estimate from the model's
-size: measure, and set it. Needs the metrics server (for the autoscaler), and an ingress that has TLS
-and asks for tokens.
+size: measure, and set it. Needs the metrics server (for the autoscaler), and an ingress that has
+TLS and asks for tokens.
 
 ```
 kubectl apply --dry-run=server -f OUT/kubernetes && kubectl apply -f OUT/kubernetes

@@ -5,7 +5,7 @@ meta_graph.proto. Standard library only.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from serving.contract.protobuf_wire import BYTES, Field, Malformed, fields
@@ -37,7 +37,7 @@ class Signature:
     outputs: tuple[Tensor, ...]
 
 
-def check(release: Release, contract: dict, formats: list[str]) -> None:
+def check(release: Release, contract: dict, formats: Sequence[str]) -> None:
     """Compares these formats (`onnx`, `saved_model`) with the contract. Raises StoreError."""
     try:
         expected = Signature(*((_of_contract(contract[side]),) for side in ("input", "output")))

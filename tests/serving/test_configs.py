@@ -8,7 +8,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 import yaml
@@ -16,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.__main__ import _parser as server_parser
-from serving.configs import docker, folder, kserve, kubernetes, plan, signatures
+from serving.configs import docker, folder, plan, signatures
 from serving.configs.__main__ import main
 from serving.configs.yaml_text import documents
 from serving.server.options import Options
@@ -500,8 +499,9 @@ def test_an_image_and_a_claim_are_quoted_where_they_need_it(root):
 WORDS = st.sampled_from(
     ["yes", "No", "null", "~", "1", "0x1f", "1e3", "1_000", "-", "--", "---", "a: b", "a #b", "a:",
      "- a", "*a", "&a", "!a", "{a", "[a", "%a", "@a", "`a", "| a", "> a", "=", "<<", "", " ", "\n",
-     "a\n", "a\nb\n", "a\n\nb\n", " a\nb\n", "a\nb \n", "a\n\n", "12:30:00", "2026-01-01", "é", "\x00",
-     "\x85", "\u2028", "\ufeff", "\U0001f600", "\\", "\"'", "--a=b", "/a", ".inf", "a,b", "?", "? a"]
+     "a\n", "a\nb\n", "a\n\nb\n", " a\nb\n", "a\nb \n", "a\n\n", "12:30:00", "2026-01-01", "é",
+     "\x00", "\x85", "\u2028", "\ufeff", "\U0001f600", "\\", "\"'", "--a=b", "/a", ".inf", "a,b",
+     "?", "? a"]
 )  # fmt: skip
 TEXT = WORDS | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 VALUES = st.recursive(

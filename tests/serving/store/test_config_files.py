@@ -86,6 +86,7 @@ def test_the_compose_file_serves_the_store_on_this_machine_only():
     for service in services.values():
         for port in service["ports"]:
             assert re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port)
+        assert service["healthcheck"]["test"][0] == "CMD" and service["healthcheck"]["retries"]
         mounts = {mount["target"]: mount for mount in service["volumes"]}
         assert mounts["/models"]["source"] == "${DARKROOM_ROOT:-../out}/serving/models"
         assert all(mount["read_only"] for mount in mounts.values())
