@@ -405,6 +405,7 @@ def test_the_dockerfile_builds_without_a_compiler_and_runs_without_root():
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith(("#", " "))]
     assert [rest for step, rest in steps if step == "FROM"][-1] == "python:3.11-slim"
     assert [rest for step, rest in steps if step == "USER"] == [f"{plan.USER}:{plan.USER}"]
+    assert "ORT_DISABLE_TELEMETRY=1" in [rest for step, rest in steps if step == "ENV"]
     installs = [rest for step, rest in steps if step == "RUN"]
     assert not any("apt" in rest for rest in installs)
     assert "--only-binary=:all: -r /requirements.txt" in installs[0]
