@@ -13,7 +13,14 @@ from components.base.fingerprint import ROOT, imported_modules
 
 FLOORS: dict[str, list[set[str]]] = {
     "": [{"serving"}, {"components"}, {"export"}, {"pipeline"}, {"benchmarks"}],
-    "serving": [{"contract"}, {"store"}, {"inference"}, {"server", "predict"}, {"__main__"}],
+    "serving": [
+        {"contract"},
+        {"store"},
+        {"inference"},
+        {"server", "predict"},
+        {"configs"},
+        {"__main__"},
+    ],
     "components": [
         {"base"},
         {"networks", "sources"},

@@ -6,8 +6,9 @@ Both servers skip entries of a model's directory that are not numbers (`current`
 Triton logs one line for the link) and, within a version, files of other formats.
 """
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from serving.contract.release_files import FORMATS, LABELS
 
@@ -25,22 +26,54 @@ def quoted(text: str) -> str:
     return json.dumps(text)
 
 
-def tf_serving_models(versions: Mapping[str, int]) -> str:
-    """`models.config`: each model pinned to one version, so that a rollback is one rewrite.
+@dataclasses.dataclass(frozen=True)
+class Pinned:
+    """What a server serves of a model: its current version, and labelled ones by label."""
 
-    `versions` maps the model's name to its current version. `base_path` is where the compose file
-    mounts the store's `models` directory.
+    current: int
+    labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, current: int, labels: Mapping[str, int]) -> "Pinned":
+        """Without labels of versions above the current one.
+
+        TensorFlow Serving and Triton answer whoever names no version with the highest one that is
+        loaded: a version that was rolled back from must not become it because it has a label.
+        """
+        return cls(current, {label: v for label, v in labels.items() if v <= current})
+
+    @property
+    def versions(self) -> list[int]:
+        """Each once, in order; the current one is the last."""
+        return sorted({self.current, *self.labels.values()})
+
+
+def tf_serving_models(models: Mapping[str, Pinned], base: str = "/models") -> str:
+    """`models.config`: each model pinned to its versions, so that a rollback is one rewrite.
+
+    `base` is the folder of the models as the server sees it: by default where the compose file
+    mounts the store's `models` directory. Labels are read before the first version is loaded, which
+    the server needs to be told: --allow_version_labels_for_unavailable_models.
     """
-    entries = [
+    entries = [_entry(name, models[name], base) for name in sorted(models)]
+    return "model_config_list {\n" + "".join(entries) + "}\n"
+
+
+def _entry(name: str, pinned: Pinned, base: str) -> str:
+    versions = " ".join(f"versions: {version}" for version in pinned.versions)
+    labels = "".join(
+        f"    version_labels {{ key: {quoted(label)} value: {version} }}\n"
+        for label, version in sorted(pinned.labels.items())
+    )
+    return (
         "  config {\n"
         f"    name: {quoted(name)}\n"
-        f"    base_path: {quoted(f'/models/{name}')}\n"
+        f"    base_path: {quoted(f'{base}/{name}')}\n"
         '    model_platform: "tensorflow"\n'
-        f"    model_version_policy {{ specific {{ versions: {version} }} }}\n"
+        f"    model_version_policy {{ specific {{ {versions} }} }}\n"
+        f"{labels}"
         "  }\n"
-        for name, version in sorted(versions.items())
-    ]
-    return "model_config_list {\n" + "".join(entries) + "}\n"
+    )
 
 
 def tf_serving_batching() -> str:
@@ -53,13 +86,26 @@ def tf_serving_batching() -> str:
     )
 
 
-def triton_model(name: str, version: int, contract: Mapping) -> str:
-    """`config.pbtxt` for Triton's ONNX Runtime backend, pinned to one version.
+def tf_serving_monitoring(path: str) -> str:
+    """`monitoring.config`: metrics for Prometheus, on the port of REST."""
+    return f"prometheus_config {{ enable: true path: {quoted(path)} }}\n"
 
-    `contract` is the release's contract.json. Dimensions exclude the batch, which Triton adds
-    because `max_batch_size` is positive. The label file gives the classification extension names.
+
+def alike(contract: Mapping, other: Mapping) -> bool:
+    """Whether one `config.pbtxt` is true of both: it has one shape and one list of labels."""
+    return all(contract.get(key) == other.get(key) for key in ("input", "output", "labels"))
+
+
+def triton_model(name: str, version: int, contract: Mapping, others: Sequence[int] = ()) -> str:
+    """`config.pbtxt` for Triton's ONNX Runtime backend, pinned to one version and to `others`.
+
+    `contract` is the release's contract.json, and true of the others (see `alike`). Dimensions
+    exclude the batch, which Triton adds because `max_batch_size` is positive. The label file gives
+    the classification extension names. A version is ready once it has answered a black image:
+    ONNX Runtime allocates its memory at the first one.
     Raises KeyError, TypeError or ValueError when the contract is not of that form.
     """
+    versions = ", ".join(map(str, sorted({version, *others})))
     return (
         f"name: {quoted(name)}\n"
         'backend: "onnxruntime"\n'
@@ -69,11 +115,18 @@ def triton_model(name: str, version: int, contract: Mapping) -> str:
         f"output [ {{ {_tensor(contract['output'])}"
         f" label_filename: {quoted(f'{version}/{LABELS}')} }} ]\n"
         f"dynamic_batching {{ max_queue_delay_microseconds: {QUEUE_DELAY_MICROSECONDS} }}\n"
-        f"version_policy {{ specific {{ versions: [ {version} ] }} }}\n"
+        f"version_policy {{ specific {{ versions: [ {versions} ] }} }}\n"
+        'model_warmup [ { name: "black image" batch_size: 1'
+        f" inputs {{ key: {quoted(contract['input']['name'])}"
+        f" value {{ {_type_and_dims(contract['input'])} zero_data: true }} }} }} ]\n"
     )
 
 
 def _tensor(tensor: Mapping) -> str:
+    return f"name: {quoted(tensor['name'])} {_type_and_dims(tensor)}"
+
+
+def _type_and_dims(tensor: Mapping) -> str:
     batch, *dims = tensor["shape"]
     if batch is not None or not dims or not all(isinstance(d, int) and d > 0 for d in dims):
         raise ValueError(
@@ -84,7 +137,4 @@ def _tensor(tensor: Mapping) -> str:
         raise ValueError(
             f"{tensor['name']} is {tensor['dtype']}, expected one of {', '.join(_TRITON_TYPES)}"
         )
-    return (
-        f"name: {quoted(tensor['name'])} data_type: {_TRITON_TYPES[tensor['dtype']]}"
-        f" dims: [ {', '.join(map(str, dims))} ]"
-    )
+    return f"data_type: {_TRITON_TYPES[tensor['dtype']]} dims: [ {', '.join(map(str, dims))} ]"

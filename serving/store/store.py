@@ -23,7 +23,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from serving.contract.release_files import CONTRACT, FORMATS, MANIFEST, Format, formats_of
@@ -174,6 +174,7 @@ class Store:
             if self.labels(name).get(label) != release:
                 release.verify()
                 self._append(name, Event.now("label", version, label))
+                self._synchronise()
         return release
 
     def unlabel(self, name: str, label: str) -> None:
@@ -183,6 +184,7 @@ class Store:
             if label not in labels:
                 raise StoreError(_unknown(f"label of {name}", label, labels))
             self._append(name, Event.now("unlabel", labels[label].version, label))
+            self._synchronise()
 
     # How it is done.
 
@@ -265,22 +267,50 @@ class Store:
 
     def _synchronise(self) -> None:
         """Brings `current` and the servers' files to what the history says; writes only changes."""
-        versions = {}
+        models = {}
         for name in self.models():
             release = self.current(name)
             assert release is not None, "models() lists those that have one"
-            if any(row.directory for row in _formats(release)):
-                versions[name] = release.version
+            labels = self.labels(name)
+            if _in_saved_model(release):
+                labelled = {k: v.version for k, v in labels.items() if _in_saved_model(v)}
+                models[name] = config_files.Pinned.of(release.version, labelled)
             directory = self._directory(name)
             files.replace_link(directory / "current", str(release.version), self.root)
             # A release damaged since must not stop the publish or the rollback that repairs it.
             with contextlib.suppress(KeyError, TypeError, ValueError):  # a StoreError is one
-                text = config_files.triton_model(name, release.version, release.contract())
-                files.replace_text(directory / "config.pbtxt", text, self.root)
-        models = config_files.tf_serving_models(versions)
+                files.replace_text(directory / "config.pbtxt", triton(release, labels), self.root)
         batching = config_files.tf_serving_batching()
         files.replace_text(self.root / "batching.config", batching, self.root)
-        files.replace_text(self.root / "models.config", models, self.root)
+        text = config_files.tf_serving_models(models)
+        files.replace_text(self.root / "models.config", text, self.root)
+
+
+def triton(release: Release, labels: Mapping[str, Release]) -> str:
+    """`config.pbtxt` of that release and of the labelled ones that it is true of.
+
+    Raises KeyError, TypeError or ValueError when the release cannot be served.
+    """
+    contract = release.contract()
+    alike = {
+        label: other.version
+        for label, other in labels.items()
+        if config_files.alike(contract, _contract(other))
+    }
+    pinned = config_files.Pinned.of(release.version, alike)
+    return config_files.triton_model(release.name, release.version, contract, pinned.versions)
+
+
+def _contract(release: Release) -> dict:
+    """Of a damaged release, none: it stops nothing, and nothing is alike."""
+    try:
+        return release.contract()
+    except StoreError:
+        return {}
+
+
+def _in_saved_model(release: Release) -> bool:
+    return any(row.directory for row in _formats(release))
 
 
 def _formats(release: Release) -> list[Format]:

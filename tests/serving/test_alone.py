@@ -14,7 +14,7 @@ from PIL import Image
 
 from components.base.fingerprint import ROOT
 from serving.store.store import Store
-from tests.helpers.serving_fixtures import digits, digits_release, free_port, request
+from tests.helpers.serving_fixtures import digits, digits_release, free_port, request, seal
 
 REQUIREMENTS = ROOT / "serving" / "requirements.txt"
 SAME = {"onnxruntime": "onnxruntime-gpu"}
@@ -63,7 +63,8 @@ def alone(tmp_path_factory) -> Path:
     shutil.copytree(ROOT / "serving", folder / "serving", ignore=ignored)
     _link(closure(required()), folder / "site")
     _link(closure([TFLITE]), folder / "site-tflite")
-    Store(folder / "out" / "serving").publish("digits", digits_release(folder / "made"))
+    made = seal(digits_release(folder / "made"), formats=["onnx", "tflite"])
+    Store(folder / "out" / "serving").publish("digits", made)
     return folder
 
 
@@ -132,6 +133,13 @@ def test_it_lists_and_verifies_releases(alone):
             _python(alone, "serving.store", command), cwd=alone, capture_output=True, text=True
         )
         assert done.returncode == 0 and "digits" in done.stdout, done.stderr
+
+
+def test_it_writes_configuration(alone):
+    command = _python(alone, "serving.configs", "digits", "configs")
+    done = subprocess.run(command, cwd=alone, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Deployment" in (alone / "configs/kubernetes/deployment.yaml").read_text()
 
 
 @pytest.mark.full

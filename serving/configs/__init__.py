@@ -1,0 +1,1 @@
+"""Configuration of servers and clusters, generated from a release."""
