@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ def open_session(path: str | Path, threads: int = 0, gpu: bool = True) -> Any:
 
     Raises NotServable when the file cannot be loaded, RuntimeMissing without ONNX Runtime.
     """
+    # It would report to its makers otherwise, from 1.32 on.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:
