@@ -14,7 +14,7 @@ import numpy as np
 from components.data.arrays import ImageArrays
 from components.evaluation.predictions import predicted
 from export.formats import contract as contracts
-from export.release import model_card
+from export.release import model_card, provenance
 from export.verification import held_out
 from export.verification.config import BATCHES
 from export.verification.records import TOLERANCES
@@ -83,6 +83,7 @@ def bundle(
         "lineage": contract["lineage"],
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
         "run_id": run_id,
+        "provenance": provenance.recorded(_architecture(extra or {})),
         "metrics": metrics,
         "parity": parity,
         "latency": latency or {},
@@ -122,6 +123,11 @@ def files(directory: Path) -> dict[str, dict]:
         if name != MANIFEST:
             found[name] = {"sha256": release_files.sha256(path), "bytes": release_files.size(path)}
     return found
+
+
+def _architecture(facts: dict) -> str:
+    """The network's name in the configuration, `module:function` where it is the user's own."""
+    return facts.get("config", {}).get("model", {}).get("architecture", "")
 
 
 def _golden_answers(

@@ -3,16 +3,13 @@
 A verdict is read as the JSON that it is written as. Older ones lack keys that later ones have.
 """
 
-import importlib.metadata
 import platform
 from typing import Any
 
+from export.release import provenance
 from pipeline.outcome import gate_words
 from pipeline.outcome.words import Table, artifact_state, computed, number
 
-_VERSIONS = (
-    "tfx", "tensorflow", "keras", "torch", "onnx", "onnxruntime-gpu", "ai-edge-litert", "numpy",
-)  # fmt: skip
 HEADINGS = {
     "released": "Released",
     "unchanged": "Unchanged",
@@ -179,13 +176,7 @@ def lineage(verdict: dict[str, Any]) -> list[tuple[str, str]]:
 
 def versions() -> dict[str, str]:
     """Of Python and of the libraries that models are made with, as far as they are installed."""
-    found = {"Python": platform.python_version()}
-    for name in _VERSIONS:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"Python": platform.python_version()} | provenance.versions()
 
 
 def steps(verdict: dict[str, Any]) -> Table | None:

@@ -96,6 +96,7 @@ def test_the_manifest_proves_every_other_file_and_carries_the_facts(exports, dat
         "data": {"good": 3},
     }.items():
         assert manifest[name] == value
+    assert manifest["provenance"]["lock_sha256"] and manifest["provenance"]["code_sha256"]
 
 
 def test_golden_inputs_are_held_out_images_with_the_sources_own_answers(exports, data, tmp_path):
