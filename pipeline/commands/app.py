@@ -131,6 +131,33 @@ def gate(
 
 
 @app.command()
+def lineage(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RELEASE|FILE [root=PATH]",
+            help="MODEL, MODEL@VERSION, a release's directory, or an artifact wherever it lies",
+        ),
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="which releases were trained or tested on this image")
+    ] = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="only every image's split, class and SHA-256, as CSV")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="everything, as JSON")] = False,
+    root: Annotated[Path, typer.Option(help="output root that holds the releases")] = Path("out"),
+) -> None:
+    """Print where a release or an artifact comes from: configuration, commit, lock, code, images.
+
+    Exit codes: 0 printed, also where no release has the image; 2 unknown, damaged or no artifact.
+    """
+    from pipeline.commands.lineage import answer
+
+    answer(words or [], root, image, images, as_json)
+
+
+@app.command()
 def tune(
     preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,

@@ -15,6 +15,7 @@ from PIL import Image
 
 from components.data.arrays import ImageArrays
 from export.formats import contract as contracts
+from export.formats import embedded
 from export.verification import held_out
 from export.verification.runtimes import open_artifact
 from serving.contract.image_spec import ImageSpec
@@ -64,6 +65,15 @@ def test_every_artifact_agrees_with_its_own_source_at_every_batch_size(work):
             assert record["max_difference"] < 0.1 and record["agreement"] > 0.9, record
     whole = work / "out/keras/saved_model"
     assert records[0]["bytes"] == sum(p.stat().st_size for p in whole.rglob("*") if p.is_file())
+
+
+def test_every_artifact_says_which_model_it_is_to_a_reader_without_its_library(work):
+    for framework, artifact in ARTIFACTS:
+        path, row = path_of(work, framework, artifact), FORMATS[artifact]
+        contract = json.loads((work / "out" / framework / "contract.json").read_text())
+        found = embedded.read(path)
+        assert found.contract == contracts.inside(contract, row), artifact
+        assert found.lineage == contract["lineage"] and found.title in row.title, artifact
 
 
 def test_latencies_of_all_artifacts_are_measured_side_by_side(work):
