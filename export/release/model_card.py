@@ -83,9 +83,10 @@ def _sections(manifest: dict, contract: dict) -> Iterator[str]:
     yield "\n".join(f"- {line}" for line in _limitations(manifest, labels))
     yield "## Lineage"
     named = {"lineage": "lineage", "run_id": "run", "created": "made", "source_fingerprint": "data"}
-    yield _table(
-        ("what", "id"), ((words, manifest[k]) for k, words in named.items() if k in manifest)
-    )
+    rows = [(words, manifest[k]) for k, words in named.items() if k in manifest]
+    if commit := (manifest.get("provenance") or {}).get("git_commit"):
+        rows.append(("commit", commit))
+    yield _table(("what", "id"), rows)
 
 
 def _overall(metrics: dict) -> dict[str, float]:

@@ -52,6 +52,7 @@ def manifest(labels: list[str], **changes) -> dict:
         },
         "config": {"data": {"source": "folder:/home/somebody/pets"}},
         "source_fingerprint": "ab" * 32,
+        "provenance": {"git_commit": "cd" * 20},
         "left_out": {"onnx_int8": "torch onnx_int8: agreement is 0.9, expected at least 0.985."},
     } | changes  # fmt: skip
 
@@ -109,6 +110,7 @@ def test_the_card_tells_of_use_data_files_gates_limits_and_lineage(saved):
         "4 images have the pixels of one of another class",
         "torch-0123456789abcdef",
         "run-1",
+        f"| commit | {'cd' * 20} |",
     ):
         assert words in text, words
     assert "/home/somebody" not in text and "nan" not in text.split()
@@ -139,7 +141,7 @@ def test_names_that_hold_anything_break_neither_tables_nor_the_front_matter(tmp_
 
 def test_older_facts_make_a_shorter_card(tmp_path):
     bare = manifest(PETS, metrics={"accuracy": 0.5}, gates=[], latency={}, left_out={})
-    for key in ("data", "config", "source_fingerprint"):
+    for key in ("data", "config", "source_fingerprint", "provenance"):
         del bare[key]
     path = tmp_path / "README.md"
     path.write_text(build(bare, contract(PETS)))
