@@ -58,8 +58,15 @@ def lineage(
     """
     found = lineage_facts.find(name, root)
     rows = lineage_facts.images(found.release, root) if images else []
-    if as_json:
+    try:
         facts = lineage_facts.told(found, root)
+        words = told(facts)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        # A release's directory may come from anywhere.
+        raise ConfigError(f"The manifest in {found.release.path} is damaged: {error!r}.") from error
+    if as_json:
         if images:
             facts["every_image"] = [_image(row) for row in rows]
         _print_json(facts)
@@ -71,7 +78,7 @@ def lineage(
             writer.writerow([row.split, *map(_text, (row.label, row.sha256, *[row.name] * named))])
     else:
         out = _console(console)
-        _print_rows(out, told(lineage_facts.told(found, root)))
+        _print_rows(out, words)
 
 
 def image(file: Path, root: Path, as_json: bool = False, console: Console | None = None) -> None:
@@ -237,8 +244,10 @@ def _image(row: Any) -> dict[str, str]:
 
 
 def _text(cell: str) -> str:
-    """Names of folders and files may hold bytes that are no text."""
-    return cell.encode("utf-8", "backslashreplace").decode()
+    """Names of folders and files may hold bytes that are no text, and what others wrote into a
+    manifest may hold commands to a terminal."""
+    text = cell.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _print_json(value: Any) -> None:

@@ -131,7 +131,10 @@ def _of_artifact(path: Path, store: Store) -> Found:
             f"{str(store.root)!r} has it{_exported_by(artifact.lineage, store.root.parent)}."
         )
     digest = sha256(path)
-    compared = {release: _compared(path, digest, release) for release in same}
+    try:
+        compared = {release: _compared(path, digest, release) for release in same}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(f"A manifest of {same[0].name} is damaged: {error!r}.") from error
     whole = [release for release, (state, _) in compared.items() if state == AS_RELEASED]
     release = (whole or same)[-1]
     state, why = compared[release]
@@ -152,7 +155,7 @@ AS_RELEASED, ALTERED = "as released", "altered"
 def _compared(path: Path, digest: str, release: Release) -> tuple[str, str]:
     """Whether the artifact is one of that release, and which, or what differs."""
     listed = release.manifest().get("files") or {}
-    released = {name: entry.get("sha256") for name, entry in listed.items()}
+    released = {name: entry["sha256"] for name, entry in listed.items()}
     if not path.is_dir():
         for name, of in released.items():
             if of == digest:

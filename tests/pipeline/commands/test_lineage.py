@@ -217,6 +217,25 @@ def test_a_damaged_release_hides_no_other(store):
         facts("digits@1", store)
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"metrics": [1]}, {"provenance": "none"}, {"files": {"model.onnx": 1}}, {"formats": 3},
+        {"config": {"data.limit": "all"}}, {"data": 7},
+    ],
+)  # fmt: skip
+def test_a_manifest_of_somebody_elses_is_told_or_refused_in_one_sentence(store, tmp_path, facts):
+    copy = tmp_path / "copy"
+    shutil.copytree(store / "serving/models/digits/1", copy)
+    (copy / lineage_facts.INDEX).unlink()
+    manifest = json.loads((copy / "manifest.json").read_text()) | facts
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"framework": "\x1b[31mred"}))
+    try:
+        assert "framework \\x1b[31mred" in told(copy, store)
+    except ConfigError as error:
+        assert "\n" not in str(error) and str(copy) in str(error)
+
+
 def test_all_images_are_listed_with_whole_digests_where_the_run_is_still_there(store, capsys):
     lineage.lineage("digits", store, images=True)
     head, *rows = capsys.readouterr().out.splitlines()
