@@ -46,6 +46,7 @@ def bundle(
     parity: list,
     latency: dict | None = None,
     data: str | Path | None = None,
+    code: dict | None = None,
     extra: dict | None = None,
 ) -> Path:
     """Fills `target_dir` (new or empty) and returns it; publishing it is the release store's work.
@@ -53,7 +54,8 @@ def bundle(
     `framework_output_dir` is `<output>/<framework>` of `python -m export`, `arrays` the ImageArrays
     directory, `predictions` the npz of that framework's probabilities on the split "test". `parity`
     holds the records of parity.json of the artifacts to release, `latency` their times. `data` is a
-    folder with the schema and the statistics of the images, which becomes `data/`. `metrics`,
+    folder with the schema and the statistics of the images, which becomes `data/`. `code` is what
+    `provenance.recorded` said when the run began, now where it is None. `metrics`,
     `gates`, `parity`, `latency` and the keys of `extra` go into the manifest as they are, and what
     they say into the model card.
 
@@ -83,7 +85,7 @@ def bundle(
         "lineage": contract["lineage"],
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
         "run_id": run_id,
-        "provenance": provenance.recorded(_architecture(extra or {})),
+        "provenance": code or provenance.recorded(),
         "metrics": metrics,
         "parity": parity,
         "latency": latency or {},
@@ -123,11 +125,6 @@ def files(directory: Path) -> dict[str, dict]:
         if name != MANIFEST:
             found[name] = {"sha256": release_files.sha256(path), "bytes": release_files.size(path)}
     return found
-
-
-def _architecture(facts: dict) -> str:
-    """The network's name in the configuration, `module:function` where it is the user's own."""
-    return facts.get("config", {}).get("model", {}).get("architecture", "")
 
 
 def _golden_answers(

@@ -46,13 +46,15 @@ class Exported:
 @dataclasses.dataclass(frozen=True)
 class Facts:
     """What a release is to say of its run: `arrays` and `data` are directories, `gates` those of
-    all models in verdict.json's form, `extra` goes into the manifest as it is."""
+    all models in verdict.json's form, `code` is what `provenance.recorded` said when the run began;
+    `extra` goes into the manifest as it is."""
 
     run_id: str
     arrays: Path
     data: Path
     gates: list[dict]
     extra: dict
+    code: dict | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +117,7 @@ def push(
             gates=[gate for gate in gates if gate["model"] == champion],
             parity=kept,
             latency=latency.get(champion, {}),
+            code=facts.code,
             extra=facts.extra
             | {"left_out": {name: why for (whose, name), why in out.items() if whose == champion}},
         )

@@ -36,6 +36,7 @@ def Push(
     name: Parameter[str],
     lineage: Parameter[str],
     run_id: Parameter[str],
+    provenance: Parameter[str],
     code: Parameter[str],
     keras_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
     torch_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
@@ -45,8 +46,8 @@ def Push(
     """Writes `release.json`: version, path, champion, why it is that (where that is not plain) and
     whether it was already the release.
 
-    `export` is an ExportConfig, `lineage` an object of fingerprints for the manifest, both as
-    JSON. Raises what `push.push` does.
+    `export` is an ExportConfig, `lineage` an object of fingerprints for the manifest, `provenance`
+    that of `provenance.recorded`, all as JSON. Raises what `push.push` does.
     """
     del code
     parity = _read(exports.uri, PARITY)
@@ -66,6 +67,7 @@ def Push(
         data=Path(data_verdict.uri, DATA),
         gates=_read(verdict.uri, "verdict.json"),
         extra={"data": _read(report.uri, "accounting.json"), **json.loads(lineage)},
+        code=json.loads(provenance),
     )
     limits = ExportConfig.model_validate_json(export)
     latency = _read(exports.uri, LATENCY)

@@ -178,7 +178,7 @@ def _in_saved_model(name: str) -> bool:
 
 def _exported_by(lineage: str, root: Path) -> str:
     """The run that exported it and released the other framework's, or was refused."""
-    for file in sorted(root.glob("runs/*/verdict.json"), reverse=True):
+    for file in sorted(root.glob("runs/[0-9]*/verdict.json"), reverse=True):
         try:
             models = (json.loads(file.read_text()).get("contract") or {}).get("models") or {}
             if any(of.get("lineage") == lineage for of in models.values()):
@@ -313,18 +313,18 @@ def read_index(release: Release) -> dict[str, list[Row]]:
 
 
 def images(release: Release, root: Path) -> list[Row]:
-    """Every image of the release, with its whole digest and name where the run that recorded them
-    is still there, else with the digest's first digits."""
+    """Every image of the release, with its name and more of its digest where the run that recorded
+    them is still there."""
     released = read_index(release)
     run = _run(release.manifest(), root)
     if run is not None and (run / image_index.INDEX).is_file():
         try:
-            whole = image_index.read(run / image_index.INDEX)
+            longer = image_index.read(run / image_index.INDEX)
         except (OSError, ValueError):
             return [row for split in SPLITS for row in released[split]]
         # Only where it is the very same set is it another form of what the release carries.
-        if all(_keys(whole[split]) == _keys(released[split]) for split in SPLITS):
-            released = whole
+        if all(_keys(longer[split]) == _keys(released[split]) for split in SPLITS):
+            released = longer
     return [row for split in SPLITS for row in released[split]]
 
 

@@ -23,6 +23,7 @@ from components.networks.architectures import architecture_of
 from components.networks.custom_network import frameworks_of
 from components.training.train_tfx import Train
 from export.export_tfx import Export
+from export.release import provenance
 from export.release.push_tfx import Push
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
 from pipeline.line.step_modules import code
@@ -246,6 +247,8 @@ def _release_steps(
             }
         ),
         run_id=run_id,
+        # Of now: a checkout may move on while a training takes hours.
+        provenance=json.dumps(provenance.recorded(config.model.architecture)),
         code=code("push"),
     ).with_id("push")
     return _steps(gates, export, push)

@@ -205,6 +205,7 @@ def test_an_id_that_no_release_has_is_named_with_the_run_that_exported_it(tmp_pa
     run.mkdir(parents=True)
     verdict = {"contract": {"models": {"torch": {"lineage": LINEAGES["torch"]}}}}
     (run / "verdict.json").write_text(json.dumps(verdict))
+    (run.parent / "latest").symlink_to(RUN)
     with pytest.raises(ConfigError, match=f"run {RUN} exported it and did not release it"):
         lineage_facts.find(str(asset), tmp_path / "out")
 
@@ -236,7 +237,7 @@ def test_a_manifest_of_somebody_elses_is_told_or_refused_in_one_sentence(store, 
         assert "\n" not in str(error) and str(copy) in str(error)
 
 
-def test_all_images_are_listed_with_whole_digests_where_the_run_is_still_there(store, capsys):
+def test_all_images_are_listed_with_names_where_the_run_is_still_there(store, capsys):
     lineage.lineage("digits", store, images=True)
     head, *rows = capsys.readouterr().out.splitlines()
     assert head == "split,class,sha256" and f"train,4,{'ab' * 8}" in rows and len(rows) == 3
