@@ -137,6 +137,7 @@ def test_two_swapped_classes_stop_the_second_run_and_every_image_is_named(
     assert "was &#39;5&#39; in release 1" in (latest / "report.html").read_text()
 
 
+@pytest.mark.full
 def test_a_label_that_the_curated_schema_lacks_stops_the_run(first, folder, root, tmp_path):
     """The schema is the release's own, edited as a person would: class 9 is gone."""
     schema = Store(root / "serving").current("photos").path / "data" / "schema.pbtxt"

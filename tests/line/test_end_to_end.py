@@ -148,6 +148,7 @@ def test_an_artifact_that_disagrees_refuses_the_run(again, root):
     assert len(Store(root / "serving").releases("digits")) == 1
 
 
+@pytest.mark.full
 def test_a_search_takes_the_lines_images_and_leaves_a_recipe_to_run(again, root):
     narrow = 'tune.space={"optimizer": ["sgd"], "learning_rate": [0.01, 0.02]}'
     arguments = ("digits", "train.epochs=1", "tune.trials=1", narrow, f"root={root}")

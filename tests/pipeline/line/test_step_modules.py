@@ -32,7 +32,7 @@ EDITS: dict[str, set[str]] = {
     "pipeline/outcome/terminal.py": set(),
     "pipeline/line/dag.py": set(),
     "pipeline/commands/run.py": set(),
-    "serving/server/http.py": set(),
+    "serving/server/application.py": set(),
     "serving/predict.py": set(),
     # Steps' own code.
     "components/sources/folder_source.py": {"ingest"},
