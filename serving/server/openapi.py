@@ -1,26 +1,18 @@
 """The interface as an OpenAPI 3.1 document, with the models that are served filled in.
 
-Examples are made by the functions that answer requests, so that they cannot drift from the answers.
-What a request may hold is in `openapi_schemas`.
+What a request may hold is in `openapi_schemas`, what it may look like in `openapi_examples`.
 """
 
-import io
 from typing import Any
 
-import numpy as np
-import orjson
-from PIL import Image
-
 from serving import __version__
-from serving.contract.image_spec import decode
 from serving.inference.model import Model
-from serving.server import classification, descriptions, oip, tf_serving_rest
+from serving.server import classification, descriptions, tf_serving_rest
+from serving.server import openapi_examples as examples
 from serving.server.dataplane import Dataplane, Served
-from serving.server.openapi_schemas import base64_text, ref, schemas
+from serving.server.openapi_schemas import ref, schemas
 
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/bmp", "image/webp")
-_MOST_VALUES = 1024
-"""Examples with more pixels or probabilities than this would not be read."""
 _MOST_LISTED = 20
 """Classes of a model that are named."""
 _GROUPS = {
@@ -120,7 +112,7 @@ class _Document:
             "Not of the protocol: for people, pages and scripts. The type is told from the content:"
             f" {', '.join(kind.removeprefix('image/').upper() for kind in _IMAGES)}. The image is"
             " turned upright, cropped and resized as at training.",
-            {"200": _json(ref("Classification"), _classified(version))},
+            {"200": _json(ref("Classification"), examples.classified(version))},
             ["400", *found],
             parameters=[ref("top", "parameters")],
             body=picture,
@@ -143,7 +135,7 @@ class _Document:
                 "200": _answer(
                     "The probabilities, or the most probable classes as text.",
                     {
-                        **_json(ref("InferResponse"), _inferred(version))["content"],
+                        **_json(ref("InferResponse"), examples.inferred(version))["content"],
                         "application/octet-stream": binary,
                     },
                     {
@@ -159,7 +151,7 @@ class _Document:
             body={
                 "application/json": {
                     "schema": ref("InferRequest"),
-                    "examples": _requests(version),
+                    "examples": examples.infer_bodies(version),
                 },
                 "application/octet-stream": binary,
                 **picture,
@@ -230,17 +222,17 @@ class _Document:
         version, group = _first(self._served), "TensorFlow Serving"
         model = "/v1/models/{model_name}"
         paths = [model, f"{model}/versions/{{version}}", f"{model}/labels/{{label}}"]
-        predictions = version and {"predictions": _likely(version).tolist()}
+        predictions = version and {"predictions": examples.likely(version).tolist()}
         self._add(
             "post", [f"{path}:predict" for path in paths], "predict", group,
             "Images in, probabilities out",
             "`instances` are answered with `predictions`, `inputs` with `outputs`. The signature"
             " `serving_default` takes pixels, `serving_bytes` encoded images.",
-            {"200": _json(ref("PredictResponse"), _small(predictions, version))},
+            {"200": _json(ref("PredictResponse"), examples.small(predictions, version))},
             ["400", "404", "413", "501"],
             body={
                 "application/json": {
-                    "schema": ref("PredictRequest"), "examples": _instances(version)
+                    "schema": ref("PredictRequest"), "examples": examples.predict_bodies(version)
                 }
             },
         )  # fmt: skip
@@ -405,82 +397,3 @@ def _content(schema: dict, example: Any) -> dict:
 
 def _json(schema: dict, example: Any) -> dict:
     return _answer("The answer.", {"application/json": _content(schema, example)})
-
-
-# The examples: of the first model, on one picture.
-
-
-def _png() -> bytes:
-    """A small picture. Of any size, as files are cropped and resized."""
-    file = io.BytesIO()
-    Image.linear_gradient("L").resize((8, 8)).save(file, "PNG")
-    return file.getvalue()
-
-
-_PICTURE = _png()
-
-
-def _likely(model: Model) -> np.ndarray:
-    """An answer that could be."""
-    row = np.full(len(model.labels), 0.1 / max(1, len(model.labels) - 1), np.float32)
-    row[0] = 0.9 if len(model.labels) > 1 else 1
-    return row[None]
-
-
-def _small(example: Any, model: Model | None) -> Any:
-    return example if model and len(model.labels) <= _MOST_VALUES else None
-
-
-def _pixels(model: Model) -> np.ndarray | None:
-    return decode(_PICTURE, model.spec)[None] if np.prod(model.spec.shape) <= _MOST_VALUES else None
-
-
-def _classified(model: Model | None) -> dict | None:
-    if model is None:
-        return None
-    classes = classification.labelled(model, _likely(model), 3)[0]
-    return {"model_name": model.name, "model_version": model.version, "classes": classes}
-
-
-def _inferred(model: Model | None) -> dict | None:
-    if model is None:
-        return None
-    classes = 0 if len(model.labels) <= _MOST_VALUES else 3
-    asked = oip.Inference(identifier="1", classes=classes)
-    return orjson.loads(oip.answer(model, asked, _likely(model))[0])
-
-
-def _requests(model: Model | None) -> dict:
-    """Bodies of infer, by name."""
-    if model is None:
-        return {}
-    text = base64_text(_PICTURE)
-    file = {"name": oip.IMAGE_BYTES, "datatype": "BYTES", "shape": [1], "data": [text]}
-    top = [{"name": model.output_name, "parameters": {"classification": 3}}]
-    found = {
-        "file": {"summary": "An encoded image, base64", "value": {"id": "1", "inputs": [file]}},
-        "text": {
-            "summary": "The most probable classes as text",
-            "value": {"inputs": [file], "outputs": top},
-        },
-    }
-    pixels = _pixels(model)
-    if pixels is not None:
-        tensor = {"name": model.input_name, "datatype": "UINT8", "shape": list(pixels.shape)}
-        value = {"id": "1", "inputs": [tensor | {"data": pixels.ravel().tolist()}]}
-        found["pixels"] = {"summary": "Pixels, row by row", "value": value}
-    return found
-
-
-def _instances(model: Model | None) -> dict:
-    """Bodies of predict, by name."""
-    if model is None:
-        return {}
-    files = [{"b64": base64_text(_PICTURE)}]
-    value: dict[str, Any] = {"signature_name": tf_serving_rest.SERVING_BYTES, "instances": files}
-    found = {"file": {"summary": "An encoded image, base64", "value": value}}
-    pixels = _pixels(model)
-    if pixels is not None:
-        value = {"instances": pixels.tolist()}
-        found["pixels"] = {"summary": "Pixels, nested as the image", "value": value}
-    return found

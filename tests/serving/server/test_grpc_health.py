@@ -12,30 +12,11 @@ from serving.server.protos.pool import message
 from tests.helpers.grpc_servers import (
     SECONDS,
     Client,
-    digits_store,
     eventually,
     failure,
-    grpc_server,
 )
 
 CODE = grpc.StatusCode
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return digits_store(tmp_path_factory.mktemp("line"))
-
-
-@pytest.fixture(scope="module")
-def running(store):
-    with grpc_server(store) as server:
-        yield server
-
-
-@pytest.fixture
-def channel(running):
-    with grpc.insecure_channel(running.target) as channel:
-        yield channel
 
 
 def test_health_is_the_servers_and_each_models_and_follows_readiness(running, channel):

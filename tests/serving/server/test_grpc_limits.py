@@ -17,7 +17,6 @@ from tests.helpers.grpc_servers import (
     ONE,
     SECONDS,
     Client,
-    digits_store,
     eventually,
     failure,
     grpc_server,
@@ -29,20 +28,9 @@ CODE = grpc.StatusCode
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return digits_store(tmp_path_factory.mktemp("line"))
-
-
-@pytest.fixture(scope="module")
 def running(store):
     with grpc_server(store, Limits(body_bytes=100_000)) as server:
         yield server
-
-
-@pytest.fixture
-def channel(running):
-    with grpc.insecure_channel(running.target) as channel:
-        yield channel
 
 
 def test_a_message_over_the_limit_is_refused_and_the_next_is_answered(channel):

@@ -28,7 +28,6 @@ from tests.helpers.grpc_servers import (
     ONE,
     SECONDS,
     Client,
-    digits_store,
     eventually,
     failure,
     grpc_server,
@@ -37,23 +36,6 @@ from tests.helpers.grpc_servers import (
 from tests.helpers.serving_fixtures import expected, free_port, server
 
 CODE = grpc.StatusCode
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return digits_store(tmp_path_factory.mktemp("line"))
-
-
-@pytest.fixture(scope="module")
-def running(store):
-    with grpc_server(store) as server:
-        yield server
-
-
-@pytest.fixture
-def channel(running):
-    with grpc.insecure_channel(running.target) as channel:
-        yield channel
 
 
 def test_bytes_that_are_no_message_are_the_clients_mistake(channel, capfd):
