@@ -85,8 +85,12 @@ class Model:
                 f"{self.input_name} has shape {list(shape)}, expected {list(self.input_shape)}"
                 " with at least one image."
             )
-        if shape[0] > self.max_batch:
-            raise TooLarge(f"{shape[0]} images in one request, at most {self.max_batch} are taken.")
+        self.check_count(shape[0])
+
+    def check_count(self, images: int) -> None:
+        """Raises TooLarge when they are more than one request may have."""
+        if images > self.max_batch:
+            raise TooLarge(f"{images} images in one request, at most {self.max_batch} are taken.")
 
     def _check_signature(self) -> None:
         inputs = {i.name: (i.type, tuple(i.shape)) for i in self._session.get_inputs()}

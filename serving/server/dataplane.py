@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from serving.contract.image_spec import decode
-from serving.inference.errors import InvalidRequest, NotFound, ServingError, TooLarge, Unavailable
+from serving.inference.errors import InvalidRequest, NotFound, ServingError, Unavailable
 from serving.inference.model import Model
 from serving.server.batching import Batcher
 from serving.server.limits import Limits
@@ -123,10 +123,7 @@ class Dataplane:
         model = version.model
         if not files:
             raise InvalidRequest("there is no image in the request, expected at least one.")
-        if len(files) > model.max_batch:
-            raise TooLarge(
-                f"{len(files)} images in one request, at most {model.max_batch} are taken."
-            )
+        model.check_count(len(files))
         if self._decoding >= self.limits.queue:
             raise Unavailable("as many requests with encoded images wait as may.", "queue")
         self._decoding += 1

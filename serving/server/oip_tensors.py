@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.inference.errors import InvalidRequest, NotOffered, TooLarge
+from serving.inference.errors import InvalidRequest, NotOffered
 from serving.inference.model import Model
 from serving.server.classification import strings
 from serving.server.oip import IMAGE_BYTES, byte_strings, class_count, elements
@@ -106,8 +106,7 @@ def _files(model: Model, tensor: Any, raw: Any, typed: list[str]) -> list[bytes]
         raise InvalidRequest(
             f"{tensor.name} has shape {shape[:8]}, expected [-1] or [-1, 1], at least one image."
         )
-    if shape[0] > model.max_batch:
-        raise TooLarge(f"{shape[0]} images in one request, at most {model.max_batch} are taken.")
+    model.check_count(shape[0])
     if not typed:
         return elements(tensor.name, raw[0], shape[0])
     files = list(tensor.contents.bytes_contents)

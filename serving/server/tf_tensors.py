@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.inference.errors import InvalidRequest, TooLarge
+from serving.inference.errors import InvalidRequest
 from serving.inference.model import Model
 from serving.server.oip import IMAGE_BYTES
 from serving.server.oip_tensors import pixels
@@ -95,8 +95,7 @@ def _files(model: Model, tensor: Any) -> list[bytes]:
         raise InvalidRequest(
             f"{IMAGE_BYTES} has shape {list(shape)[:8]}, expected [-1] with at least one image."
         )
-    if shape[0] > model.max_batch:
-        raise TooLarge(f"{shape[0]} images in one request, at most {model.max_batch} are taken.")
+    model.check_count(shape[0])
     files = list(tensor.string_val)
     if len(files) != shape[0]:
         raise InvalidRequest(
