@@ -1,4 +1,4 @@
-"""Open Inference Protocol v2 and its binary tensors: bytes to arrays and back. No transport here.
+"""Requests of the Open Inference Protocol v2 and its binary tensors: bytes to arrays.
 
 Specification: github.com/kserve/open-inference-protocol, inference_rest.md; of the extensions:
 github.com/triton-inference-server/server, docs/protocol/extension_{binary_data,classification}.md.
@@ -7,19 +7,16 @@ github.com/triton-inference-server/server, docs/protocol/extension_{binary_data,
 import dataclasses
 import itertools
 import math
-import struct
 import weakref
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import orjson
 
 from serving.inference.errors import InvalidRequest
 from serving.inference.model import Model
 from serving.server import json_body
-from serving.server.classification import MOST_CLASSES, strings
-from serving.server.descriptions import tensor
+from serving.server.classification import MOST_CLASSES
 from serving.server.json_body import kind, short
 
 IMAGE_BYTES = "image_bytes"
@@ -80,54 +77,8 @@ class _Known:
 
 _KNOWN: "weakref.WeakKeyDictionary[Model, dict[bytes, _Known]]" = weakref.WeakKeyDictionary()
 """Clients send the same JSON in front of other pixels, again and again."""
-_ANSWERS: "weakref.WeakKeyDictionary[Model, dict[int, bytes]]" = weakref.WeakKeyDictionary()
-"""The JSON in front of binary probabilities, by the number of images."""
 _MOST_KNOWN = 256
 _SHORT = 1024
-
-
-def answer(model: Model, request: Inference, probabilities: np.ndarray) -> tuple[bytes, int | None]:
-    """The body of the response, and how many bytes of it are JSON if others follow."""
-    if not request.binary or request.classes or request.identifier is not None:
-        return _answer(model, request, probabilities)
-    heads = _ANSWERS.setdefault(model, {})
-    head = heads.get(len(probabilities))
-    if head is None:
-        text, size = _answer(model, request, probabilities)
-        head = heads[len(probabilities)] = text[:size]
-    return head + _bytes(probabilities), len(head)
-
-
-def _answer(
-    model: Model, request: Inference, probabilities: np.ndarray
-) -> tuple[bytes, int | None]:
-    tail = b""
-    if request.classes:
-        rows = strings(model, probabilities, request.classes)
-        output = tensor(model.output_name, "BYTES", (len(rows), len(rows[0])))
-        data: Any = list(itertools.chain.from_iterable(rows))
-        if request.binary:
-            tail = byte_strings(data)
-    else:
-        output = tensor(model.output_name, "FP32", probabilities.shape)
-        data = np.ascontiguousarray(probabilities).reshape(-1)
-        if request.binary:
-            tail = _bytes(probabilities)
-    if request.binary:
-        output["parameters"] = {"binary_data_size": len(tail)}
-    else:
-        output["data"] = data
-    response: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
-    if request.identifier is not None:
-        response["id"] = request.identifier
-    response["outputs"] = [output]
-    # A number that is none (NaN) becomes null: JSON has no other word for it.
-    text = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
-    return (text + tail, len(text)) if request.binary else (text, None)
-
-
-def _bytes(probabilities: np.ndarray) -> bytes:
-    return probabilities.astype("<f4", copy=False).tobytes()
 
 
 def most_values(model: Model) -> int:
@@ -136,12 +87,6 @@ def most_values(model: Model) -> int:
     height, width, channels = model.spec.shape
     each = 1 + height * (1 + width * (1 + channels))
     return 2 * model.max_batch * each + 1000
-
-
-def byte_strings(texts: list[str]) -> bytes:
-    """BYTES elements: each behind its length, 4 bytes, little endian."""
-    encoded = [text.encode() for text in texts]
-    return b"".join(struct.pack("<I", len(text)) + text for text in encoded)
 
 
 def _raw(model: Model, body: bytes) -> Inference:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from serving.inference.errors import InvalidRequest, NotOffered
-from serving.server import classification, content, descriptions, json_body, oip
+from serving.server import classification, content, descriptions, json_body, oip, oip_answers
 from serving.server.dataplane import Dataplane, Version
 from serving.server.messages import BINARY, Request, Response
 from serving.server.repository import Repository
@@ -99,7 +99,7 @@ class _Api:
             probabilities = await found.batcher.infer(inference.images, request.alone)
         else:
             probabilities = await self._dataplane.infer_encoded(found, inference.files or [])
-        body, header = oip.answer(model, inference, probabilities)
+        body, header = oip_answers.answer(model, inference, probabilities)
         response = Response(body)
         if header is not None:
             response = Response(body, content_type=BINARY, headers=((_LENGTH, str(header)),))

@@ -12,7 +12,8 @@ import numpy as np
 from serving.inference.errors import InvalidRequest, NotOffered
 from serving.inference.model import Model
 from serving.server.classification import strings
-from serving.server.oip import IMAGE_BYTES, byte_strings, class_count, elements
+from serving.server.oip import IMAGE_BYTES, class_count, elements
+from serving.server.oip_answers import byte_strings
 from serving.server.protos.pool import message
 
 _Response = message("inference.ModelInferResponse")

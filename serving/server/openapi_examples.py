@@ -12,7 +12,7 @@ from PIL import Image
 
 from serving.contract.image_spec import decode
 from serving.inference.model import Model
-from serving.server import classification, oip, tf_serving_rest
+from serving.server import classification, oip, oip_answers, tf_serving_rest
 from serving.server.openapi_schemas import base64_text
 
 _MOST_VALUES = 1024
@@ -59,7 +59,7 @@ def inferred(model: Model | None) -> dict | None:
         return None
     classes = 0 if len(model.labels) <= _MOST_VALUES else 3
     asked = oip.Inference(identifier="1", classes=classes)
-    return orjson.loads(oip.answer(model, asked, likely(model))[0])
+    return orjson.loads(oip_answers.answer(model, asked, likely(model))[0])
 
 
 def infer_bodies(model: Model | None) -> dict:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from serving.inference.errors import InvalidRequest, ServingError, TooLarge
 from serving.inference.model import Model
-from serving.server import descriptions, oip
+from serving.server import descriptions, oip, oip_answers
 from serving.store.release import Release
 from tests.helpers.serving_fixtures import digits, digits_release, expected
 
@@ -30,7 +30,7 @@ def body(images, data=None, **changes) -> dict:
 
 def answered(model, content: bytes, header: str | None = None) -> tuple[bytes, int | None]:
     inference = oip.parse(model, content, header)
-    return oip.answer(model, inference, model.run(inference.images))
+    return oip_answers.answer(model, inference, model.run(inference.images))
 
 
 def ask(model, request) -> dict:
@@ -263,7 +263,7 @@ def test_elements_that_overrun_their_bytes_are_explained(model):
 
 def test_a_number_that_is_none_is_null_in_json(model):
     inference = oip.parse(model, json.dumps(body(digits()[0][:1])).encode(), None)
-    content, _ = oip.answer(model, inference, np.array([[np.nan, np.inf, 0.5]], np.float32))
+    content, _ = oip_answers.answer(model, inference, np.array([[np.nan, np.inf, 0.5]], np.float32))
     assert json.loads(content)["outputs"][0]["data"] == [None, None, 0.5]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.server.oip import byte_strings
+from serving.server.oip_answers import byte_strings
 from serving.server.oip_grpc import SERVICE
 from serving.server.protos.pool import message
 from serving.store.store import Store
