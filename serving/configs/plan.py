@@ -9,8 +9,9 @@ from serving.configs import signatures
 from serving.contract.release_files import FORMATS, formats_of
 from serving.server.limits import Limits
 from serving.store.config_files import MAX_BATCH, Pinned
+from serving.store.derived_files import triton
 from serving.store.release import Release, StoreError
-from serving.store.store import Store, triton
+from serving.store.store import Store
 
 IMAGE = f"darkroom-serving:{serving.__version__}"
 """What `docker build` of serving/Dockerfile is called."""

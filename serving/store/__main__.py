@@ -3,10 +3,15 @@
 import argparse
 import datetime
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from serving.store import tables
+from serving.store.reader import unknown
 from serving.store.release import Release, StoreError
 from serving.store.store import Store
+
+Command = Callable[[Store, argparse.Namespace], int]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,35 +28,50 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serving.store",
-        description="List, verify, roll back and label model releases.",
+        description="List, verify, promote, roll back, label and remove model releases.",
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--root", default="out", help="output root (default: out)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", parents=[common], help="show every release")
+
+    def add(name: str, summary: str, command: Command) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, parents=[common], help=summary)
+        added.set_defaults(command=command)
+        return added
+
+    listing = add("list", "show every release", _list)
     listing.add_argument("model", nargs="?", help="only this model")
-    listing.set_defaults(command=_list)
-    verify = commands.add_parser("verify", parents=[common], help="compare files with manifests")
+    show = add("show", "show one release in full", _show)
+    show.add_argument("model")
+    show.add_argument("release", nargs="?", help="a version or a label (default: the current one)")
+    verify = add("verify", "compare files with manifests", _verify)
     verify.add_argument("model", nargs="?", help="only this model")
     verify.add_argument("version", nargs="?", type=int, help="only this version")
-    verify.set_defaults(command=_verify)
-    back = commands.add_parser("rollback", parents=[common], help="make another release current")
+    promote = add("promote", "make another release current; rollback returns", _promote)
+    promote.add_argument("model")
+    promote.add_argument("version", type=int)
+    back = add("rollback", "back to another release: this one is not released again", _rollback)
     back.add_argument("model")
     back.add_argument("version", nargs="?", type=int, help="default: the one current before")
-    back.set_defaults(command=_rollback)
-    label = commands.add_parser("label", parents=[common], help="name a release: stable, canary...")
+    label = add("label", "name a release: stable, canary...", _label)
     label.add_argument("model")
     label.add_argument("label")
     label.add_argument("version", type=int)
-    label.set_defaults(command=_label)
-    unlabel = commands.add_parser("unlabel", parents=[common], help="take a label away")
+    unlabel = add("unlabel", "take a label away", _unlabel)
     unlabel.add_argument("model")
     unlabel.add_argument("label")
-    unlabel.set_defaults(command=_unlabel)
-    history = commands.add_parser("history", parents=[common], help="what was current when")
+    history = add("history", "what was current when", _history)
     history.add_argument("model")
     history.add_argument("--at", type=_moment, metavar="TIME", help="only at this moment, in UTC")
-    history.set_defaults(command=_history)
+    prune = add("prune", "remove old releases", _prune)
+    prune.add_argument("model")
+    prune.add_argument(
+        "--keep",
+        type=int,
+        required=True,
+        help="how many of the newest stay; the current one, the one before and labelled ones do",
+    )
+    add("repair", "finish what was interrupted", _repair)
     return parser
 
 
@@ -67,17 +87,22 @@ def _chosen(store: Store, name: str | None, version: int | None = None) -> list[
 
 
 def _list(store: Store, options: argparse.Namespace) -> int:
-    rows: list[tuple[str, ...]] = [("MODEL", "VERSION", "STATE", "FRAMEWORK", "CREATED", "LINEAGE")]
-    for release in _chosen(store, options.model):
-        marks = ["current"] if store.current(release.name) == release else []
-        named = store.labels(release.name).items()
-        mark = ", ".join(marks + sorted(label for label, other in named if other == release))
-        manifest = release.manifest()
-        facts = [str(manifest.get(key, "-")) for key in ("framework", "created", "lineage")]
-        rows.append((release.name, str(release.version), mark, *facts))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print(tables.listing(store, _chosen(store, options.model)))
+    return 0
+
+
+def _show(store: Store, options: argparse.Namespace) -> int:
+    current, labels = store.select(options.model), store.labels(options.model)
+    wanted = options.release
+    if wanted is None:
+        release = current
+    elif wanted in labels:
+        release = labels[wanted]
+    elif wanted.isdecimal():
+        release = store.release(options.model, int(wanted))
+    else:
+        raise StoreError(unknown(f"label of {options.model}", wanted, labels))
+    print(tables.details(store, release))
     return 0
 
 
@@ -93,8 +118,15 @@ def _verify(store: Store, options: argparse.Namespace) -> int:
     return 1 if damaged else 0
 
 
+def _promote(store: Store, options: argparse.Namespace) -> int:
+    return _say_current(store.promote(options.model, options.version))
+
+
 def _rollback(store: Store, options: argparse.Namespace) -> int:
-    release = store.rollback(options.model, options.version)
+    return _say_current(store.rollback(options.model, options.version))
+
+
+def _say_current(release: Release) -> int:
     print(f"{release.name}: version {release.version} is current ({release.path})")
     return 0
 
@@ -113,14 +145,32 @@ def _unlabel(store: Store, options: argparse.Namespace) -> int:
 
 def _history(store: Store, options: argparse.Namespace) -> int:
     name = store.select(options.model).name
+    there = {release.version for release in store.releases(name)}
     if options.at is not None:
-        release = store.current_at(name, options.at)
-        if release is None:
+        event = store.current_at(name, options.at)
+        if event is None:
             raise StoreError(f"no version of {name} was current at {options.at.isoformat()}.")
-        print(f"{name}: version {release.version} was current at {options.at.isoformat()}")
+        gone = "" if event.version in there else ", which was removed since"
+        print(f"{name}: version {event.version} was current at {options.at.isoformat()}{gone}")
         return 0
     for event in store.history(name):
-        print(f"{event.time}  version {event.version}  {event.event}")
+        gone = "" if event.version in there else "  (removed since)"
+        print(f"{event.time}  version {event.version}  {event.event}{gone}")
+    return 0
+
+
+def _prune(store: Store, options: argparse.Namespace) -> int:
+    gone = store.prune(options.model, options.keep)
+    versions = ", ".join(map(str, gone)) or "none"
+    print(f"{options.model}: versions removed: {versions}")
+    return 0
+
+
+def _repair(store: Store, options: argparse.Namespace) -> int:
+    if not store.names():
+        raise StoreError(f"there is no release in {store.root}.")
+    store.repair()
+    print(f"{store.root}: link, configuration and releases follow the history")
     return 0
 
 
