@@ -19,8 +19,9 @@ from export.release.bundle import bundle
 from export.verification.artifact_gates import artifact_gates, left_out, refusals
 from export.verification.config import ExportConfig
 from export.verification.records import Latencies
-from serving.contract.release_files import CONTRACT, formats_of
+from serving.contract.release_files import CONTRACT, SIGNATURE, formats_of
 from serving.store.release import Release, StoreError
+from serving.store.signature import sign
 from serving.store.store import Store
 
 SIGNIFICANCE = 0.05
@@ -81,7 +82,7 @@ def push(
 
     `parity` holds the records of parity.json, `latency` what latency.json does. Raises GateRefused
     when an artifact that is required disagrees with its source or costs too much, or the champion
-    was rolled back from.
+    was rolled back from; StoreError when the key of `limits` signs nothing.
     """
     checks = artifact_gates(parity, latency, limits)
     if failed := refusals(checks, limits):
@@ -100,7 +101,8 @@ def push(
         if record["framework"] == champion and (champion, record["artifact"]) not in out
     ]
     formats = {record["artifact"] for record in kept}
-    if current is not None and holds(current, lineage) and formats == _formats(current):
+    unsigned = limits.signing_key is not None and not (current and _is_signed(current))
+    if current and not unsigned and holds(current, lineage) and formats == _formats(current):
         return Pushed(current, champion, unchanged=True, why=why)
     refuse_rolled_back(store, name, lineage)
     gates = facts.gates + [gate.to_json() for gate in checks]
@@ -121,6 +123,8 @@ def push(
             extra=facts.extra
             | {"left_out": {name: why for (whose, name), why in out.items() if whose == champion}},
         )
+        if limits.signing_key is not None:
+            sign(directory, limits.signing_key)
         return Pushed(store.publish(name, directory), champion, unchanged=False, why=why)
 
 
@@ -181,6 +185,10 @@ def _latencies(latency: Latencies) -> dict[str, float]:
         if median is not None:
             found[framework] = float(median)
     return found
+
+
+def _is_signed(release: Release) -> bool:
+    return (release.path / SIGNATURE).exists()
 
 
 def _formats(release: Release) -> set[str]:

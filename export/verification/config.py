@@ -1,5 +1,7 @@
 """The slice of configuration that says what is exported, and how far it may be from its source."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from components.base.config import Slice
@@ -42,6 +44,9 @@ class ExportConfig(Slice):
         None, gt=0, description="latency against the same format of the current release"
     )
     max_mb: float | None = Field(None, gt=0, description="size of any one artifact")
+    signing_key: Path | None = Field(
+        None, description="PEM of the elliptic-curve private key that releases are signed with"
+    )
 
     @field_validator("formats", "required")
     @classmethod
@@ -50,6 +55,11 @@ class ExportConfig(Slice):
             if name not in FORMATS:
                 raise ValueError(f"{name!r} is no format, expected some of {', '.join(FORMATS)}")
         return names
+
+    @field_validator("signing_key")
+    @classmethod
+    def _at_home(cls, key: Path | None) -> Path | None:
+        return key and key.expanduser()
 
     @field_validator("formats")
     @classmethod

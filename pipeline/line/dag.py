@@ -224,7 +224,7 @@ def _release_steps(
         **both("model", train, "model"),
         **both("predictions", evaluate, "predictions"),
         **{f"{f}_blessing": gates.outputs[f"{f}_blessing"] for f in train},
-        export=json_slice(config.export),
+        export=json_slice(config.export, exclude={"signing_key"}),
         # Only where it matters: a new release would have everything exported again.
         current=str(baseline.path) if baseline and config.export.max_slowdown else "",
         code=code("export", config.model.architecture),

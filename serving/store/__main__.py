@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from serving.store.release import Release, StoreError
+from serving.store.signature import check_public_key, verify_signature
 from serving.store.store import Store
 
 
@@ -34,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", parents=[common], help="compare files with manifests")
     verify.add_argument("model", nargs="?", help="only this model")
     verify.add_argument("version", nargs="?", type=int, help="only this version")
+    verify.add_argument(
+        "--public-key", type=Path, metavar="FILE", help="PEM; signatures must be of its private key"
+    )
     verify.set_defaults(command=_verify)
     back = commands.add_parser("rollback", parents=[common], help="make another release current")
     back.add_argument("model")
@@ -83,9 +87,13 @@ def _list(store: Store, options: argparse.Namespace) -> int:
 
 def _verify(store: Store, options: argparse.Namespace) -> int:
     damaged = 0
+    if options.public_key is not None:
+        check_public_key(options.public_key)
     for release in _chosen(store, options.model, options.version):
         try:
             release.verify()
+            if options.public_key is not None:
+                verify_signature(release.path, options.public_key)
             print(f"{release.name} version {release.version}: ok")
         except StoreError as error:
             damaged += 1

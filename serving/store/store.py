@@ -26,7 +26,14 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from serving.contract.release_files import CONTRACT, FORMATS, MANIFEST, Format, formats_of
+from serving.contract.release_files import (
+    CONTRACT,
+    FORMATS,
+    MANIFEST,
+    UNLISTED,
+    Format,
+    formats_of,
+)
 from serving.store import config_files, files
 from serving.store.history import Event, currents, labels, line, read, write
 from serving.store.release import Release, StoreError, verify_directory
@@ -126,7 +133,7 @@ class Store:
         names = verify_directory(source)
         self._check_source(name, source)
         with self._staging() as staging:
-            _copy(source, staging, [*names, MANIFEST])
+            _copy(source, staging, [*names, *(n for n in UNLISTED if (source / n).exists())])
             verify_directory(staging)  # what was read back, not what was meant to be written
             with self._writing():
                 files.make_directory(target)

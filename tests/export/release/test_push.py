@@ -5,10 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.gates.result import GateRefused
 from export.release.push import Exported, Facts, Pushed, _why, choose_champion, push, read_exported
 from export.verification.config import ExportConfig
+from serving.contract.release_files import SIGNATURE
+from serving.store.signature import verify_signature
 from serving.store.store import Store
 from tests.helpers.finished_exports import (
     arrays_and_predictions,
@@ -71,6 +75,29 @@ def test_what_is_the_current_release_already_is_not_pushed_again(tmp_path, store
     again = pushed(tmp_path, store, facts, 1)
     assert again == Pushed(first.release, "torch", unchanged=True)
     assert len(store.releases("digits")) == 1
+
+
+def test_a_release_is_signed_where_a_key_is_configured_and_pushed_anew_if_it_was_not(
+    tmp_path, store, facts
+):
+    pytest.importorskip("model_signing.signing", reason="model-signing is not installed")
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
+    private.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    public.write_bytes(key.public_key().public_bytes(pem, form))
+    found, parity = exported(tmp_path, "torch", 1, GOOD)
+    unsigned = push(store, "digits", {"torch": found}, parity, {}, ExportConfig(), facts)
+    assert not (unsigned.release.path / SIGNATURE).exists()
+    limits = ExportConfig(signing_key=private)
+    for unchanged in (False, True):
+        done = push(store, "digits", {"torch": found}, parity, {}, limits, facts)
+        assert (done.unchanged, done.release.version) == (unchanged, 2)
+    done.release.verify()
+    verify_signature(done.release.path, public)
+    secret = private.read_bytes().splitlines()[1]
+    assert not any(secret in p.read_bytes() for p in store.root.rglob("*") if p.is_file())
 
 
 def test_a_damaged_current_release_is_pushed_anew(tmp_path, store, facts):
