@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--tls-certificate", type=Path, metavar="FILE", help="PEM with the certificate's chain")
     add("--tls-key", type=Path, metavar="FILE", help="PEM with its private key")
     add("--token-file", type=Path, metavar="FILE", help="the token that clients must send")
+    add("--public-key", type=Path, metavar="FILE",
+        help="serve only releases signed with the private key of this PEM")  # fmt: skip
     add("--insecure", action="store_true",
         help="another address without TLS and token: behind an ingress that has them")  # fmt: skip
     return parser

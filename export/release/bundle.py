@@ -30,6 +30,7 @@ from serving.contract.release_files import (
     MANIFEST,
     MODEL_CARD,
     SAVED_MODEL_GRAPH,
+    UNLISTED,
 )
 
 
@@ -118,11 +119,12 @@ def golden(arrays: Path, predictions: Path) -> dict[str, np.ndarray]:
 
 
 def files(directory: Path) -> dict[str, dict]:
-    """`{"sha256", "bytes"}` of every file below `directory` but the manifest, by relative path."""
+    """`{"sha256", "bytes"}` by relative path of every file below `directory` that a manifest
+    lists."""
     found = {}
     for path in release_files.files(directory):
         name = path.relative_to(directory).as_posix()
-        if name != MANIFEST:
+        if name not in UNLISTED:
             found[name] = {"sha256": release_files.sha256(path), "bytes": release_files.size(path)}
     return found
 

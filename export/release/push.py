@@ -1,10 +1,11 @@
 """What to do with verified exports: which one to release, or why none. Framework-free.
 
 The champion is the most accurate of the models whose exports all agree with them; of those that
-chance could have put in another order it is the fastest. What is the current release already is not
-pushed again, and what was rolled back from is refused: a schedule must not bring it back.
+chance could have put in another order it is the fastest. What was released already is not pushed
+again, and what was rolled back from is refused: a schedule must not bring it back.
 """
 
+import contextlib
 import dataclasses
 import json
 import tempfile
@@ -16,11 +17,13 @@ from scipy import stats
 from components.evaluation.predictions import load_predictions, named_rightly
 from components.gates.result import GateRefused, GateResult
 from export.release.bundle import bundle
+from export.release.config import ReleaseConfig
 from export.verification.artifact_gates import artifact_gates, left_out, refusals
 from export.verification.config import ExportConfig
 from export.verification.records import Latencies
-from serving.contract.release_files import CONTRACT, formats_of
+from serving.contract.release_files import CONTRACT, SIGNATURE, formats_of
 from serving.store.release import Release, StoreError
+from serving.store.signature import sign
 from serving.store.store import Store
 
 SIGNIFICANCE = 0.05
@@ -59,13 +62,16 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Pushed:
-    """The release that holds the champion; `unchanged` when it was there before. `why` says what
-    made it the champion where another model is more accurate, else it is empty."""
+    """The release that holds the champion; `unchanged` when it was current before, `again` when it
+    was once. `why` says what made it the champion where another model is more accurate, else it is
+    empty. `removed` are the versions that retention took away."""
 
     release: Release
     champion: str
     unchanged: bool
+    again: bool = False
     why: str = ""
+    removed: tuple[int, ...] = ()
 
 
 def push(
@@ -75,13 +81,14 @@ def push(
     parity: list[dict],
     latency: Latencies,
     limits: ExportConfig,
+    kept: ReleaseConfig,
     facts: Facts,
 ) -> Pushed:
     """Releases the champion of `exports`, by framework, under `name`.
 
     `parity` holds the records of parity.json, `latency` what latency.json does. Raises GateRefused
     when an artifact that is required disagrees with its source or costs too much, or the champion
-    was rolled back from.
+    was rolled back from; StoreError when the key of `kept` signs nothing.
     """
     checks = artifact_gates(parity, latency, limits)
     if failed := refusals(checks, limits):
@@ -91,37 +98,68 @@ def push(
     champion = choose_champion(metrics, right, _latencies(latency))
     why = _why(champion, metrics, _latencies(latency))
     chosen = exports[champion]
-    lineage = chosen.contract["lineage"]
-    current = store.current(name)
     out = left_out(checks, limits)
-    kept = [
+    records = [
         record
         for record in parity
         if record["framework"] == champion and (champion, record["artifact"]) not in out
     ]
-    formats = {record["artifact"] for record in kept}
-    if current is not None and holds(current, lineage) and formats == _formats(current):
-        return Pushed(current, champion, unchanged=True, why=why)
-    refuse_rolled_back(store, name, lineage)
     gates = facts.gates + [gate.to_json() for gate in checks]
-    with tempfile.TemporaryDirectory(prefix="darkroom-") as staging:
-        directory = bundle(
-            chosen.directory,
-            Path(staging, "release"),
-            name=name,
-            run_id=facts.run_id,
-            arrays=facts.arrays,
-            data=facts.data,
-            predictions=chosen.predictions,
-            metrics=chosen.metrics,
-            gates=[gate for gate in gates if gate["model"] == champion],
-            parity=kept,
-            latency=latency.get(champion, {}),
-            code=facts.code,
-            extra=facts.extra
-            | {"left_out": {name: why for (whose, name), why in out.items() if whose == champion}},
-        )
-        return Pushed(store.publish(name, directory), champion, unchanged=False, why=why)
+
+    def publish() -> Release:
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as staging:
+            directory = bundle(
+                chosen.directory,
+                Path(staging, "release"),
+                name=name,
+                run_id=facts.run_id,
+                arrays=facts.arrays,
+                data=facts.data,
+                predictions=chosen.predictions,
+                metrics=chosen.metrics,
+                gates=[gate for gate in gates if gate["model"] == champion],
+                parity=records,
+                latency=latency.get(champion, {}),
+                code=facts.code,
+                extra=facts.extra
+                | {"left_out": {kind: why for (of, kind), why in out.items() if of == champion}},
+            )
+            if kept.signing_key is not None:
+                sign(directory, kept.signing_key)
+            return store.publish(name, directory)
+
+    with store.exclusive():  # others push, or roll back, before this or after it
+        lineage = chosen.contract["lineage"]
+        formats = {record["artifact"] for record in records}
+        same = _released(store, name, lineage, formats, kept.signing_key is not None)
+        if same is not None and same == store.current(name):
+            return Pushed(same, champion, unchanged=True, why=why)
+        refuse_rolled_back(store, name, lineage)
+        release = store.promote(name, same.version) if same else publish()
+        removed = store.prune(name, kept.keep, spare=_best(store, name))
+        again = same is not None
+        return Pushed(release, champion, False, again, why, tuple(removed))
+
+
+def _released(
+    store: Store, name: str, lineage: str, formats: set[str], signed: bool
+) -> Release | None:
+    """The newest whole release of this model in these formats, if there is one."""
+    for release in reversed(store.releases(name)):
+        if holds(release, lineage) and formats == _formats(release):
+            if not signed or (release.path / SIGNATURE).exists():
+                return release
+    return None
+
+
+def _best(store: Store, name: str) -> list[int]:
+    """The version that was most accurate on its own test split: the gates hold new models against
+    it, or every release could be a little worse than the one before."""
+    accuracies = {}
+    for release in store.line(name):
+        with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
+            accuracies[release.version] = float(release.manifest()["metrics"]["accuracy"])
+    return [max(accuracies, key=lambda version: accuracies[version])] if accuracies else []
 
 
 def choose_champion(
@@ -190,26 +228,31 @@ def _formats(release: Release) -> set[str]:
 def holds(release: Release, lineage: str) -> bool:
     """Whether the release is whole and holds the model of this lineage."""
     try:
+        if release.contract().get("lineage") != lineage:
+            return False
         release.verify()
     except StoreError:
         return False
-    return release.contract()["lineage"] == lineage
+    return True
 
 
 def refuse_rolled_back(store: Store, name: str, lineage: str) -> None:
-    """Raises GateRefused when this very model is a release newer than the current one: somebody
-    rolled back from it."""
-    current = store.current(name)
-    for release in store.releases(name):
-        if current and release.version > current.version and holds(release, lineage):
-            gate = GateResult(
-                name="rolled_back",
-                expected=f"a model other than release {release.version}, which was rolled back "
-                f"from (python -m serving.store rollback {name} {release.version} restores it)",
-                received=f"the same model ({lineage})",
-                passed=False,
-            )
-            raise GateRefused([gate])
+    """Raises GateRefused when somebody rolled back from this very model, whatever was released
+    since, and whether its release is still there or was removed."""
+    there = {release.version for release in store.releases(name)}
+    for version, of in store.rolled_back(name).items():
+        if of != lineage:
+            continue
+        restore = f"python -m serving.store rollback {name} {version} restores it"
+        gone = "that release was removed since; another seed gives another model"
+        gate = GateResult(
+            name="rolled_back",
+            expected=f"a model other than release {version}, which was rolled back from "
+            f"({restore if version in there else gone})",
+            received=f"the same model ({lineage})",
+            passed=False,
+        )
+        raise GateRefused([gate])
 
 
 def read_exported(directory: Path, predictions: Path, metrics: dict) -> Exported:

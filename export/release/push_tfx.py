@@ -11,6 +11,7 @@ from tfx.types import standard_artifacts
 from components.data.artifacts_tfx import ImageArraysArtifact, IngestReport
 from components.evaluation.artifacts_tfx import Predictions
 from components.gates.artifacts_tfx import DataVerdict, GateVerdict
+from export.release.config import ReleaseConfig
 from export.release.push import Facts, push, read_exported
 from export.verification.artifacts_tfx import Exports
 from export.verification.config import ExportConfig
@@ -32,6 +33,7 @@ def Push(
     data_verdict: InputArtifact[DataVerdict],
     pushed: OutputArtifact[standard_artifacts.PushedModel],
     export: Parameter[str],
+    release: Parameter[str],
     store: Parameter[str],
     name: Parameter[str],
     lineage: Parameter[str],
@@ -43,11 +45,12 @@ def Push(
     keras_predictions: InputArtifact[Predictions] = None,
     torch_predictions: InputArtifact[Predictions] = None,
 ) -> None:
-    """Writes `release.json`: version, path, champion, why it is that (where that is not plain) and
-    whether it was already the release.
+    """Writes `release.json`: version, path, champion, why it is that (where that is not plain),
+    whether it was already the release or an earlier one, and the versions that were removed.
 
-    `export` is an ExportConfig, `lineage` an object of fingerprints for the manifest, `provenance`
-    that of `provenance.recorded`, all as JSON. Raises what `push.push` does.
+    `export` is an ExportConfig, `release` a ReleaseConfig, `lineage` an object of fingerprints for
+    the manifest, `provenance` that of `provenance.recorded`, all as JSON. Raises what `push.push`
+    does.
     """
     del code
     parity = _read(exports.uri, PARITY)
@@ -71,7 +74,8 @@ def Push(
     )
     limits = ExportConfig.model_validate_json(export)
     latency = _read(exports.uri, LATENCY)
-    done = push(Store(store), name, exported, parity, latency, limits, facts)
+    kept = ReleaseConfig.model_validate_json(release)
+    done = push(Store(store), name, exported, parity, latency, limits, kept, facts)
     pushed.set_string_custom_property("pushed_destination", str(done.release.path))
     pushed.set_string_custom_property("pushed_version", str(done.release.version))
     written = {
@@ -80,5 +84,7 @@ def Push(
         "champion": done.champion,
         "why": done.why,
         "unchanged": done.unchanged,
+        "again": done.again,
+        "removed": done.removed,
     }
     Path(pushed.uri, "release.json").write_text(json.dumps(written))

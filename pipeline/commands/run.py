@@ -21,7 +21,7 @@ from components.sources.source import Source
 from components.training.checkpoint import Checkpoints
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
-from pipeline.configuration.fitting import check_classes
+from pipeline.configuration.fitting import check_classes, check_signing
 from pipeline.configuration.overrides import as_arguments, parse_overrides
 from pipeline.line.inputs import classes, schema_text
 from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
@@ -62,6 +62,7 @@ def run(preset: str, arguments: list[str]) -> int:
         config = presets.configure(preset, overrides)
         source = open_source(config.data)
         check_classes(config, source.labels)
+        check_signing(config)
         root = root_path(config)
     except DataRefused as error:
         # The folder could not even be looked at: there is no configuration to open a run with.

@@ -16,6 +16,7 @@ from components.gates.model_gates import GatesConfig
 from components.networks.config import ModelConfig
 from components.sources.config import DataConfig
 from components.training.config import TrainConfig
+from export.release.config import ReleaseConfig
 from export.verification.config import ExportConfig
 from pipeline.configuration.beam import BeamConfig
 from pipeline.configuration.tune import TuneConfig
@@ -37,6 +38,7 @@ class RunConfig(Slice):
     evaluate: EvaluateConfig = EvaluateConfig()
     gates: GatesConfig
     export: ExportConfig = ExportConfig()
+    release: ReleaseConfig = ReleaseConfig()
     beam: BeamConfig = BeamConfig()
     tune: TuneConfig = TuneConfig()
 

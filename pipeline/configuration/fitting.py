@@ -1,4 +1,5 @@
-"""Whether the configured network fits the images, the classes, the loss and the search."""
+"""Whether the configured network fits the images, the classes, the loss and the search; and whether
+the key for releases signs."""
 
 from components.augmentation.policy import PadCrop
 from components.augmentation.sizes import sides
@@ -9,6 +10,8 @@ from components.networks.custom_network import AnyArchitecture, frameworks_of
 from components.networks.description import Architecture, check_loss, parameter_count
 from components.training.schedule import scales
 from pipeline.configuration.config import RunConfig
+from serving.store.release import StoreError
+from serving.store.signature import check_private_key
 
 
 def check_network(config: RunConfig) -> None:
@@ -52,6 +55,15 @@ def check_searched(config: RunConfig, architecture: AnyArchitecture) -> None:
             f"Bad value for tune.framework: {asked!r}: {architecture.name} has a builder for "
             f"{' and '.join(given)} alone: expected {' or '.join(given)}."
         )
+
+
+def check_signing(config: RunConfig) -> None:
+    """Raises ConfigError when releases are to be signed and cannot be: hours before it is tried."""
+    if config.release.signing_key is not None:
+        try:
+            check_private_key(config.release.signing_key)
+        except StoreError as error:
+            raise ConfigError(f"Bad value for release.signing_key: {error}") from error
 
 
 def _architecture(config: RunConfig, classes: int) -> AnyArchitecture:

@@ -238,6 +238,7 @@ def _release_steps(
         **both("evaluation", evaluate, "evaluation"),
         **both("predictions", evaluate, "predictions"),
         export=json_slice(config.export),
+        release=json_slice(config.release),
         store=release_store,
         name=config.name,
         lineage=json.dumps(

@@ -146,10 +146,19 @@ def _released(verdict: Verdict, release: dict) -> None:
         )
     else:
         verdict.status = "released"
+        again = " is current again" if release.get("again") else ""
         verdict.sentence = (
-            f"{verdict.name} version {verdict.version}: {verdict.champion} with test accuracy "
-            f"{accuracy:.4f}, {artifacts}{why}{left_out}."
+            f"{verdict.name} version {verdict.version}{again}: {verdict.champion} with test "
+            f"accuracy {accuracy:.4f}, {artifacts}{why}{left_out}{_removed(release)}."
         )
+
+
+def _removed(release: dict) -> str:
+    versions = [str(version) for version in release.get("removed", ())]
+    if not versions:
+        return ""
+    many = "versions" if len(versions) > 1 else "version"
+    return f"; {many} {', '.join(versions)} removed (release.keep)"
 
 
 def collect_refusal(verdict: Verdict, error: DataRefused | GateRefused) -> None:

@@ -111,6 +111,10 @@ FORMATS: dict[str, Format] = {
 another stands behind it."""
 
 MANIFEST = "manifest.json"
+SIGNATURE = "model.sig"
+"""Of a signed release, over all its other files."""
+UNLISTED = (MANIFEST, SIGNATURE)
+"""What a manifest does not list."""
 CONTRACT = "contract.json"
 CONTRACT_IN_SAVED_MODEL = f"assets.extra/{CONTRACT}"
 SAVED_MODEL_GRAPH = "saved_model.pb"

@@ -16,6 +16,7 @@ from serving.inference.onnx_runtime import open_session
 from serving.store.config_files import MAX_BATCH
 from serving.store.files import open_plain, read_plain
 from serving.store.release import MOST_JSON, Release, StoreError
+from serving.store.signature import verify_signature
 
 GOLDEN_TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.05}
 """Largest difference from the golden probabilities with which a server becomes ready, by precision:
@@ -36,16 +37,23 @@ class Model:
     platform = "onnxruntime_onnx"
     max_batch = MAX_BATCH
 
-    def __init__(self, release: Release, threads: int = 0, format: str = "onnx"):
+    def __init__(
+        self,
+        release: Release,
+        threads: int = 0,
+        format: str = "onnx",
+        public_key: Path | None = None,
+    ):
         """Loads and checks `release`. `threads`: CPU threads of one inference, 0 for all cores;
-        `format`: which of its ONNX files, a name in `FORMATS`.
+        `format`: which of its ONNX files, a name in `FORMATS`; `public_key`: whose signature it
+        must have, if any.
 
-        Raises NotServable when a file does not match the manifest, the release has no such format,
-        the model is not all in its file, ONNX Runtime cannot load it, its input or output is not
-        the contract's, or it does not repeat golden.npz.
+        Raises NotServable when a file does not match the manifest or the signature, the release has
+        no such format, the model is not all in its file, ONNX Runtime cannot load it, its input or
+        output is not the contract's, or it does not repeat golden.npz.
         """
         self.format = FORMATS[format]
-        contract = verified_contract(release)
+        contract = verified_contract(release, public_key)
         self._file = self.format.in_release(release.path)
         if not self._file.is_file():
             raise NotServable(f"version {release.version} of {release.name} has no {format} file.")
@@ -138,15 +146,18 @@ class Model:
             )
 
 
-def verified_contract(release: Release) -> dict:
+def verified_contract(release: Release, public_key: Path | None = None) -> dict:
     """contract.json of an unaltered release: `image_spec` as ImageSpec, `labels` as a tuple.
 
-    Raises NotServable when a file does not match the manifest, or the contract lacks something or
-    contradicts labels.txt.
+    With `public_key`, a PEM, only of a release that was signed with its private key. Raises
+    NotServable when a file does not match the manifest or the signature, or the contract lacks
+    something or contradicts labels.txt.
     """
     path = release.path / CONTRACT
     try:
         release.verify()
+        if public_key is not None:
+            verify_signature(release.path, public_key)
         given = release.contract()
         contract = checked(given)
         _check_labels(release.path / LABELS, given["labels"])

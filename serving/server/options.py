@@ -9,6 +9,8 @@ from pathlib import Path
 
 from serving.server.limits import Limits
 from serving.server.swap import Selection
+from serving.store.release import StoreError
+from serving.store.signature import check_public_key
 
 MIN_TOKEN = 16
 
@@ -33,6 +35,7 @@ class Options:
     certificate: Path | None
     key: Path | None
     token: str | None
+    public_key: Path | None
 
     @classmethod
     def of(cls, given: argparse.Namespace) -> "Options":
@@ -53,6 +56,11 @@ class Options:
                 f"--host {given.host} can be reached from other machines: give --tls-certificate,"
                 " --tls-key and --token-file, or --insecure behind an ingress that has them."
             )
+        if given.public_key is not None:
+            try:
+                check_public_key(given.public_key)
+            except StoreError as error:
+                raise OptionsError(f"--public-key: {error}") from error
         limits = Limits(
             connections=given.connections,
             queue=given.queue,
@@ -78,6 +86,7 @@ class Options:
             given.tls_certificate,
             given.tls_key,
             token,
+            given.public_key,
         )
 
     def tls(self) -> ssl.SSLContext | None:

@@ -39,7 +39,9 @@ async def _serve(options: Options, socket_: socket.socket) -> None:
     limits, metrics = options.limits, Metrics()
     dataplane = Dataplane(metrics, limits, options.threads)
     store = Store(options.root / "serving")
-    follower = Follower(store, list(options.selections), dataplane, options.format)
+    follower = Follower(
+        store, list(options.selections), dataplane, options.format, options.public_key
+    )
     application = Application(dataplane, follower, options.token, options.allow_load)
     listening = Listening(application, limits, metrics.rejected, application.refusal)
     metrics.gauge("connections", "Open HTTP connections.", lambda: len(listening))

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from serving.inference.errors import NotServable, ServingError
 from serving.inference.model import Model
@@ -43,15 +44,21 @@ class Selection:
 
 class Follower:
     """Keeps `dataplane.served` at what the store says of the selected models, all of them if none
-    is selected."""
+    is selected; with `public_key` only what was signed with its private key."""
 
     def __init__(
-        self, store: Store, selections: list[Selection], dataplane: Dataplane, format: str = "onnx"
+        self,
+        store: Store,
+        selections: list[Selection],
+        dataplane: Dataplane,
+        format: str = "onnx",
+        public_key: Path | None = None,
     ):
         self._store = store
         self._selections = selections
         self._dataplane = dataplane
         self._format = format
+        self._public_key = public_key
         self._unloaded: set[str] = set()
         self._failed: dict[tuple[str, int], float] = {}
         self._damaged: set[str] = set()
@@ -175,7 +182,7 @@ class Follower:
         loop = asyncio.get_running_loop()
         metrics = self._dataplane.metrics
         try:
-            load = functools.partial(_open, release, self._format)
+            load = functools.partial(_open, release, self._format, self._public_key)
             model, measured = await loop.run_in_executor(self._loader, load)
         except (ServingError, OSError, MemoryError) as error:
             first = key not in self._failed
@@ -230,9 +237,9 @@ class Follower:
         )
 
 
-def _open(release: Release, format: str) -> tuple[Model, Cost | None]:
+def _open(release: Release, format: str, public_key: Path | None) -> tuple[Model, Cost | None]:
     try:
-        model = Model(release, threads=1, format=format)
+        model = Model(release, threads=1, format=format, public_key=public_key)
         return model, cost(model)
     except (ServingError, OSError, MemoryError):
         raise

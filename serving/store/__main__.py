@@ -9,6 +9,7 @@ from pathlib import Path
 from serving.store import tables
 from serving.store.reader import unknown
 from serving.store.release import Release, StoreError
+from serving.store.signature import check_public_key, verify_signature
 from serving.store.store import Store
 
 Command = Callable[[Store, argparse.Namespace], int]
@@ -47,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     verify = add("verify", "compare files with manifests", _verify)
     verify.add_argument("model", nargs="?", help="only this model")
     verify.add_argument("version", nargs="?", type=int, help="only this version")
+    verify.add_argument(
+        "--public-key", type=Path, metavar="FILE", help="PEM; signatures must be of its private key"
+    )
     promote = add("promote", "make another release current; rollback returns", _promote)
     promote.add_argument("model")
     promote.add_argument("version", type=int)
@@ -108,9 +112,13 @@ def _show(store: Store, options: argparse.Namespace) -> int:
 
 def _verify(store: Store, options: argparse.Namespace) -> int:
     damaged = 0
+    if options.public_key is not None:
+        check_public_key(options.public_key)
     for release in _chosen(store, options.model, options.version):
         try:
             release.verify()
+            if options.public_key is not None:
+                verify_signature(release.path, options.public_key)
             print(f"{release.name} version {release.version}: ok")
         except StoreError as error:
             damaged += 1

@@ -38,7 +38,7 @@ class Event:
     @classmethod
     def now(cls, event: Kind, version: int, label: str = "", lineage: str = "") -> "Event":
         """It happens at this moment."""
-        time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        time = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         return cls(event, version, time, label, lineage)
 
     @property

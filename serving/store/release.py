@@ -1,7 +1,7 @@
 """One immutable release: a version directory that holds every format of a model.
 
 Its files are named in `serving/contract/release_files.py`; the manifest holds the SHA-256 and the
-size of every other one.
+size of every other one but the signature, which `serving/store/signature.py` verifies.
 
 Standard library only.
 """
@@ -13,7 +13,7 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-from serving.contract.release_files import CONTRACT, MANIFEST
+from serving.contract.release_files import CONTRACT, MANIFEST, UNLISTED
 from serving.store.files import read_plain, sha256
 
 MOST_JSON = 16 * 2**20
@@ -61,7 +61,7 @@ def verify_directory(directory: Path) -> list[str]:
     Raises StoreError naming the first file that is missing, altered, not listed, or a link.
     """
     files = _listed_files(directory)
-    found = set(_files_below(directory)) - {MANIFEST}
+    found = set(_files_below(directory)) - set(UNLISTED)
     for name in sorted(files):
         expected = files[name]
         path = directory / name
@@ -88,7 +88,7 @@ def _listed_files(directory: Path) -> dict[str, dict]:
     if not isinstance(files, dict) or not files:
         raise StoreError(f"{directory / MANIFEST} lists no files, expected every file's sha256.")
     for name, entry in files.items():
-        if name == MANIFEST or os.path.isabs(name) or os.path.normpath(name) != name:
+        if name in UNLISTED or os.path.isabs(name) or os.path.normpath(name) != name:
             raise StoreError(f"{directory / MANIFEST} lists {name!r}, which it must not.")
         if "\\" in name or not name.isprintable():
             raise StoreError(f"{directory / MANIFEST} lists {name!r}, which is no usable name.")

@@ -24,7 +24,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from serving.contract.release_files import CONTRACT, MANIFEST
+from serving.contract.release_files import CONTRACT, MANIFEST, UNLISTED
 from serving.store import config_files, derived_files, files
 from serving.store.history import Event, Kind, lineages, removed, write
 from serving.store.reader import Reader, unknown
@@ -50,7 +50,7 @@ class Store(Reader):
         names = verify_directory(source)
         self._check_source(name, source)
         with self._staging() as staging:
-            _copy(source, staging, [*names, MANIFEST])
+            _copy(source, staging, [*names, *(n for n in UNLISTED if (source / n).exists())])
             verify_directory(staging)  # what was read back, not what was meant to be written
             lineage = self._lineage_of(source)
             with self._writing():

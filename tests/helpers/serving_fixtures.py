@@ -21,6 +21,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
 
+from serving.contract.release_files import UNLISTED
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABELS = [str(digit) for digit in range(10)]
 
@@ -48,7 +50,7 @@ def seal(directory: Path, name: str = "digits", **facts) -> Path:
     """Writes manifest.json, with these facts, over whatever `directory` holds."""
     files = {}
     for path in sorted(directory.rglob("*")):
-        if path.is_file() and path.name != "manifest.json":
+        if path.is_file() and path.name not in UNLISTED:
             data = path.read_bytes()
             files[path.relative_to(directory).as_posix()] = {
                 "sha256": hashlib.sha256(data).hexdigest(),

@@ -53,6 +53,7 @@ def test_what_show_prints_is_what_run_takes():
         (["digit"], "did you mean 'digits'"),
         (["digits", "train.epoch=3"], "did you mean 'train.epochs'"),
         (["digits", "train.epochs=x"], "Bad value for train.epochs: 'x'"),
+        (["digits", "release.signing_key=/none.pem"], "Bad value for release.signing_key: "),
         (["digits", "gates.min_accuracy"], "expected key=value"),
         (["folder:/no/such/folder"], "does not exist"),
         (["tfds:no_such_set"], "TFDS has no set 'no_such_set'"),

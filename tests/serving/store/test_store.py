@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -303,6 +304,107 @@ def test_unchanged_files_are_not_rewritten(store, source):
     assert [path.stat().st_mtime_ns for path in files] == before
 
 
+LINEAGE = contract()["lineage"]
+
+
+def versions(store) -> list[int]:
+    return [release.version for release in store.releases("digits")]
+
+
+def test_a_promoted_release_has_the_one_before_it_to_go_back_to(store, source):
+    for _ in range(3):
+        store.publish("digits", source)
+    assert store.promote("digits", 1).version == 1
+    assert [release.version for release in store.line("digits")] == [2, 3, 1]
+    assert os.readlink(store.root / "models/digits/current") == "1"
+    assert store.rolled_back("digits") == {}
+    assert store.rollback("digits").version == 3
+    assert store.rolled_back("digits") == {1: LINEAGE}
+    store.promote("digits", 1)
+    assert store.rolled_back("digits") == {}
+    with pytest.raises(StoreError, match="unknown version of digits '7'"):
+        store.promote("digits", 7)
+    (store.root / "models/digits/2/labels.txt").write_text("tampered")
+    with pytest.raises(StoreError, match="altered"):
+        store.promote("digits", 2)
+
+
+def test_old_releases_are_removed_but_for_those_that_somebody_needs(store, source):
+    for _ in range(9):
+        store.publish("digits", source)
+    store.label("digits", "stable", 2)
+    store.rollback("digits", 4)  # before it: 3
+    assert store.prune("digits", 2, spare=[1]) == [5, 6, 7]
+    assert versions(store) == [1, 2, 3, 4, 8, 9]
+    assert store.prune("digits", 2, spare=[1]) == []
+    assert store.prune("digits", 1) == [1, 8]
+    assert store.rollback("digits").version == 3
+    assert store.publish("digits", source).version == 10
+    assert not list(store.root.glob(".staging-*"))
+    for release in store.releases("digits"):
+        release.verify()
+
+
+@pytest.mark.parametrize("keep", [0, -1])
+def test_nothing_cannot_be_kept(store, source, keep):
+    store.publish("digits", source)
+    with pytest.raises(StoreError, match=f"{keep} releases cannot be kept, expected 1 or more"):
+        store.prune("digits", keep)
+
+
+def test_the_history_remembers_what_was_removed(store, source):
+    for _ in range(4):
+        store.publish("digits", source)
+    store.rollback("digits", 2)
+    store.publish("digits", source)
+    before = [(event.event, event.version) for event in store.history("digits")]
+    assert store.prune("digits", 1) == [1, 3, 4]
+    assert [(event.event, event.version) for event in store.history("digits")] == before
+    assert [release.version for release in store.line("digits")] == [2, 5]
+    assert store.rolled_back("digits") == {3: LINEAGE, 4: LINEAGE}
+    shutil.rmtree(store.root / "models/digits/2")  # by hand: nobody knows that it was there
+    assert [event.version for event in store.history("digits")] == [1, 3, 4, 5]
+
+
+def test_a_removal_that_was_interrupted_is_finished(store, source):
+    for _ in range(3):
+        store.publish("digits", source)
+    kept = shutil.copytree(store.root / "models/digits/1", store.root / "models/digits/copy")
+    store.prune("digits", 1)
+    kept.rename(store.root / "models/digits/1")
+    assert versions(store) == [2, 3]  # what is to go has gone
+    store.repair()
+    assert not (store.root / "models/digits/1").exists()
+
+
+def test_a_wrong_root_does_not_become_a_store(store):
+    for change in (
+        lambda: store.rollback("digits"),
+        lambda: store.promote("digits", 1),
+        lambda: store.label("digits", "stable", 1),
+        lambda: store.unlabel("digits", "stable"),
+        lambda: store.prune("digits", 5),
+    ):
+        with pytest.raises(StoreError, match="unknown model 'digits': released: none"):
+            change()
+    assert not store.root.exists()
+
+
+def test_who_has_the_store_to_himself_is_not_disturbed(store, source):
+    store.publish("digits", source)
+    spawn = multiprocessing.get_context("spawn")  # a fork would hold the lock, too
+    with store.exclusive():
+        other = spawn.Process(target=Store(store.root).rollback, args=("digits", 1))
+        other.start()
+        other.join(1)
+        assert other.exitcode is None  # it waits
+        assert store.publish("digits", source).version == 2
+        with pytest.raises(OSError, match="of the caller"), store.exclusive():
+            raise OSError("of the caller")
+    other.join(30)
+    assert other.exitcode == 0 and store.current("digits").version == 1
+
+
 def test_a_store_that_cannot_be_written_says_so(tmp_path, source):
     (tmp_path / "out").write_text("a file in the way")
     with pytest.raises(StoreError, match="cannot be written"):
@@ -420,3 +522,57 @@ def test_a_labelled_version_that_is_damaged_stops_nothing(store, source):
     (store.root / "models/digits/1/contract.json").write_text("{")
     store.publish("digits", source)
     assert pinned(store)[1] == "2"
+
+
+def test_the_command_line_shows_promotes_and_removes(store, source):
+    seal(source, metrics={"accuracy": 0.98765}, formats=["saved_model", "onnx"])
+    (source / "model.onnx").write_text("onnx")
+    seal(
+        source,
+        metrics={"accuracy": 0.98765},
+        formats=["saved_model", "onnx"],
+        parity=[{"artifact": "onnx", "max_difference": 2e-7}],
+        left_out={"onnx_int8": "its agreement is 0.9"},
+    )
+    for _ in range(3):
+        store.publish("digits", source)
+
+    def done(*arguments: object) -> str:
+        result = run("-m", "serving.store", *map(str, arguments), "--root", store.root.parent)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    store.label("digits", "stable", 2)
+    shown = done("show", "digits")
+    assert shown.startswith("digits version 3\n  state          current\n")
+    for line in (
+        r"  test accuracy  0\.9877",
+        r"  input          \S+, uint8 N x 8 x 8 x 1",
+        r"  classes        10: 0, 1, 2, 3, 4, 5, 6, 7 and 2 more",
+        r"  ONNX        model\.onnx           0\.00 MB  2\.0e-07",
+        r"  left out: onnx_int8, as its agreement is 0\.9",
+    ):
+        assert re.search(f"^{line}$", shown, re.MULTILINE), (line, shown)
+    assert done("show", "digits", "stable").startswith(
+        "digits version 2\n  state          stable\n"
+    )
+    assert done("show", "digits", 1).splitlines()[1].endswith("neither current nor labelled")
+    unknown = run(
+        "-m", "serving.store", "show", "digits", "stabel", "--root", str(store.root.parent)
+    )
+    assert (unknown.returncode, "did you mean stable?" in unknown.stderr) == (2, True)
+    assert done("promote", "digits", 1).startswith("digits: version 1 is current (")
+    assert done("rollback", "digits").startswith("digits: version 3 is current (")
+    rows = [line.split("  ") for line in done("list").splitlines()]
+    assert "rolled back" in rows[1] and "0.9877" in rows[1]
+    assert done("prune", "digits", "--keep", 1) == "digits: versions removed: 1\n"
+    assert done("prune", "digits", "--keep", 1) == "digits: versions removed: none\n"
+    history = done("history", "digits").splitlines()
+    assert history[0].endswith("version 1  publish  (removed since)")
+    at = store.history("digits")[-1].time
+    assert done("history", "digits", "--at", at).rstrip().endswith(f"version 3 was current at {at}")
+    (store.root / "models.config").unlink()
+    assert done("repair").rstrip().endswith("follow the history")
+    assert (store.root / "models.config").exists()
+    nothing = run("-m", "serving.store", "repair", "--root", str(source))
+    assert nothing.returncode == 2 and not (source / "serving").exists()
