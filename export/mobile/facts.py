@@ -1,6 +1,8 @@
 """What of a release goes onto a device, read from the release once it is found to be intact."""
 
 import dataclasses
+import re
+import reprlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from serving.store.release import Release, StoreError, verify_directory
 
 FLOAT32_TOLERANCE = 1e-4
 """How far a probability of another runtime's float32 may be from the golden one."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +63,9 @@ def read(directory: Path) -> Facts:
     version = int(directory.name) if directory.name.isdecimal() else None
     release = Release(directory.parent.name, version or 0, directory)
     manifest, contract = release.manifest(), release.contract()
-    try:
-        name = manifest["model"]
-        if not isinstance(name, str):
-            raise TypeError("the model's name is no text")
-    except (KeyError, TypeError) as error:
-        raise StoreError(f"{directory / MANIFEST} names no model ({error}).") from error
+    name = manifest.get("model")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise StoreError(f"{directory / MANIFEST} names no model, but {reprlib.repr(name)}.")
     try:
         checked = contract_file.checked(contract)
     except (KeyError, TypeError, ValueError) as error:

@@ -89,7 +89,9 @@ def _fill(facts: Facts, target: Path) -> None:
     for name in [LABELS, *(model.row.file for model in facts.models)]:
         shutil.copyfile(facts.release / name, target / name)
     (target / CONTRACT).write_text(json.dumps(contract(facts), indent=1) + "\n")
-    (target / README).write_text(readme(facts, samples()), encoding="utf-8")
+    (target / README).write_text(
+        readme(facts, [SAMPLES / name for name in samples()]), encoding="utf-8"
+    )
     (target / IMAGES).parent.mkdir()
     picture = photo.photo(facts.images, facts.spec)
     picture.save(target / PHOTO)

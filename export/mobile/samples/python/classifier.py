@@ -71,5 +71,6 @@ def _central_box(size: tuple[int, int], packed: tuple[int, int]) -> tuple[int, i
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit("usage: python classifier.py PICTURE [MODEL_FILE]")
-    for label, probability in Classifier(BUNDLE, *sys.argv[2:3]).classify(Image.open(sys.argv[1])):
+    classifier = Classifier(BUNDLE, sys.argv[2] if len(sys.argv) > 2 else "model.tflite")
+    for label, probability in classifier.classify(Image.open(sys.argv[1])):
         print(f"{probability:.4f}  {label}")
