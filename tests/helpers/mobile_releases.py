@@ -22,7 +22,7 @@ TFLITE = REPOSITORY / "tests/data/linear_rgb.tflite"
 
 def weights() -> np.ndarray:
     """float32 (PIXELS, 4)."""
-    return (0.05 * np.sin(np.arange(PIXELS * 4))).astype(np.float32).reshape(PIXELS, 4)
+    return (0.5 * np.sin(np.arange(PIXELS * 4))).astype(np.float32).reshape(PIXELS, 4)
 
 
 def images() -> np.ndarray:
