@@ -100,7 +100,7 @@ func (c Client) post(path string, body []byte, headers map[string]string) ([]byt
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s gives no answer: %w", c.URL, err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)

@@ -1,4 +1,5 @@
 import java.io.IOException;
+import java.io.PrintStream;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -32,7 +33,7 @@ public class Classify {
 
     /** How many bytes in front of binary tensors are JSON: the protocol's binary data extension. */
     private static final String HEADER = "Inference-Header-Content-Length";
-    private static final String TEXT = "\"((?:[^\"\\\\]|\\\\.)*)\"";
+    private static final String TEXT = "\"((?:[^\"\\\\]|\\\\.)*+)\"";
     // The few answers that are read here are flat and their form is fixed: no JSON library.
     private static final Pattern ERROR = Pattern.compile("\"error\":" + TEXT);
     private static final Pattern CLASS = Pattern.compile(
@@ -131,16 +132,17 @@ public class Classify {
             System.err.println("usage: Classify URL MODEL IMAGE... [--top K] [--token TOKEN]");
             System.exit(2);
         }
+        PrintStream output = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         try {
             Classify client = new Classify(words.get(0), words.get(1), token);
             for (String image : words.subList(2, words.size())) {
                 String labels = client.classify(Files.readAllBytes(Path.of(image)), top).stream()
                         .map(label -> String.format(Locale.ROOT, "%s %.4f", label.name(), label.probability()))
                         .collect(Collectors.joining(", "));
-                System.out.println(image + ": " + labels);
+                output.println(image + ": " + labels);
             }
         } catch (IOException | IllegalArgumentException error) {
-            System.err.println(error instanceof java.net.ConnectException ? "cannot connect to " + words.get(0)
+            System.err.println(error instanceof java.net.ConnectException ? words.get(0) + " gives no answer: it cannot be reached"
                     : error instanceof java.nio.file.NoSuchFileException ? "no such file: " + error.getMessage()
                     : error.getMessage());
             System.exit(1);
