@@ -17,8 +17,8 @@ _USER = """
 public class User {
     public static void main(String[] words) throws Exception {
         byte[] pixels = System.in.readAllBytes();
-        float[][] rows =
-                new Classify(words[0], "digits", words[1]).infer(pixels, pixels.length / 64, 8, 8, 1);
+        Classify client = new Classify(words[0], "digits", words[1]);
+        float[][] rows = client.infer(pixels, pixels.length / 64, 8, 8, 1);
         System.out.println(java.util.Arrays.deepToString(rows));
     }
 }
