@@ -31,6 +31,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "export": [
         {"formats"},
         {"verification"},
+        {"mobile"},
         {"release"},
         {"export_formats"},
         {"exporter"},
