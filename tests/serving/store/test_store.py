@@ -570,7 +570,7 @@ def test_the_command_line_shows_promotes_and_removes(store, source):
     history = done("history", "digits").splitlines()
     assert history[0].endswith("version 1  publish  (removed since)")
     at = store.history("digits")[-1].time
-    assert done("history", "digits", "--at", at).rstrip().endswith(f"version 3 was current at {at}")
+    assert done("history", "digits", "--at", at).startswith("digits: version 3 was current at ")
     (store.root / "models.config").unlink()
     assert done("repair").rstrip().endswith("follow the history")
     assert (store.root / "models.config").exists()

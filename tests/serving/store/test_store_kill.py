@@ -3,8 +3,6 @@
 import multiprocessing
 import os
 import random
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +12,7 @@ import pytest
 
 from serving.store.store import Store
 from tests.helpers.serving_fixtures import REPOSITORY, bundle, seal
-
-PROTECTED = re.compile(r"[1-9][0-9]*|current|history\.jsonl|config\.pbtxt")
+from tests.helpers.visible_store import check_visible
 
 
 @pytest.fixture
@@ -26,86 +23,6 @@ def source(tmp_path):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "out/serving")
-
-
-def check_visible(store: Store) -> None:
-    """Nothing that a server or a person can see is half done."""
-    pinned = {}
-    config = store.root / "models.config"
-    if config.exists():
-        text = config.read_text()
-        assert text.startswith("model_config_list {") and text.endswith("}\n")
-        for name, version in re.findall(r'name: "(\w+)".*?versions: (\d+)', text, re.DOTALL):
-            pinned[name] = int(version)
-    if not (store.root / "models").exists():
-        return
-    for directory in (store.root / "models").iterdir():
-        names = os.listdir(directory)
-        assert all(PROTECTED.fullmatch(name) for name in names), names
-        for release in store.releases(directory.name):
-            release.verify()
-        current = store.current(directory.name)
-        if (directory / "current").is_symlink():
-            assert (directory / "current/manifest.json").exists()
-            assert current is not None
-        if directory.name in pinned:
-            assert pinned[directory.name] in {r.version for r in store.releases(directory.name)}
-
-
-def _publish_and_die(root, source, deadly_call: int) -> None:
-    """Publishes; is killed just before its n-th call that touches the file system."""
-    touching = {
-        "mkdir",
-        "rename",
-        "replace",
-        "symlink",
-        "unlink",
-        "rmdir",
-        "fsync",
-        "sendfile",
-    }
-    calls = 0
-
-    def watch(frame, event, argument):
-        nonlocal calls
-        if event == "c_call" and argument.__name__ in touching:
-            calls += 1
-            if calls == deadly_call:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(watch)
-    Store(root).publish("digits", source)
-    sys.setprofile(None)
-    os._exit(0)
-
-
-@pytest.mark.parametrize("earlier", [0, 1])
-def test_a_publish_killed_before_any_file_system_call_leaves_nothing_half_done(
-    store, source, earlier
-):
-    fork = multiprocessing.get_context("fork")
-    for _ in range(earlier):
-        store.publish("digits", source)
-    kills = 0
-    for deadly_call in range(1, 1000):
-        before = store.current("digits")
-        process = fork.Process(target=_publish_and_die, args=(store.root, source, deadly_call))
-        process.start()
-        process.join(30)
-        check_visible(store)
-        after = store.current("digits")
-        assert after == before or after.version > (before.version if before else 0)
-        if process.exitcode == 0:
-            break
-        assert process.exitcode == -signal.SIGKILL
-        kills += 1
-        if not earlier and after:  # so that every kill meets a store without a release
-            shutil.rmtree(store.root)
-    assert kills > 30
-    announced = store.publish("digits", source)
-    assert announced.version == max(r.version for r in store.releases("digits"))
-    check_visible(store)
-    assert not list(store.root.glob(".staging-*")) + list(store.root.glob(".tmp-*"))
 
 
 def test_publishes_killed_at_random_moments_leave_nothing_half_done(store, source):
