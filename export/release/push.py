@@ -132,13 +132,16 @@ def push(
         lineage = chosen.contract["lineage"]
         formats = {record["artifact"] for record in records}
         same = _released(store, name, lineage, formats, kept.signing_key is not None)
-        if same is not None and same == store.current(name):
-            return Pushed(same, champion, unchanged=True, why=why)
-        refuse_rolled_back(store, name, lineage)
-        release = store.promote(name, same.version) if same else publish()
-        removed = store.prune(name, kept.keep, spare=_best(store, name))
-        again = same is not None
-        return Pushed(release, champion, False, again, why, tuple(removed))
+        unchanged = same is not None and same == store.current(name)
+        if not unchanged:
+            refuse_rolled_back(store, name, lineage)
+        if same is None:
+            release = publish()
+        else:
+            release = store.promote(name, same.version)  # nothing where it is current
+        removed = tuple(store.prune(name, kept.keep, spare=_best(store, name)))
+    again = same is not None and not unchanged
+    return Pushed(release, champion, unchanged, again, why, removed)
 
 
 def _released(

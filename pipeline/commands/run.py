@@ -108,7 +108,10 @@ def _decide(
     terminal.heading(config, verdict.run_id)
     lines = [f"# python -m pipeline run {verdict.preset} @FILE", *as_arguments(config)]
     atomic.write(root / "runs" / verdict.run_id / CONFIGURATION, "\n".join(lines) + "\n")
-    current = Store(root / "serving").current(config.name)
+    store = Store(root / "serving")
+    if store.names():
+        store.repair()  # after a push that was interrupted: an unchanged run makes none
+    current = store.current(config.name)
     images = source.fingerprint()
     verdict.fingerprint = _fingerprint(config, images, schema)
     previous = last_verdict(root / "runs", config.name)
@@ -121,7 +124,7 @@ def _decide(
             terminal.say(f"other classes than release {current.version} has: {', '.join(labels)}")
         plan = {"source": images, "labels": labels, "schema": schema, "baseline": current}
         _run_line(config, plan, verdict, root, terminal)
-        current = Store(root / "serving").current(config.name)
+        current = store.current(config.name)
     verdict.current = current.version if current else None
 
 

@@ -142,7 +142,8 @@ def _released(verdict: Verdict, release: dict) -> None:
         verdict.status = "unchanged"
         verdict.sentence = (
             f"The champion ({verdict.champion}, accuracy {accuracy:.4f}) is release "
-            f"{verdict.version} of {verdict.name} already; nothing new to push{why}{left_out}."
+            f"{verdict.version} of {verdict.name} already; nothing new to push{why}{left_out}"
+            f"{_removed(release)}."
         )
     else:
         verdict.status = "released"

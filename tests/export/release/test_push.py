@@ -169,6 +169,8 @@ def test_old_releases_go_but_not_the_best(tmp_path, store, facts):
     ]
     assert [of.removed for of in done] == [(), (), (1,), (), (3,)]
     assert [release.version for release in store.releases("digits")] == [2, 4, 5]
+    unchanged = pushed(tmp_path, store, facts, 5, ReleaseConfig(keep=1))
+    assert (unchanged.unchanged, unchanged.removed) == (True, ())  # the best, the one before, it
 
 
 def test_two_pushes_of_one_model_at_once_make_one_release(tmp_path, store, facts):
