@@ -74,12 +74,14 @@ function bar([label, probability]) {
   const row = document.createElement('li');
   const name = document.createElement('span');
   const share = document.createElement('span');
-  const meter = document.createElement('meter');
+  const track = document.createElement('div');
+  const filled = document.createElement('i');
   name.textContent = label;
   share.textContent = `${(100 * probability).toFixed(1)} %`;
-  meter.value = probability;
-  meter.setAttribute('aria-hidden', 'true');
-  row.append(name, share, meter);
+  track.className = 'track';
+  filled.style.width = `${100 * probability}%`;
+  track.append(filled);
+  row.append(name, share, track);
   return row;
 }
 
