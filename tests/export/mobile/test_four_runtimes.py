@@ -21,9 +21,10 @@ from tests.helpers.shared_data import PREPARED, needs_data
 pytestmark = pytest.mark.full
 COUNT = 1000
 COLOUR = (
-    *("cifar10", f"data.dir={PREPARED}", "data.limit=8000", "train.epochs=4", "train.averaging=0"),
+    *("cifar10", f"data.dir={PREPARED}", "data.limit=4000", "train.epochs=3", "train.averaging=0"),
     *("gates.min_accuracy=0.2", "export.max_accuracy_loss_int8=0.05"),
     *("export.min_agreement_int8=0.9", "export.min_agreement_float16=0.95"),
+    'export.formats=["onnx","tflite","tflite_float16","tflite_dynamic_int8","tflite_int8"]',
 )
 """Not a good model, but one whose answers are not ties."""
 
