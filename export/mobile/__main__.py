@@ -36,8 +36,18 @@ def _parser() -> argparse.ArgumentParser:
         description="Write a release's TFLite and ONNX files, its contract and golden answers, and"
         " samples in several languages that preprocess, classify and test themselves.",
     )
-    parser.add_argument("release", metavar="RELEASE", type=Path, help="out/serving/models/NAME/N")
-    parser.add_argument("out", metavar="OUT", type=Path, help="a new folder, or one to renew")
+    parser.add_argument(
+        "release",
+        metavar="RELEASE",
+        type=Path,
+        help="a release, such as out/serving/models/digits/1",
+    )
+    parser.add_argument(
+        "out",
+        metavar="OUT",
+        type=Path,
+        help="a new folder, or an older bundle of the same model, which is replaced",
+    )
     return parser
 
 

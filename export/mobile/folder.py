@@ -28,16 +28,18 @@ def write(facts: Facts, out: Path) -> None:
     """Makes `out` the bundle in one rename.
 
     It must be new, empty, or a bundle of this model, which is replaced. Raises StoreError when it
-    is none of these, OSError.
+    is none of these, or cannot be written.
     """
     out = out.resolve()
     _refuse_others(facts, out)
-    make_directory(out.parent)
     made = temporary_name(out.parent)
     try:
+        make_directory(out.parent)
         made.mkdir()
         _fill(facts, made)
         _replace(made, out)
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written: {error}.") from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
 

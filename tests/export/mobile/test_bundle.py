@@ -114,13 +114,16 @@ def test_a_bundle_of_the_model_is_renewed_whole(bundle, releases):
     assert os.listdir(bundle.parent) == [bundle.name]
 
 
-def test_a_write_that_fails_leaves_the_old_bundle_and_nothing_else(bundle, releases, monkeypatch):
+def test_a_write_that_fails_leaves_the_old_bundle_and_nothing_else(
+    bundle, releases, monkeypatch, capsys
+):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(folder.shutil, "copytree", full)
     before = {path: path.stat().st_ino for path in bundle.rglob("*")}
     assert main([str(releases[bundle.name]), str(bundle)]) == 2
+    assert f"error: {bundle} cannot be written: [Errno 28] No space" in capsys.readouterr().err
     assert {path: path.stat().st_ino for path in bundle.rglob("*")} == before
     assert os.listdir(bundle.parent) == [bundle.name]
 

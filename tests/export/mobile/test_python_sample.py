@@ -89,6 +89,17 @@ def test_an_altered_byte_of_a_model_is_found_with_both_digests(bundle):
     assert all(line.startswith("ok: ") for line in lines[1:])
 
 
+def test_what_is_missing_cut_off_or_unknown_is_said_in_a_line(bundle):
+    images = bundle / "golden/images.bin"
+    images.write_bytes(images.read_bytes()[:-1])
+    for model, reason in (("model.tflite", "reshape"), ("other.tflite", "'other.tflite'")):
+        code, (line,) = _selftest(bundle, model)
+        assert code == 1 and line.startswith(f"FAILED: {model}: ") and reason in line
+    images.unlink()
+    code, (line,) = _selftest(bundle, "model.tflite")
+    assert code == 1 and line.startswith("FAILED: ") and "golden/images.bin" in line
+
+
 def test_a_picture_is_classified_from_the_command_line(bundle):
     done = _run(bundle / "python/classifier.py", "golden/photo.png")
     rows = [line.split("  ", 1) for line in done.stdout.splitlines()]

@@ -43,7 +43,12 @@ def main(models: list[str]) -> int:
     files = json.loads((BUNDLE / "contract.json").read_text(encoding="utf-8"))["files"]
     passed = True
     for model in models or [name for name in files if name.endswith(".tflite")]:
-        good, line = check(model)
+        try:
+            good, line = check(model)
+        except KeyError as error:
+            good, line = False, f"contract.json does not name {error}"
+        except (OSError, ValueError, RuntimeError) as error:
+            good, line = False, str(error)
         passed &= good
         print(f"{'ok' if good else 'FAILED'}: {model}: {line}")
     return 0 if passed else 1
