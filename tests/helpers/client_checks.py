@@ -3,9 +3,12 @@ server, compared with the model in this process."""
 
 import contextlib
 import dataclasses
+import os
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +83,16 @@ def check_command(service: Service, *command: str) -> None:
     assert (
         len(_run(*command, service.url, "digits", first, "--token", TOKEN).stdout.split(",")) == 3
     )
+    done = _run(*command, service.url, "digits", first, environment_token=TOKEN)
+    assert (done.returncode, done.stderr) == (0, "")
+    failed = _run(
+        *command, service.url, "digits", first, "--token", "wrong", environment_token=TOKEN
+    )
+    assert failed.returncode == 1 and "the server expects its token" in failed.stderr
+    with _answering(b'{"classes":[{"label":"a","index":0,"probability":null}]}') as url:
+        done = _run(*command, url, "digits", first)
+    assert (done.returncode, done.stdout.lower()) == (0, f"{first}: a nan\n".lower()), done.stderr
+
     text = first.with_name("notes.txt")
     text.write_text("no picture")
     for arguments, sentence in {
@@ -96,7 +109,35 @@ def check_command(service: Service, *command: str) -> None:
         assert sentence in failed.stderr and failed.stderr.count("\n") == 1, failed.stderr
 
 
-def _run(*command: object) -> subprocess.CompletedProcess:
+@contextlib.contextmanager
+def _answering(body: bytes) -> Iterator[str]:
+    """The URL of a server that answers every request with `body`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}"
+        finally:
+            running.shutdown()
+
+
+def _run(*command: object, environment_token: str = "") -> subprocess.CompletedProcess:
     return subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False
+        [str(part) for part in command],
+        env=os.environ | {"DARKROOM_TOKEN": environment_token},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )

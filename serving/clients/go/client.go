@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -29,7 +30,7 @@ type Client struct {
 	HTTP  *http.Client // nil: one that waits for a minute at most
 }
 
-// Class is a label with its probability.
+// Class is a label with its probability, which is NaN where the model gave none.
 type Class struct {
 	Label       string  `json:"label"`
 	Probability float64 `json:"probability"`
@@ -44,8 +45,23 @@ func (c Client) Classify(image []byte, top int) ([]Class, error) {
 	if err != nil {
 		return nil, err
 	}
-	var answer struct{ Classes []Class }
-	return answer.Classes, json.Unmarshal(body, &answer)
+	var answer struct {
+		Classes []struct {
+			Label       string
+			Probability *float64 // JSON has no NaN: it comes as null, which would be 0 as a float64
+		}
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, err
+	}
+	classes := make([]Class, len(answer.Classes))
+	for i, found := range answer.Classes {
+		classes[i] = Class{found.Label, math.NaN()}
+		if found.Probability != nil {
+			classes[i].Probability = *found.Probability
+		}
+	}
+	return classes, nil
 }
 
 // Infer gives the probabilities of all classes, a row for each image. `pixels` are those of `shape`

@@ -21,7 +21,8 @@ export class Client {
 
   /**
    * The `top` most probable [label, probability] of an encoded image (JPEG, PNG, GIF, BMP, WEBP),
-   * a Blob or bytes, the most probable first. The server turns, crops and resizes it.
+   * a Blob or bytes, the most probable first; NaN where the model gave none. The server turns,
+   * crops and resizes it.
    * Throws an Error with a sentence for people, where there is one the server's own.
    */
   async classify(image, top = 3) {
@@ -37,7 +38,7 @@ export class Client {
     }
     const answer = await response.json().catch(() => ({}));
     if (!response.ok) throw new Error(answer.error ?? `${address} answered ${response.status}`);
-    return answer.classes.map((found) => [found.label, found.probability]);
+    return answer.classes.map((found) => [found.label, found.probability ?? NaN]);
   }
 }
 
@@ -57,7 +58,7 @@ async function main() {
     console.error('usage: node classify.mjs URL MODEL IMAGE... [--top K] [--token T]');
     return 2;
   }
-  const client = new Client(url, model, parsed.values.token);
+  const client = new Client(url, model, parsed.values.token ?? process.env.DARKROOM_TOKEN);
   for (const name of images) {
     try {
       const classes = await client.classify(await readFile(name), parsed.values.top);

@@ -8,6 +8,8 @@ Client("http://127.0.0.1:8080", "digits").classify(Path("seven.png").read_bytes(
 
 import argparse
 import json
+import math
+import os
 import sys
 import urllib.error
 import urllib.parse
@@ -31,7 +33,8 @@ class Client:
 
     def classify(self, image: bytes, top: int = 3) -> list[tuple[str, float]]:
         """The `top` most probable (label, probability) of an encoded image (JPEG, PNG, GIF, BMP,
-        WEBP), the most probable first. The server turns, crops and resizes it.
+        WEBP), the most probable first; NaN where the model gave none. The server turns, crops and
+        resizes it.
 
         Raises ClientError.
         """
@@ -46,7 +49,8 @@ class Client:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise ClientError(f"{address} gives no answer: {reason}") from error
-        return [(found["label"], found["probability"]) for found in classes]
+        shares = [(found["label"], found["probability"]) for found in classes]
+        return [(label, math.nan if share is None else share) for label, share in shares]
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:
@@ -64,7 +68,12 @@ def main() -> int:
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="JPEG, PNG, GIF, BMP or WEBP")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="labels each (default: 3)")
-    parser.add_argument("--token", metavar="T", help="of the server's --token-file")
+    parser.add_argument(
+        "--token",
+        metavar="T",
+        default=os.environ.get("DARKROOM_TOKEN"),
+        help="of the server's --token-file (default: the environment's DARKROOM_TOKEN)",
+    )
     options = parser.parse_args()
     client = Client(options.url, options.model, options.token)
     for name in options.images:
