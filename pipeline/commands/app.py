@@ -105,6 +105,27 @@ def compare(
 
 
 @app.command()
+def runs(
+    root: Annotated[Path, typer.Option(help="output root that holds the runs")] = Path("out"),
+    count: Annotated[int, typer.Option(min=1, help="the newest so many")] = 20,
+) -> None:
+    """Tabulate the runs: when, of what, verdict, release, accuracy, time and sentence."""
+    from pipeline.commands.runs import runs as tabulate
+
+    tabulate(root, count)
+
+
+@app.command()
+def status(
+    root: Annotated[Path, typer.Option(help="output root that holds the runs")] = Path("out"),
+) -> None:
+    """Say whether a run is going on, how the last one ended, and what is released."""
+    from pipeline.commands.runs import status as tell
+
+    tell(root)
+
+
+@app.command()
 def explain(
     run: Annotated[str, typer.Argument(help="a run's id, its beginning, latest, or a path")],
     root: Annotated[Path, typer.Option(help="output root that holds the runs")] = Path("out"),

@@ -1,13 +1,18 @@
 """The output root of a run or a search: outside of the images, writable, held by one at a time."""
 
 import contextlib
+import datetime
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from components.base.refusal import ConfigError, Locked
+
+LOCK = ".lock"
 
 
 def check_outside(root: Path, source: str) -> None:
@@ -37,15 +42,49 @@ def writable(root: Path) -> Path:
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Raises Locked (exit code 75) while another process is in here."""
-    with open(root / ".lock", "w") as file:
+    """Raises Locked (exit code 75), naming the holder, while another process is in here."""
+    with open(root / LOCK, "a+") as file:
+        if not _lock(file):
+            raise Locked(
+                f"Another run is using {str(root)!r} ({_read(file)}): wait for it, or pass another "
+                "root=PATH."
+            )
+        file.truncate(0)
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        file.write(f"process {os.getpid()} since {now}")
+        file.flush()
+        yield
+
+
+def _lock(file: TextIO) -> bool:
+    """Tries for a second: `holder` holds it for a moment, too."""
+    ending = time.monotonic() + 1
+    while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Locked(
-                f"Another run is using {str(root)!r}: wait for it, or pass another root=PATH."
-            ) from error
-        yield
+            return True
+        except BlockingIOError:
+            if time.monotonic() > ending:
+                return False
+            time.sleep(0.05)
+
+
+def holder(root: Path) -> str | None:
+    """Who is in here, as a person reads it; None when nobody is."""
+    try:
+        with open(root / LOCK) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _read(file)
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _read(file: TextIO) -> str:
+    file.seek(0)
+    return file.read(200) or "its process has not said who it is"
 
 
 @contextlib.contextmanager
