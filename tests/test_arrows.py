@@ -42,6 +42,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"configuration"},
         {"line", "search"},
         {"outcome"},
+        {"operation"},
         {"commands"},
         {"__main__"},
     ],

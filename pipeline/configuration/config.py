@@ -19,6 +19,7 @@ from components.training.config import TrainConfig
 from export.release.config import ReleaseConfig
 from export.verification.config import ExportConfig
 from pipeline.configuration.beam import BeamConfig
+from pipeline.configuration.notify import NotifyConfig
 from pipeline.configuration.tune import TuneConfig
 
 
@@ -41,6 +42,7 @@ class RunConfig(Slice):
     release: ReleaseConfig = ReleaseConfig()
     beam: BeamConfig = BeamConfig()
     tune: TuneConfig = TuneConfig()
+    notify: NotifyConfig = NotifyConfig()
 
 
 def root_path(config: RunConfig) -> Path:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from components.base.config import Slice
 from components.base.refusal import ConfigError
@@ -24,9 +24,12 @@ def leaves(config: BaseModel, prefix: str = "") -> dict[str, Any]:
 
 
 def as_arguments(config: BaseModel) -> list[str]:
-    """Every key with its value, `['train.epochs=5', ...]`, in the form that `run` takes."""
+    """Every key with its value, `['train.epochs=5', ...]`, in the form that `run` takes; without
+    secrets, which are written nowhere."""
     lines = []
     for key, value in leaves(config).items():
+        if isinstance(value, SecretStr):
+            continue
         if isinstance(value, (tuple, dict)):
             items = [v.model_dump() if hasattr(v, "model_dump") else v for v in value]
             value = json.dumps(items if isinstance(value, tuple) else value)

@@ -1,0 +1,1 @@
+"""What goes on around runs: who is told of them."""
