@@ -2,13 +2,15 @@
 
 import json
 
+from serving.contract.release_files import FORMATS
+
 CPP_HEADER = "cpp/contract.h"
 
 
 def cpp_header(contract: dict) -> str:
     """cpp/contract.h of a bundle with this contract.json."""
     spec, golden, model = contract["image_spec"], contract["golden"], contract["files"]
-    onnx = model.get("model.onnx", {"bytes": 0, "tolerance": 0})
+    onnx = model.get(FORMATS["onnx"].file, {"bytes": 0, "tolerance": 0})
     height, width, channels = golden["photo_shape"]
     source = "written by `python -m export.mobile` from contract.json"
     return f"""// Of {_text(contract["model"])}, {source}.

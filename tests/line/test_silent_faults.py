@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from components.gates.result import GateRefused
+from export.release.config import ReleaseConfig
 from export.release.push import Facts, push, read_exported
 from export.verification import parity
 from export.verification.config import ExportConfig
@@ -189,7 +190,8 @@ def pushed(store: Store, made: SmallNet, records: list[dict]):
     data.mkdir(exist_ok=True)
     exported = read_exported(made.exports, made.predictions / "test.npz", METRICS)
     facts = Facts("run", made.arrays, data, [], {})
-    return push(store, "small", {made.network.framework: exported}, records, {}, LIMITS, facts)
+    models, kept = {made.network.framework: exported}, ReleaseConfig()
+    return push(store, "small", models, records, {}, LIMITS, kept, facts)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,8 @@ def test_file_names_of_a_release_stand_in_the_table_only():
     found = []
     for package in ("serving", "components", "export", "pipeline"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            if path.name != "release_files.py":
+            # Samples are copied to where there is no table.
+            if path.name != "release_files.py" and "samples" not in path.parts:
                 texts = [n for n in ast.walk(ast.parse(path.read_text()))]
                 found += [
                     f"{path.relative_to(ROOT)}:{node.lineno} {node.value!r}"
