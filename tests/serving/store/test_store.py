@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import re
 import shutil
+import time
 
 import pytest
 
+from serving.store.history import Event, labels
 from serving.store.release import Release, StoreError
 from serving.store.store import Store
 from tests.helpers.serving_fixtures import bundle, contract, run, seal
@@ -576,3 +578,76 @@ def test_the_command_line_shows_promotes_and_removes(store, source):
     assert (store.root / "models.config").exists()
     nothing = run("-m", "serving.store", "repair", "--root", str(source))
     assert nothing.returncode == 2 and not (source / "serving").exists()
+
+
+def history_of(store) -> list[dict]:
+    lines = (store.root / "models/digits/history.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_an_event_says_what_it_is_about_and_nothing_else(store, source):
+    store.publish("digits", source)
+    store.label("digits", "stable", 1)
+    store.label("digits", "stable", 1)  # it is already
+    store.unlabel("digits", "stable")
+    assert [{k: v for k, v in event.items() if k != "time"} for event in history_of(store)] == [
+        {"event": "publish", "version": 1, "lineage": LINEAGE},
+        {"event": "label", "version": 1, "label": "stable"},
+        {"event": "unlabel", "version": 1, "label": "stable"},
+    ]
+
+
+def test_a_history_without_lineages_takes_them_from_the_releases_before_they_go(store, source):
+    """As older stores have it."""
+    for number in range(1, 5):
+        store.publish("digits", seal(source, lineage=f"torch-{number}"))
+    store.rollback("digits", 1)
+    path = store.root / "models/digits/history.jsonl"
+    events = [{k: v for k, v in event.items() if k != "lineage"} for event in history_of(store)]
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert store.rolled_back("digits") == {2: "torch-2", 3: "torch-3", 4: "torch-4"}
+    (store.root / "models/digits/3/manifest.json").write_text("{")
+    manifest = store.root / "models/digits/4/manifest.json"
+    manifest.write_text(json.dumps({"files": {}}))
+    known = {2: "torch-2", 3: "", 4: ""}  # what nothing says is nobody's
+    assert store.rolled_back("digits") == known
+    store.publish("digits", seal(source, lineage="torch-5"))
+    store.publish("digits", seal(source, lineage="torch-6"))
+    assert store.prune("digits", 1) == [1, 2, 3, 4]
+    assert store.rolled_back("digits") == known
+    assert history_of(store)[-3]["lineage"] == "torch-2"
+
+
+def test_which_version_was_current_at_a_moment(store, source):
+    for _ in range(3):
+        store.publish("digits", source)
+        time.sleep(0.002)  # a moment is a millisecond
+    moments = [event.moment for event in store.history("digits")]
+    assert moments == sorted(moments)
+    just = datetime.timedelta(microseconds=1)
+    assert store.current_at("digits", moments[0] - just) is None
+    for version, moment in enumerate(moments, 1):
+        assert store.current_at("digits", moment).version == version
+    assert store.current_at("digits", moments[2] - just).version == 2
+    assert store.current_at("digits", moments[2] + just).version == 3
+
+
+def test_what_is_unknown_is_named_with_what_is_known(store, source):
+    store.publish("digits", source)
+    with pytest.raises(StoreError) as refused:
+        store.release("digit", 1)
+    assert str(refused.value) == "unknown model 'digit': did you mean digits?"
+    store.label("digits", "stable", 1)
+    with pytest.raises(StoreError) as refused:
+        store.unlabel("digits", "stabel")
+    assert str(refused.value) == "unknown label of digits 'stabel': did you mean stable?"
+    with pytest.raises(StoreError) as refused:
+        store.label("digits", "1st", 1)
+    assert str(refused.value) == (
+        "label '1st' is not usable: expected up to 100 letters, digits, '_', '-' and '.', "
+        "beginning with a letter."
+    )
+
+
+def test_a_label_that_nothing_had_is_taken_away_in_vain():
+    assert labels([Event.now("unlabel", 1, "stable")], {1}) == {}
