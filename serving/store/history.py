@@ -61,7 +61,7 @@ def read(path: Path) -> list[Event]:
             fields = json.loads(text)
             event = Event(**{**fields, "version": int(fields["version"])})
             if not all(isinstance(of, str) for of in (event.event, event.label, event.lineage)):
-                raise TypeError("expected text")
+                raise TypeError
             datetime.datetime.fromisoformat(event.time)
             events.append(event)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:

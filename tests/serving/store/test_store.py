@@ -651,3 +651,11 @@ def test_what_is_unknown_is_named_with_what_is_known(store, source):
 
 def test_a_label_that_nothing_had_is_taken_away_in_vain():
     assert labels([Event.now("unlabel", 1, "stable")], {1}) == {}
+
+
+def test_a_history_that_is_no_text_is_refused(store, source):
+    store.publish("digits", source)
+    path = store.root / "models/digits/history.jsonl"
+    path.write_bytes(b"\xff")
+    with pytest.raises(StoreError, match=f"^{re.escape(str(path))} cannot be read: 'utf-8'"):
+        store.current("digits")
