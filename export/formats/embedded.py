@@ -29,7 +29,7 @@ _MOST_HEADER = 100 * 2**20
 _MOST_FIELDS = 1_000_000
 """Of an ONNX model itself, without those of its graph: some dozens."""
 _DAMAGED = (
-    *(EOFError, KeyError, NotImplementedError, RecursionError, RuntimeError),
+    *(EOFError, KeyError, RecursionError, RuntimeError),
     *(ValueError, struct.error, zipfile.BadZipFile, zlib.error),
 )
 """What readers raise of bytes that nobody meant to be read; RuntimeError: encrypted archives."""

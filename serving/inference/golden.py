@@ -44,11 +44,16 @@ def read_golden(
                 images = _array(member, np.dtype(np.uint8), (None, *spec.shape))
             with archive.open(f"{key}.npy") as member:
                 answers = _array(member, np.dtype(np.float32), (len(images), classes))
-    except (OSError, EOFError, KeyError, ValueError, RuntimeError, zlib.error) as error:
-        raise _unusable(path, error) from error
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise _unusable(path, error) from error
     return images, answers
+
+
+_DAMAGED = (
+    *(OSError, EOFError, KeyError, ValueError, RuntimeError),
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error),
+)
+"""What NumPy and zipfile raise of bytes that nobody meant to be read."""
 
 
 def _unusable(path: Path, error: Exception) -> NotServable:

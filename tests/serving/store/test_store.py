@@ -1,29 +1,16 @@
 """The release store: what is published is whole, what is damaged is refused, all is reversible."""
 
-import datetime
 import json
 import multiprocessing
 import os
 import re
 import shutil
-import time
 
 import pytest
 
-from serving.store.history import Event, labels
 from serving.store.release import Release, StoreError
 from serving.store.store import Store
 from tests.helpers.serving_fixtures import bundle, contract, run, seal
-
-
-@pytest.fixture
-def source(tmp_path):
-    return bundle(tmp_path / "source")
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "out/serving")
 
 
 def test_a_publish_makes_a_complete_verified_release_current(store, source):
@@ -71,20 +58,6 @@ def test_two_publishes_in_one_second_get_two_versions(store, source):
     assert versions == [1, 2, 3]
     assert [release.version for release in store.releases("digits")] == versions
     assert os.readlink(store.root / "models/digits/current") == "3"
-
-
-def test_the_history_says_what_happened_and_when(store, source):
-    for _ in range(2):
-        store.publish("digits", source)
-    store.rollback("digits")
-    lines = (store.root / "models/digits/history.jsonl").read_text().splitlines()
-    events = [json.loads(line) for line in lines]
-    assert [(event["event"], event["version"]) for event in events] == [
-        ("publish", 1), ("publish", 2), ("rollback", 1),
-    ]  # fmt: skip
-    for event in events:
-        time = datetime.datetime.fromisoformat(event["time"])
-        assert abs(datetime.datetime.now(datetime.UTC) - time) < datetime.timedelta(hours=1)
 
 
 def listed(directory, name: str, entry: object) -> None:
@@ -354,20 +327,6 @@ def test_nothing_cannot_be_kept(store, source, keep):
         store.prune("digits", keep)
 
 
-def test_the_history_remembers_what_was_removed(store, source):
-    for _ in range(4):
-        store.publish("digits", source)
-    store.rollback("digits", 2)
-    store.publish("digits", source)
-    before = [(event.event, event.version) for event in store.history("digits")]
-    assert store.prune("digits", 1) == [1, 3, 4]
-    assert [(event.event, event.version) for event in store.history("digits")] == before
-    assert [release.version for release in store.line("digits")] == [2, 5]
-    assert store.rolled_back("digits") == {3: LINEAGE, 4: LINEAGE}
-    shutil.rmtree(store.root / "models/digits/2")  # by hand: nobody knows that it was there
-    assert [event.version for event in store.history("digits")] == [1, 3, 4, 5]
-
-
 def test_a_removal_that_was_interrupted_is_finished(store, source):
     for _ in range(3):
         store.publish("digits", source)
@@ -413,50 +372,6 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path, source):
         Store(tmp_path / "out/serving").publish("digits", source)
 
 
-def test_a_damaged_history_names_its_line(store, source):
-    store.publish("digits", source)
-    with (store.root / "models/digits/history.jsonl").open("a") as file:
-        file.write("[]\n")
-    with pytest.raises(StoreError, match="line 2, is damaged"):
-        store.current("digits")
-
-
-def test_a_version_that_a_person_wrote_as_a_text_is_a_number(store, source):
-    store.publish("digits", source)
-    history = store.root / "models/digits/history.jsonl"
-    history.write_text(history.read_text().replace('"version": 1', '"version": "1"'))
-    assert store.current("digits").version == 1 and store.publish("digits", source).version == 2
-
-
-def test_the_command_line_lists_verifies_and_rolls_back(store, source):
-    root = store.root.parent
-    nothing = run("-m", "serving.store", "list", "--root", root)
-    assert (nothing.returncode, nothing.stdout) == (2, "")
-    assert nothing.stderr == f"error: there is no release in {store.root}.\n"
-    store.publish("digits", source)
-    store.publish("digits", source)
-    listed = run("-m", "serving.store", "list", "--root", root)
-    assert listed.returncode == 0
-    assert [line.split()[:3] for line in listed.stdout.splitlines()] == [
-        ["MODEL", "VERSION", "STATE"], ["digits", "1", "-"], ["digits", "2", "current"],
-    ]  # fmt: skip
-    back = run("-m", "serving.store", "rollback", "digits", "--root", root)
-    assert (back.returncode, back.stdout.split(" (")[0]) == (
-        0,
-        "digits: version 1 is current",
-    )
-    assert store.current("digits").version == 1
-    assert run("-m", "serving.store", "verify", "--root", root).returncode == 0
-    (store.root / "models/digits/2/labels.txt").write_text("tampered")
-    verified = run("-m", "serving.store", "verify", "--root", root)
-    assert verified.returncode == 1
-    assert "digits version 1: ok" in verified.stdout
-    assert re.search(r"digits version 2: DAMAGED: \S+/2/labels.txt was altered", verified.stdout)
-    unknown = run("-m", "serving.store", "rollback", "digit", "--root", root)
-    assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
-    assert "did you mean digits?" in unknown.stderr
-
-
 def test_the_store_needs_only_the_standard_library():
     script = "import sys; sys.path.insert(0, '.'); import serving.store, serving.store.__main__"
     result = run("-I", "-S", "-c", script)  # no site-packages at all
@@ -475,163 +390,6 @@ def test_a_model_that_is_onnx_alone_is_left_out_of_tensorflow_servings_models(
     assert "versions: [ 1 ]" in (store.root / "models/mine/config.pbtxt").read_text()
 
 
-def pinned(store) -> tuple[str, str]:
-    """What models.config and config.pbtxt say of versions and labels."""
-    models = (store.root / "models.config").read_text()
-    triton = (store.root / "models/digits/config.pbtxt").read_text()
-    found = re.findall(r"versions: \d+|key: .*value: \d+", models)
-    return ", ".join(found), re.search(r"versions: \[ (.*) \]", triton).group(1)
-
-
-def test_labelled_versions_are_served_beside_the_current_one(store, source):
-    for _ in range(3):
-        store.publish("digits", source)
-    store.label("digits", "stable", 1)
-    assert pinned(store) == ('versions: 1, versions: 3, key: "stable" value: 1', "1, 3")
-    store.label("digits", "canary", 3)
-    assert pinned(store)[0].endswith('key: "canary" value: 3, key: "stable" value: 1')
-    store.unlabel("digits", "stable")
-    assert pinned(store) == ('versions: 3, key: "canary" value: 3', "3")
-
-
-def test_a_label_above_the_current_version_does_not_make_servers_answer_with_it(store, source):
-    """They answer a request that names no version with the highest one that they have."""
-    store.publish("digits", source)
-    store.publish("digits", source)
-    store.label("digits", "bad", 2)
-    store.rollback("digits")
-    assert pinned(store) == ("versions: 1", "1")
-
-
-def test_a_labelled_version_with_other_classes_has_no_part_in_tritons_one_list(store, source):
-    store.publish("digits", source)
-    store.label("digits", "before", 1)
-    (source / "contract.json").write_text(json.dumps(contract(labels=["no", "yes"])))
-    store.publish("digits", seal(source))
-    assert pinned(store) == ('versions: 1, versions: 2, key: "before" value: 1', "2")
-
-
-def test_a_labelled_version_without_saved_model_is_none_of_tensorflow_servings(store, source):
-    store.publish("digits", seal(source, formats=["onnx"]))
-    store.label("digits", "before", 1)
-    store.publish("digits", seal(source, formats=["onnx", "saved_model"]))
-    assert pinned(store) == ("versions: 2", "1, 2")
-
-
-def test_a_labelled_version_that_is_damaged_stops_nothing(store, source):
-    store.publish("digits", source)
-    store.label("digits", "before", 1)
-    (store.root / "models/digits/1/contract.json").write_text("{")
-    store.publish("digits", source)
-    assert pinned(store)[1] == "2"
-
-
-def test_the_command_line_shows_promotes_and_removes(store, source):
-    seal(source, metrics={"accuracy": 0.98765}, formats=["saved_model", "onnx"])
-    (source / "model.onnx").write_text("onnx")
-    seal(
-        source,
-        metrics={"accuracy": 0.98765},
-        formats=["saved_model", "onnx"],
-        parity=[{"artifact": "onnx", "max_difference": 2e-7}],
-        left_out={"onnx_int8": "its agreement is 0.9"},
-    )
-    for _ in range(3):
-        store.publish("digits", source)
-
-    def done(*arguments: object) -> str:
-        result = run("-m", "serving.store", *map(str, arguments), "--root", store.root.parent)
-        assert result.returncode == 0, result.stderr
-        return result.stdout
-
-    store.label("digits", "stable", 2)
-    shown = done("show", "digits")
-    assert shown.startswith("digits version 3\n  state          current\n")
-    for line in (
-        r"  test accuracy  0\.9877",
-        r"  input          \S+, uint8 N x 8 x 8 x 1",
-        r"  classes        10: 0, 1, 2, 3, 4, 5, 6, 7 and 2 more",
-        r"  ONNX        model\.onnx           0\.00 MB  2\.0e-07",
-        r"  left out: onnx_int8, as its agreement is 0\.9",
-    ):
-        assert re.search(f"^{line}$", shown, re.MULTILINE), (line, shown)
-    assert done("show", "digits", "stable").startswith(
-        "digits version 2\n  state          stable\n"
-    )
-    assert done("show", "digits", 1).splitlines()[1].endswith("neither current nor labelled")
-    unknown = run(
-        "-m", "serving.store", "show", "digits", "stabel", "--root", str(store.root.parent)
-    )
-    assert (unknown.returncode, "did you mean stable?" in unknown.stderr) == (2, True)
-    assert done("promote", "digits", 1).startswith("digits: version 1 is current (")
-    assert done("rollback", "digits").startswith("digits: version 3 is current (")
-    rows = [line.split("  ") for line in done("list").splitlines()]
-    assert "rolled back" in rows[1] and "0.9877" in rows[1]
-    assert done("prune", "digits", "--keep", 1) == "digits: versions removed: 1\n"
-    assert done("prune", "digits", "--keep", 1) == "digits: versions removed: none\n"
-    history = done("history", "digits").splitlines()
-    assert history[0].endswith("version 1  publish  (removed since)")
-    at = store.history("digits")[-1].time
-    assert done("history", "digits", "--at", at).startswith("digits: version 3 was current at ")
-    (store.root / "models.config").unlink()
-    assert done("repair").rstrip().endswith("follow the history")
-    assert (store.root / "models.config").exists()
-    nothing = run("-m", "serving.store", "repair", "--root", str(source))
-    assert nothing.returncode == 2 and not (source / "serving").exists()
-
-
-def history_of(store) -> list[dict]:
-    lines = (store.root / "models/digits/history.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def test_an_event_says_what_it_is_about_and_nothing_else(store, source):
-    store.publish("digits", source)
-    store.label("digits", "stable", 1)
-    store.label("digits", "stable", 1)  # it is already
-    store.unlabel("digits", "stable")
-    assert [{k: v for k, v in event.items() if k != "time"} for event in history_of(store)] == [
-        {"event": "publish", "version": 1, "lineage": LINEAGE},
-        {"event": "label", "version": 1, "label": "stable"},
-        {"event": "unlabel", "version": 1, "label": "stable"},
-    ]
-
-
-def test_a_history_without_lineages_takes_them_from_the_releases_before_they_go(store, source):
-    """As older stores have it."""
-    for number in range(1, 5):
-        store.publish("digits", seal(source, lineage=f"torch-{number}"))
-    store.rollback("digits", 1)
-    path = store.root / "models/digits/history.jsonl"
-    events = [{k: v for k, v in event.items() if k != "lineage"} for event in history_of(store)]
-    path.write_text("".join(json.dumps(event) + "\n" for event in events))
-    assert store.rolled_back("digits") == {2: "torch-2", 3: "torch-3", 4: "torch-4"}
-    (store.root / "models/digits/3/manifest.json").write_text("{")
-    manifest = store.root / "models/digits/4/manifest.json"
-    manifest.write_text(json.dumps({"files": {}}))
-    known = {2: "torch-2", 3: "", 4: ""}  # what nothing says is nobody's
-    assert store.rolled_back("digits") == known
-    store.publish("digits", seal(source, lineage="torch-5"))
-    store.publish("digits", seal(source, lineage="torch-6"))
-    assert store.prune("digits", 1) == [1, 2, 3, 4]
-    assert store.rolled_back("digits") == known
-    assert history_of(store)[-3]["lineage"] == "torch-2"
-
-
-def test_which_version_was_current_at_a_moment(store, source):
-    for _ in range(3):
-        store.publish("digits", source)
-        time.sleep(0.002)  # a moment is a millisecond
-    moments = [event.moment for event in store.history("digits")]
-    assert moments == sorted(moments)
-    just = datetime.timedelta(microseconds=1)
-    assert store.current_at("digits", moments[0] - just) is None
-    for version, moment in enumerate(moments, 1):
-        assert store.current_at("digits", moment).version == version
-    assert store.current_at("digits", moments[2] - just).version == 2
-    assert store.current_at("digits", moments[2] + just).version == 3
-
-
 def test_what_is_unknown_is_named_with_what_is_known(store, source):
     store.publish("digits", source)
     with pytest.raises(StoreError) as refused:
@@ -647,15 +405,3 @@ def test_what_is_unknown_is_named_with_what_is_known(store, source):
         "label '1st' is not usable: expected up to 100 letters, digits, '_', '-' and '.', "
         "beginning with a letter."
     )
-
-
-def test_a_label_that_nothing_had_is_taken_away_in_vain():
-    assert labels([Event.now("unlabel", 1, "stable")], {1}) == {}
-
-
-def test_a_history_that_is_no_text_is_refused(store, source):
-    store.publish("digits", source)
-    path = store.root / "models/digits/history.jsonl"
-    path.write_bytes(b"\xff")
-    with pytest.raises(StoreError, match=f"^{re.escape(str(path))} cannot be read: 'utf-8'"):
-        store.current("digits")

@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from serving.store.store import Store
 from tests.helpers.faulty_disk import CHANGES, FAULTS, build
-from tests.helpers.serving_fixtures import REPOSITORY, bundle
+from tests.helpers.serving_fixtures import REPOSITORY
 
 QUICK = {("publish", "killed"), ("publish", "disk full"), ("prune", "killed")}
 """The others differ little."""
@@ -22,16 +21,6 @@ def library(tmp_path_factory):
         return build(tmp_path_factory.mktemp("library"))
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no C compiler makes the library that lets a disk fail: {error}")
-
-
-@pytest.fixture
-def source(tmp_path):
-    return bundle(tmp_path / "source")
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "out/serving")
 
 
 def preloaded(library, module: str, *arguments: object) -> str:

@@ -8,21 +8,8 @@ import subprocess
 import sys
 import time
 
-import pytest
-
-from serving.store.store import Store
-from tests.helpers.serving_fixtures import REPOSITORY, bundle, seal
+from tests.helpers.serving_fixtures import REPOSITORY, seal
 from tests.helpers.visible_store import check_visible
-
-
-@pytest.fixture
-def source(tmp_path):
-    return bundle(tmp_path / "source")
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "out/serving")
 
 
 def test_publishes_killed_at_random_moments_leave_nothing_half_done(store, source):
