@@ -52,7 +52,7 @@ class Store(Reader):
         with self._staging() as staging:
             _copy(source, staging, [*names, *(n for n in UNLISTED if (source / n).exists())])
             verify_directory(staging)  # what was read back, not what was meant to be written
-            lineage = self._lineage_of(source)
+            lineage = self._lineage_of(staging)
             with self._writing():
                 files.make_directory(target)
                 version = 1 + max([0, *self._used_versions(name)])
