@@ -51,7 +51,7 @@ def packed(preset: str, overrides: dict[str, str]) -> Path:
     a wrong configuration, StepFailed when the line failed.
     """
     config, overrides = configure(preset, overrides)
-    exclude = {"schema_path", "accept_classes", "limit"}
+    exclude = {"schema_path", "accept_classes", "limit", "verify"}
     slices = json_slice(config.data, exclude=exclude) + json_slice(config.image)
     key = hashlib.sha256(slices.encode()).hexdigest()[:12]
     source = re.sub(r"\W+", "-", config.data.source)[-40:].strip("-")
@@ -115,7 +115,7 @@ def digest(config: RunConfig, framework: str) -> str:
     default: a field that is added leaves the digests of older recipes as they were.
     """
     excluded = {
-        "data": {"dir", "schema_path", "accept_classes"},
+        "data": {"dir", "schema_path", "accept_classes", "verify"},
         "image": set(),
         "model": set(),
         "augment": set(FRAMEWORKS),

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Literal
 from components.base.refusal import ConfigError, DataRefused
 from components.sources.layout import OUTSIDE_ARCHIVE, Entry
 from components.sources.listed_source import ListedSource, Unreadable, holds
-from components.sources.source import stamp
+from components.sources.source import Stamp, stamp
 
 _Mode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
 _COMPRESSIONS: tuple[tuple[bytes, _Mode, Callable[..., Any]], ...] = (
@@ -83,7 +83,7 @@ class ArchiveSource(ListedSource):
         weakref.finalize(self, archive.close)
         return archive
 
-    def _stamp(self) -> str:
+    def _stamp(self) -> Stamp:
         return stamp([self.path])
 
     def _digest_all(self) -> str:

@@ -25,6 +25,9 @@ class DataConfig(Slice):
     accept_classes: bool = Field(
         False, description="release other classes than the current release has"
     )
+    verify: bool = Field(
+        False, description="read all images again, also where sizes and times say none changed"
+    )
     limit: int | None = Field(
         None, ge=1, description="train on that many images, drawn once; val and test stay whole"
     )

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from components.base.refusal import ConfigError
 from components.sources.layout import Entry, is_clutter
 from components.sources.listed_source import ListedSource, Unreadable, holds
-from components.sources.source import stamp
+from components.sources.source import Stamp, stamp
 
 
 class FolderSource(ListedSource):
@@ -30,9 +30,10 @@ class FolderSource(ListedSource):
         folders: list[str] = []
         super().__init__(f"folder:{self.path}", folders, list(_walk(str(self.path), folders)))
 
-    def _stamp(self) -> str:
+    def _stamp(self) -> Stamp:
         listed = ("", *self._folders, *(entry.path for entry in self._entries))
-        return stamp(os.path.join(self.path, path) for path in listed)
+        top = str(self.path)
+        return stamp(f"{top}/{path}" for path in listed)
 
     def _digest_all(self) -> str:
         """SHA-256 over the classes, the splits, and the names and contents of every file."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from components.sources.layout import Entry, arrange, readable
-from components.sources.source import CHUNK, RawImage
+from components.sources.source import CHUNK, RawImage, Stamp
 
 _HEAD = 32  # bytes that tell a file's type
 
@@ -39,7 +39,7 @@ class ListedSource(abc.ABC):
         layout = arrange(source, folders, entries, self._head, self._UNWRAP)
         self.labels, self.splits, self.ignored = layout.labels, layout.splits, layout.ignored
         self._entries, self._folders = layout.entries, list(folders)
-        self._listed, self._taken = self._stamp(), ""
+        self.listed, self._taken = self._stamp(), ""
 
     def __getstate__(self) -> dict:
         """What a worker needs to read a chunk: not the listing, which is in the chunks."""
@@ -50,7 +50,7 @@ class ListedSource(abc.ABC):
         """The entry's content and its size in bytes."""
 
     @abc.abstractmethod
-    def _stamp(self) -> str:
+    def _stamp(self) -> Stamp:
         """The `stamp` of all that it consists of."""
 
     @abc.abstractmethod
@@ -59,12 +59,16 @@ class ListedSource(abc.ABC):
 
     def fingerprint(self) -> str:
         """See `Source.fingerprint`."""
-        self._taken = self._digest_all()
+        self.take(self._digest_all())
         return self._taken
+
+    def take(self, fingerprint: str) -> None:
+        """See `Source.take`."""
+        self._taken = fingerprint
 
     def still(self, fingerprint: str) -> bool:
         """See `Source.still`."""
-        return self._taken == fingerprint and "" != self._listed == self._stamp()
+        return self._taken == fingerprint and "" != self.listed.digest == self._stamp().digest
 
     def _head(self, entry: Entry) -> bytes:
         try:

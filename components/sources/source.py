@@ -7,9 +7,10 @@ is decoded or judged here.
 import dataclasses
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 CHUNK = 2500
 """Images per unit of work: bounds the memory of a worker and names its output shard."""
@@ -35,6 +36,16 @@ class RawImage:
     size: int = 0
 
 
+class Stamp(NamedTuple):
+    """Sizes, times and inodes of a source's files as one digest, "" where they cannot be told.
+
+    `settled`: the newest change was so long before that any later one must show in its time.
+    """
+
+    digest: str = ""
+    settled: bool = False
+
+
 class Source(Protocol):
     """Where images come from. It can be pickled, and so can its chunks: workers read them."""
 
@@ -53,8 +64,16 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """SHA-256 over everything that ingest could see of it. Reads all of it."""
 
+    @property
+    def listed(self) -> Stamp:
+        """The stamp of its files when they were listed."""
+
+    def take(self, fingerprint: str) -> None:
+        """Has it go on as if it had taken that fingerprint itself: it is known to be that of the
+        files as they were listed."""
+
     def still(self, fingerprint: str) -> bool:
-        """Whether this source took that fingerprint itself, and sizes and times of its files are
+        """Whether this source took that fingerprint, and sizes and times of its files are
         what they were when they were listed. Reads nothing."""
 
     def chunks(self) -> list[dict]:
@@ -64,14 +83,24 @@ class Source(Protocol):
         """The images of a chunk, in order; of a larger file than `max_bytes` only its size."""
 
 
-def stamp(paths: Iterable[str | Path]) -> str:
-    """Changes when one of these files or folders is written to, replaced, or gone: a digest of
-    sizes, times and inodes. Links are not followed."""
-    digest = hashlib.sha256()
+_TICK_NS = 2 * 10**9
+"""The coarsest clock of a file system in use (FAT's, two seconds): two changes within one tick
+leave one time."""
+
+
+def stamp(paths: Iterable[str | Path]) -> Stamp:
+    """Changes when one of these files or folders is written to, replaced, renamed, or gone: a
+    digest of names, sizes, times and inodes. Links are not followed."""
+    digest, newest, begun = hashlib.sha256(), 0, time.time_ns()
     for path in paths:
         try:
-            found = os.stat(path, follow_symlinks=False)
+            found = os.lstat(path)
         except OSError:
-            return ""
-        digest.update(b"%d %d %d\n" % (found.st_size, found.st_ctime_ns, found.st_ino))
-    return digest.hexdigest()
+            return Stamp()
+        changed = found.st_ctime_ns
+        if changed > newest:
+            newest = changed
+        # A NUL ends each name, for none has one in it.
+        line = f"{path}\0{found.st_size} {changed} {found.st_ino}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return Stamp(digest.hexdigest(), settled=newest < begun - _TICK_NS)

@@ -50,7 +50,7 @@ class TfdsSource:
             )
         self.images = sum(self._counts.values())
         self.directory = Path(builder.data_path)
-        self._listed, self._taken = stamp([self.directory, *self._files()]), ""
+        self.listed, self._taken = stamp([self.directory, *self._files()]), ""
 
     def _features(self, features: Any) -> tuple[tuple[int | None, ...], tuple[str, ...]]:
         """(shape of the images, names of the classes).
@@ -98,12 +98,16 @@ class TfdsSource:
             digest.update(os.fsencode(path.name) + b"\0")
             with open(path, "rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
-        self._taken = digest.hexdigest()
+        self.take(digest.hexdigest())
         return self._taken
+
+    def take(self, fingerprint: str) -> None:
+        """See `Source.take`."""
+        self._taken = fingerprint
 
     def still(self, fingerprint: str) -> bool:
         found = stamp([self.directory, *self._files()])
-        return self._taken == fingerprint and "" != self._listed == found
+        return self._taken == fingerprint and "" != self.listed.digest == found.digest
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.directory.iterdir() if path.is_file())

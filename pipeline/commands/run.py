@@ -5,21 +5,17 @@ lock -> look at the source -> unchanged? -> DAG -> verdict.json, report.html, ta
 
 import contextlib
 import datetime
-import hashlib
-import json
-import shutil
 import time
 import traceback
 from pathlib import Path
 
 from components.base import atomic
 from components.base.config import Slice
-from components.base.fingerprint import PACKAGES, ROOT, custom_hashes
+from components.base.frameworks import FRAMEWORKS
 from components.base.refusal import DataRefused
-from components.networks.network import FRAMEWORKS
+from components.sources.listing import content_fingerprint
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
-from components.training.checkpoint import Checkpoints
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
 from pipeline.configuration.fitting import check_classes, check_signing
@@ -28,13 +24,12 @@ from pipeline.configuration.overrides import as_arguments, parse_overrides, rest
 from pipeline.line.inputs import classes, schema_text
 from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.line.steps import Outputs, Step
-from pipeline.operation.notify import notify
-from pipeline.outcome.collect import collect, collect_refusal
+from pipeline.outcome import unchanged
+from pipeline.outcome.kept_files import keep_files
 from pipeline.outcome.terminal import Terminal
 from pipeline.outcome.verdict import (
     CONFIGURATION,
     EXIT_INTERNAL,
-    EXIT_OK,
     MISTAKES,
     SAMPLES,
     SAMPLES_DARK,
@@ -42,13 +37,13 @@ from pipeline.outcome.verdict import (
     last_verdict,
     point_latest,
 )
-from serving.store.release import Release, StoreError
 from serving.store.store import Store
 
-KEPT = ("preview.png", "findings.csv", "images.csv")
-"""Files of steps' outputs that are copied into the run."""
 _KEPT_OF = (("ingest", "report"), ("data_gate", "verdict"), ("augment", "plan"))
 """Those outputs, (step, output); a later one's file takes the place of an earlier one's."""
+
+LISTINGS = "listings"
+"""Folder of the output root with what `content_fingerprint` keeps."""
 
 _INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
 
@@ -87,6 +82,8 @@ def run(preset: str, arguments: list[str]) -> int:
                     raise refusal
                 _decide(config, source, schema, verdict, root, terminal)
             except DataRefused as error:
+                from pipeline.outcome.collect import collect_refusal
+
                 collect_refusal(verdict, error)
             except KeyboardInterrupt:
                 verdict.sentence = _INTERRUPTED
@@ -116,12 +113,13 @@ def _decide(
     if store.names():
         store.repair()  # after a push that was interrupted: an unchanged run makes none
     current = store.current(config.name)
-    images = source.fingerprint()
-    verdict.fingerprint = _fingerprint(config, images, schema)
+    images = content_fingerprint(source, config.data, root / LISTINGS)
+    verdict.fingerprint = unchanged.fingerprint(config, images, schema)
     previous = last_verdict(root / "runs", config.name)
-    if previous and _still_holds(previous, verdict.fingerprint, current):
-        _repeat(previous, verdict, current)
-        _keep_files(root / "runs" / previous.run_id, root / "runs" / verdict.run_id)
+    if previous and unchanged.still_holds(previous, verdict.fingerprint, current):
+        unchanged.repeat(previous, verdict, current)
+        runs = root / "runs"
+        keep_files(runs / previous.run_id, runs / verdict.run_id, link=True)
     else:
         labels = classes(config, source, current)
         if current and labels != tuple(current.contract()["labels"]):
@@ -139,6 +137,7 @@ def _run_line(
     what its steps left."""
     terminal.say("starting TFX")
     from pipeline.line import dag, runner
+    from pipeline.outcome.collect import collect
 
     pipeline = dag.build(config, run_id=verdict.run_id, **plan)
 
@@ -151,7 +150,7 @@ def _run_line(
     _draw_preview(config, Outputs(steps))
     for step, output in _KEPT_OF:
         if directory := Outputs(steps).directory(step, output):
-            _keep_files(directory, root / "runs" / verdict.run_id)
+            keep_files(directory, root / "runs" / verdict.run_id)
     if findings := getattr(error, "findings", b""):
         (root / "runs" / verdict.run_id / "findings.csv").write_bytes(findings)
     _draw_answers(Outputs(steps), root / "runs" / verdict.run_id)
@@ -162,6 +161,8 @@ def _drop_checkpoints(directory: Path, step: Step) -> None:
 
     Where the model is an earlier run's they are another training's, which may still go on.
     """
+    from components.training.checkpoint import Checkpoints
+
     for framework in FRAMEWORKS:
         if step.name == f"train_{framework}" and step.outputs and not step.cached:
             with contextlib.suppress(OSError):
@@ -221,6 +222,7 @@ class _Told(Slice):
 def _close(verdict: Verdict, directory: Path, terminal: Terminal, told: NotifyConfig) -> int:
     """Writes verdict, report and link, prints the table, tells who is to be told, returns the exit
     code."""
+    from pipeline.operation.notify import notify
     from pipeline.outcome import report
 
     verdict.write(directory)
@@ -234,65 +236,6 @@ def _close(verdict: Verdict, directory: Path, terminal: Terminal, told: NotifyCo
     for failure in notify(told, directory):
         terminal.say(failure)
     return verdict.exit_code
-
-
-def _still_holds(previous: Verdict, fingerprint: str, current: Release | None) -> bool:
-    """Whether the last verdict answers this command too: the same source, configuration, code and
-    current release, an end that was no accident, and the release still whole."""
-    if previous.fingerprint != fingerprint or previous.status == "failed":
-        return False
-    if previous.current != (current.version if current else None):
-        return False
-    try:
-        if current is not None:
-            current.verify()
-    except StoreError:
-        return False
-    return True
-
-
-def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> None:
-    for field in (
-        *("version", "champion", "models", "artifacts", "gates", "data"),
-        *("contract", "comparisons", "warnings"),
-    ):
-        setattr(verdict, field, getattr(previous, field))
-    verdict.exit_code = previous.exit_code
-    verdict.steps = [
-        step | {"seconds": 0.0, "cached": True, "why": "nothing changed"} for step in previous.steps
-    ]
-    if previous.exit_code == EXIT_OK:
-        assert current is not None, "a run that ends well leaves a release"
-        verdict.status, verdict.release = "unchanged", str(current.path)
-        verdict.sentence = (
-            f"Nothing changed since run {previous.run_id}: images, configuration and code are the "
-            f"same, and release {previous.version} stands."
-        )
-    else:
-        verdict.status, verdict.sentence = previous.status, previous.sentence
-
-
-def _keep_files(source: Path, directory: Path) -> None:
-    """Copies what a person wants to see of a step (or of the run before) into the run."""
-    for name in (*KEPT, SAMPLES, SAMPLES_DARK, MISTAKES):
-        with contextlib.suppress(OSError):
-            shutil.copyfile(source / name, directory / name)
-
-
-def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
-    """SHA-256 of the images' and the schema's content, the configuration (but for where it writes
-    and what a search does) and the code."""
-    code: dict[str, str | dict[str, str]] = {
-        path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
-    }
-    lock = ROOT / "requirements.txt"
-    code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
-    code["own network"] = custom_hashes(config.model.architecture)
-    settings = config.model_dump(mode="json", exclude={"root", "beam", "tune", "notify"})
-    everything = json.dumps([source, schema, settings, code], sort_keys=True)
-    return hashlib.sha256(everything.encode()).hexdigest()
 
 
 def _run_id() -> str:

@@ -101,7 +101,7 @@ def prepare(
     current = Store(root / "serving").current(config.name)
     images = source.fingerprint()
     labels = classes(config, source, current)
-    data = _digest(images, labels, json_slice(config.data), json_slice(config.image))
+    data = _digest(images, labels, json_slice(config.data, {"verify"}), json_slice(config.image))
     key = _digest(
         data, schema, current.version if current else 0, json_slice(config.data_gate),
         json_slice(config.augment), *map(step_modules.code, _STEPS),

@@ -101,7 +101,7 @@ def _data_steps(
     """From the source to arrays and the plan by which they are trained on."""
     spec = ImageSpec(**config.image.model_dump()).to_json()
     ingest = ImageExampleGen(
-        data=json_slice(config.data, exclude={"schema_path", "accept_classes", "limit"}),
+        data=json_slice(config.data, exclude={"schema_path", "accept_classes", "limit", "verify"}),
         labels=json.dumps(labels),
         fingerprint=source,
         code=code("ingest"),

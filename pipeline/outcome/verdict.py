@@ -27,6 +27,7 @@ class Verdict:
     and code, `name` is that of the release, `current` the version that servers use afterwards.
     `comparisons` holds, by framework, what a model was compared with, `warnings` sentences about
     what refused nothing and is not as it should be.
+    `repeats` is the run whose verdict an unchanged one gives again.
     `contract` is what every model of the run takes, with each exported one's lineage.
     """
 
@@ -41,6 +42,7 @@ class Verdict:
     champion: str | None = None
     release: str | None = None
     fingerprint: str = ""
+    repeats: str | None = None
     seconds: float = 0.0
     models: dict = dataclasses.field(default_factory=dict)
     artifacts: list = dataclasses.field(default_factory=list)

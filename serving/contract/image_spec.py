@@ -7,11 +7,11 @@ installed. `components/data/transform_tfx.py` is the same contract as a TensorFl
 import dataclasses
 import json
 import warnings
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-
-from serving.contract.open_image import open_image, upright
+if TYPE_CHECKING:  # a contract alone is looked at without either
+    import numpy as np
+    from PIL import Image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,14 +95,19 @@ def center_box(height: int, width: int, spec: ImageSpec) -> tuple[int, int, int,
     return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
 
 
-def crop_center(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
+def crop_center(images: "np.ndarray", spec: ImageSpec) -> "np.ndarray":
     """The central `spec.shape` of packed images (..., H, W, C), as a view."""
     top, left = spec.margin_height // 2, spec.margin_width // 2
     return images[..., top : top + spec.height, left : left + spec.width, :]
 
 
-def fit_packed(image: Image.Image, spec: ImageSpec) -> np.ndarray:
+def fit_packed(image: "Image.Image", spec: ImageSpec) -> "np.ndarray":
     """Pillow image to uint8 array of `spec.packed_shape`: upright, box, antialiased resize."""
+    import numpy as np
+    from PIL import Image
+
+    from serving.contract.open_image import upright
+
     image = upright(image, spec.channels)
     top, left, height, width = center_box(image.height, image.width, spec)
     image = image.crop((left, top, left + width, top + height))
@@ -112,17 +117,19 @@ def fit_packed(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     return np.asarray(image).reshape(spec.packed_shape)
 
 
-def fit(image: Image.Image, spec: ImageSpec) -> np.ndarray:
+def fit(image: "Image.Image", spec: ImageSpec) -> "np.ndarray":
     """Pillow image to uint8 array of `spec.shape`: the central crop of `fit_packed`."""
     return crop_center(fit_packed(image, spec), spec)
 
 
-def decode(data: bytes, spec: ImageSpec, max_megapixels: float = 50) -> np.ndarray:
+def decode(data: bytes, spec: ImageSpec, max_megapixels: float = 50) -> "np.ndarray":
     """Encoded bytes (JPEG, PNG, GIF, BMP, WEBP) to a uint8 array of `spec.shape`.
 
     Raises ValueError for what ingest would quarantine: other types, animations, damaged or
     truncated files, and more than `max_megapixels`.
     """
+    from serving.contract.open_image import open_image
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return fit(open_image(data, max_megapixels)[0], spec)

@@ -5,7 +5,6 @@ Ingest and the server open images here, so that both refuse the same files. Pill
 
 import io
 
-import numpy as np
 from PIL import ExifTags, Image
 
 from serving.contract.magic import identify
@@ -101,6 +100,8 @@ def upright(image: Image.Image, channels: int) -> Image.Image:
     if (turn := orientation(image)) != 1:
         image = image.transpose(_TURNS[turn])
     if image.mode.startswith("I"):
+        import numpy as np
+
         wide = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
     mode = "L" if channels == 1 else "RGB"

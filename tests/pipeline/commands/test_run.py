@@ -1,4 +1,4 @@
-"""Around the DAG: which verdicts are repeated, and what is refused before anything runs."""
+"""Around the DAG: what is refused before anything runs, and what a run leaves."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from components.base.refusal import ConfigError, DataRefused
 from components.sources.digits_source import DigitsSource
 from components.sources.folder_source import FolderSource
 from components.training.checkpoint import Checkpoints
-from pipeline.commands.run import _drop_checkpoints, _still_holds
+from pipeline.commands.run import _drop_checkpoints
 from pipeline.configuration import presets
 from pipeline.configuration.overrides import override
 from pipeline.line.inputs import classes, schema_text
@@ -30,22 +30,6 @@ def store(tmp_path) -> Store:
 def _verdict(**values) -> Verdict:
     given = {"status": "released", "exit_code": 0, "version": 2, "current": 2, "fingerprint": "f"}
     return Verdict(run_id="1", preset="digits", name="digits", **given | values)
-
-
-def test_a_verdict_holds_while_nothing_it_depends_on_has_changed(store):
-    current = store.current("digits")
-    assert _still_holds(_verdict(), "f", current)
-    assert _still_holds(_verdict(status="refused", exit_code=3, version=None), "f", current)
-    assert not _still_holds(_verdict(), "another fingerprint", current)
-    assert not _still_holds(_verdict(status="failed", exit_code=1), "f", current)
-
-
-def test_no_verdict_survives_a_rollback_or_a_damaged_release(store):
-    current = store.current("digits")
-    assert not _still_holds(_verdict(), "f", store.rollback("digits"))
-    assert not _still_holds(_verdict(), "f", None)
-    (current.path / "model.onnx").write_bytes(b"damaged")
-    assert not _still_holds(_verdict(), "f", current)
 
 
 def test_other_classes_than_the_releases_are_refused_until_accepted(store, tmp_path):
