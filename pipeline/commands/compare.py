@@ -157,7 +157,10 @@ def settings_table(runs: dict[str, Run]) -> Table | None:
         table.add_column(letter, overflow="fold")
     for key in different:
         # A key that one run does not have came with a later version.
-        table.add_row(key, *(Text(s.get(key, "(unknown)")) for s in recorded.values()))
+        named = [runs[letter].verdict.get("inferred") or () for letter in recorded]
+        of_images = all(key in inferred for inferred in named)
+        shown = f"{key} (inferred from the images)" if of_images else key
+        table.add_row(shown, *(Text(s.get(key, "(unknown)")) for s in recorded.values()))
     return table
 
 

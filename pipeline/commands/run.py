@@ -19,6 +19,7 @@ from components.sources.source import Source
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
 from pipeline.configuration.fitting import check_classes, check_signing
+from pipeline.configuration.inferred import inferred_keys
 from pipeline.configuration.notify import NotifyConfig
 from pipeline.configuration.overrides import as_arguments, parse_overrides, restored
 from pipeline.line.inputs import classes, schema_text
@@ -74,6 +75,7 @@ def run(preset: str, arguments: list[str]) -> int:
         started = time.monotonic()
         name = overrides.get("name", preset)
         verdict = Verdict(run_id=_run_id(), preset=preset, name=name)
+        verdict.inferred = inferred_keys(preset, overrides)
         directory = root / "runs" / verdict.run_id
         directory.mkdir(parents=True)
         with Terminal(directory / "log.txt") as terminal, sigterm_as_ctrl_c():
@@ -145,7 +147,9 @@ def _run_line(
         terminal.step_finished(step)
         _drop_checkpoints(checkpoints_path(config), step)
 
-    steps, error = runner.execute(pipeline, terminal.step_started, finished)
+    steps, error = runner.execute(
+        pipeline, terminal.step_started, finished, inferred=frozenset(verdict.inferred)
+    )
     collect(verdict, config.export, steps, error)
     _draw_preview(config, Outputs(steps))
     for step, output in _KEPT_OF:

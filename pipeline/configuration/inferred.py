@@ -3,6 +3,7 @@
 import re
 import statistics
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +13,7 @@ from components.data.config import ImageConfig
 from components.gates.model_gates import GatesConfig
 from components.networks.config import ModelConfig
 from components.sources.config import DataConfig
-from components.sources.open_source import open_listed
+from components.sources.open_source import LISTED, open_listed
 from components.training.config import TrainConfig
 from pipeline.configuration.config import RunConfig
 
@@ -23,6 +24,20 @@ _POLICY = (
     policy.Zoom(fraction=0.1),
     policy.Translate(fraction=0.1),
 )
+
+
+INFERRED = (
+    *("image.height", "image.width", "image.channels", "model.architecture"),
+    *("train.epochs", "train.batch_size", "gates.min_accuracy"),
+)
+"""Keys whose values follow from the images, and move with them."""
+
+
+def inferred_keys(preset: str, given: Iterable[str]) -> list[str]:
+    """Those of INFERRED that a run of `preset` with the `given` keys left to the images."""
+    if preset.partition(":")[0] not in (*LISTED, "tfds"):
+        return []
+    return [key for key in INFERRED if key not in set(given)]
 
 
 def from_files(kind: str, path: str) -> RunConfig:

@@ -20,15 +20,23 @@ from tfx.orchestration.pipeline import Pipeline, RunOptions
 
 from components.base.process import ROOT
 from components.base.refusal import Refusal
+from components.data import image_index
+from components.data.image_changes import changes, phrase
 from pipeline.line.steps import Step
-from pipeline.line.why import why_it_ran
+from pipeline.line.why import IMAGES, why_it_ran
 
 _BEAM_WORKER = Path(__file__).with_name("beam_worker")
 
 
 class _Watcher:
-    def __init__(self, started: Callable[[str], None], finished: Callable[[Step], None]):
-        self.started, self.finished = started, finished
+    def __init__(
+        self,
+        started: Callable[[str], None],
+        finished: Callable[[Step], None],
+        inferred: frozenset[str],
+    ):
+        self.started, self.finished, self.inferred = started, finished, inferred
+        self.images = ""  # what became of them, once ingest has run on other ones
         self.steps: list[Step] = []
         self.error: BaseException | None = None
 
@@ -59,7 +67,8 @@ class _WatchedNode(PipelineNodeAsDoFn):
     def _explain(self) -> tuple[bool, str, dict[str, str]]:
         run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
         with metadata.Metadata(self._mlmd_connection_config) as handle:
-            return _explain(handle.store, self._pipeline_info.id, run_id, self._node_id)
+            assert _watcher is not None, "nodes run within `execute`"
+            return _explain(handle.store, self._pipeline_info.id, run_id, self._node_id, _watcher)
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -110,14 +119,16 @@ def execute(
     started: Callable[[str], None],
     finished: Callable[[Step], None],
     until: str | None = None,
+    inferred: frozenset[str] = frozenset(),
 ) -> tuple[list[Step], BaseException | None]:
     """Runs the pipeline, or only the step `until` and what it needs; returns its steps in order,
     the last one that which failed, and the first error, if any.
 
+    `inferred` are the steps' parameters that follow from the images (`train.epochs`).
     `started(name)` and `finished(step)` are called as steps begin and end, from Beam's thread.
     """
     global _watcher
-    _watcher = _Watcher(started, finished)
+    _watcher = _Watcher(started, finished, inferred)
     options = RunOptions(to_nodes=[until]) if until else None
     try:
         with beam_workers():
@@ -131,7 +142,7 @@ def execute(
 
 
 def _explain(
-    store: MetadataStore, pipeline_id: str, run_id: str, node: str
+    store: MetadataStore, pipeline_id: str, run_id: str, node: str, watcher: _Watcher
 ) -> tuple[bool, str, dict[str, str]]:
     """(cached, why it ran, output directories) of a node's execution in this run."""
     node_context = store.get_context_by_type_and_name("node", f"{pipeline_id}.{node}")
@@ -139,10 +150,7 @@ def _explain(
     executions = store.get_executions_by_context(node_context.id)
     in_run = {e.id for e in store.get_executions_by_context(run_context.id)}
     current = max((e for e in executions if e.id in in_run), key=lambda e: e.id)
-    outputs = {
-        name: store.get_artifacts_by_id([ids[0]])[0].uri
-        for name, ids in _events(store, current.id, mlmd.Event.OUTPUT).items()
-    }
+    outputs = _outputs(store, current.id)
     if current.last_known_state == mlmd.Execution.CACHED:
         return True, "nothing changed", outputs
     before = [
@@ -152,13 +160,35 @@ def _explain(
         and e.last_known_state in (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
     ]
     previous = max(before, key=lambda e: e.id, default=None)
+    properties, earlier = _properties(current), _properties(previous) if previous else None
+    if earlier and earlier.get(IMAGES) != properties.get(IMAGES):
+        watcher.images = _other_images(_outputs(store, previous.id), outputs)
     why = why_it_ran(
-        _properties(current),
-        _properties(previous) if previous else None,
+        properties,
+        earlier,
         _events(store, current.id, mlmd.Event.INPUT),
         _events(store, previous.id, mlmd.Event.INPUT) if previous else {},
+        watcher.images,
+        watcher.inferred,
     )
     return False, why, outputs
+
+
+def _other_images(before: dict[str, str], after: dict[str, str]) -> str:
+    """What became of ingest's images, as far as both indices are still there."""
+    try:
+        found = [image_index.read(Path(o["report"], image_index.INDEX)) for o in (before, after)]
+    except (KeyError, OSError, ValueError):
+        return "other images"
+    return phrase(changes(*found)) or "other files, the same images"
+
+
+def _outputs(store: MetadataStore, execution: int) -> dict[str, str]:
+    """Directories of an execution's outputs by name."""
+    return {
+        name: store.get_artifacts_by_id([ids[0]])[0].uri
+        for name, ids in _events(store, execution, mlmd.Event.OUTPUT).items()
+    }
 
 
 def _events(store: MetadataStore, execution: int, kind: int) -> dict[str, list[int]]:

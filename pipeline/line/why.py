@@ -3,6 +3,13 @@
 import json
 import os
 
+IMAGES = "fingerprint"
+"""Ingest's parameter that says what the images are."""
+
+_OF_IMAGES = ("anomalies", "arrays", "corrupted", "examples", "plan", "report", "schema",
+              "statistics", "transform_graph")  # fmt: skip
+"""Inputs that are other ones whenever the images are."""
+
 _UNNAMED = dict.fromkeys(("run_id", "provenance"), "the release is checked in every run")
 
 
@@ -11,18 +18,35 @@ def why_it_ran(
     before: dict[str, str] | None,
     inputs: dict[str, list[int]],
     inputs_before: dict[str, list[int]],
+    images: str = "",
+    inferred: frozenset[str] = frozenset(),
 ) -> str:
     """One phrase; `parameters` are the step's as text, `inputs` artifact ids by name.
 
-    A parameter that holds a JSON object is compared field by field, `code` file by file.
+    A parameter that holds a JSON object is compared field by field, `code` file by file. `images`
+    says what became of the images since, where they are other ones in this run; `inferred` are the
+    parameters' fields that follow from the images.
     """
     if before is None:
         return "first run"
-    reasons = []
+    reasons, moved = [], []
     for name in sorted(parameters.keys() | before.keys()):
-        if parameters.get(name) != before.get(name) and name not in _UNNAMED:
-            reasons += _differences(name, before.get(name), parameters.get(name))
-    reasons += [f"new {name}" for name in sorted(inputs) if inputs[name] != inputs_before.get(name)]
+        if parameters.get(name) == before.get(name) or name in _UNNAMED:
+            continue
+        if name == IMAGES:
+            reasons.append(images or "other images")
+            continue
+        for key, phrase in _differences(name, before.get(name), parameters.get(name)):
+            own = {key, f"model.{key}"}  # steps are given the network's name alone
+            (moved if own & inferred else reasons).append(phrase)
+    new = [name for name in sorted(inputs) if inputs[name] != inputs_before.get(name)]
+    if images and any(name in _OF_IMAGES for name in new):
+        reasons.append("new images")
+        new = [name for name in new if name not in _OF_IMAGES]
+    reasons += [f"new {name}" for name in new]
+    if moved:
+        moved[0] = f"inferred from the images: {moved[0]}"
+    reasons += moved
     if reasons:
         shown = ", ".join(reasons[:3])
         return shown + (f" and {len(reasons) - 3} more" if len(reasons) > 3 else "")
@@ -32,10 +56,11 @@ def why_it_ran(
     return "its previous output is gone, or beam.args changed"
 
 
-def _differences(name: str, before: str | None, after: str | None) -> list[str]:
+def _differences(name: str, before: str | None, after: str | None) -> list[tuple[str, str]]:
+    """(the field's dotted name, how it differs) of each."""
     old, new = _flat(before), _flat(after)
     if old is None or new is None:
-        return [f"{name} {_change(before, after)}"]
+        return [(name, f"{name} {_change(before, after)}")]
     phrases = []
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) == new.get(key):
@@ -43,9 +68,10 @@ def _differences(name: str, before: str | None, after: str | None) -> list[str]:
         leaf = key.removeprefix("code.")
         if name == "code" or leaf != key:
             verb = "added" if key not in old else "no longer used" if key not in new else "changed"
-            phrases.append(f"{leaf} {verb}")
+            phrases.append((leaf, f"{leaf} {verb}"))
         else:
-            phrases.append(f"{name}.{key} {_change(old.get(key), new.get(key))}")
+            key_name = f"{name}.{key}".replace("custom_config.image_spec.", "image.")
+            phrases.append((key_name, f"{key_name} {_change(old.get(key), new.get(key))}"))
     return phrases
 
 

@@ -28,6 +28,7 @@ class Verdict:
     `comparisons` holds, by framework, what a model was compared with, `warnings` sentences about
     what refused nothing and is not as it should be.
     `repeats` is the run whose verdict an unchanged one gives again.
+    `inferred` are the keys whose values followed from the images.
     `contract` is what every model of the run takes, with each exported one's lineage.
     """
 
@@ -44,6 +45,7 @@ class Verdict:
     fingerprint: str = ""
     repeats: str | None = None
     seconds: float = 0.0
+    inferred: list[str] = dataclasses.field(default_factory=list)
     models: dict = dataclasses.field(default_factory=dict)
     artifacts: list = dataclasses.field(default_factory=list)
     gates: list = dataclasses.field(default_factory=list)

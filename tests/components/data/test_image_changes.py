@@ -1,6 +1,6 @@
 """What became of images between two indices, told by their pixels."""
 
-from components.data.image_changes import changes
+from components.data.image_changes import changes, phrase
 from components.data.image_index import Row
 
 
@@ -50,3 +50,25 @@ def test_sixty_thousand_copies_of_one_picture_are_matched_in_linear_time():
     before = _index(*[("train", "cat", 7)] * 60_000)
     after = _index(*[("train", "dog", 7)] * 60_000)
     assert len(changes(before, after).relabelled) == 60_000
+
+
+def _named(*rows: tuple[str, str, int]) -> dict[str, list[Row]]:
+    """Of (class, name, picture)."""
+    found = [Row("train", label, f"{n:032x}"[::-1], f"{label}/{name}") for label, name, n in rows]
+    return {"train": found, "val": [], "test": []}
+
+
+def test_changes_are_told_by_class_in_one_phrase():
+    before = _named(("3", "a", 1), ("7", "a", 2), ("7", "b", 3), ("7", "c", 4), ("7", "d", 5))
+    after = _named(("3", "a", 1), ("3", "x", 8), ("3", "y", 9), ("7", "c", 7), ("7", "e", 5))
+    assert phrase(changes(before, after)) == (
+        "2 files added to class 3, 2 removed from class 7, 1 changed, 1 renamed"
+    )
+    assert phrase(changes(before, before)) == ""
+
+
+def test_one_file_and_many_classes_are_told_in_words_that_fit():
+    before = _named(("cat", "a", 1))
+    assert phrase(changes(before, _named(("dog", "a", 1)))) == "1 file moved to class dog"
+    many = _named(("cat", "a", 1), *((f"c{n}", "b", n) for n in range(2, 7)))
+    assert phrase(changes(before, many)) == "5 files added to 5 classes"

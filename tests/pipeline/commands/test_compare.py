@@ -120,3 +120,11 @@ def test_the_command_complains_in_one_line_with_exit_code_2(root):
         done = darkroom("compare", "--root", str(root), *names)
         assert done.returncode == 2 and words in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_value_inferred_from_the_images_is_told_from_a_setting(tmp_path):
+    for run_id, epochs in ((FIRST, "30"), (SECOND, "28")):
+        settings = {"train.epochs": epochs, "train.threads": epochs}
+        write_run(tmp_path, run_id, {}, settings, inferred=["train.epochs"])
+    text = shown(tmp_path, FIRST, SECOND)
+    assert "train.epochs (inferred from the images)" in text and "train.threads (" not in text

@@ -108,3 +108,11 @@ def test_the_folder_above_the_right_one_names_the_right_one(tmp_path):
     folder = write_class_folders(tmp_path / "photos", per_class=2)
     with pytest.raises(DataRefused, match=f"did you mean folder:{folder}"):
         presets.configure(f"folder:{tmp_path}", {})
+
+
+def test_what_follows_from_the_images_is_named_but_for_what_was_given():
+    from pipeline.configuration.inferred import inferred_keys
+
+    keys = inferred_keys("folder:photos", {"train.epochs": "3"})
+    assert "train.batch_size" in keys and "train.epochs" not in keys
+    assert inferred_keys("mnist", {}) == []

@@ -45,3 +45,23 @@ def test_code_inside_transforms_custom_config_is_named_by_file():
     before = {"custom_config": json.dumps({"code": json.dumps({"x.py": "1"}), "image_spec": "{}"})}
     after = {"custom_config": json.dumps({"code": json.dumps({"x.py": "2"}), "image_spec": "{}"})}
     assert _why(after, before) == "x.py changed"
+
+
+def test_other_images_are_told_in_words_and_once_downstream():
+    words = "30 files added to class 3"
+    after, before = {"fingerprint": "94", "labels": "[]"}, {"fingerprint": "70", "labels": "[]"}
+    assert why_it_ran(after, before, {}, {}, words) == words
+    assert why_it_ran(after, before, {}, {}) == "other images"
+    inputs, old = {"arrays": [9], "plan": [8], "model": [7]}, {"arrays": [1], "plan": [2]}
+    assert why_it_ran({}, {}, inputs, old, words) == "new images, new model"
+    assert why_it_ran({}, {}, inputs, old) == "new arrays, new model, new plan"
+
+
+def test_a_value_that_moves_with_the_images_is_no_setting_that_somebody_changed():
+    after = {"train": json.dumps({"epochs": 28, "ema": 1}), "architecture": "cifar10"}
+    before = {"train": json.dumps({"epochs": 30, "ema": 0}), "architecture": "digits"}
+    inferred = frozenset({"train.epochs", "model.architecture"})
+    assert why_it_ran(after, before, {}, {}, inferred=inferred) == (
+        "train.ema 0 -> 1, inferred from the images: architecture digits -> cifar10, "
+        "train.epochs 30 -> 28"
+    )
