@@ -8,8 +8,6 @@ files are the same whichever runner and worker wrote them.
 import copy
 import dataclasses
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,9 +30,12 @@ from components.data.artifacts_tfx import IngestReport
 from components.data.duplicates import DIGEST, Catalogue, perceptual_hashes
 from components.data.examine import Example, Quarantined, examine
 from components.data.ingest import assign_split, require_trainable
+from components.data.recall import NOWHERE, Known, Recall, Rejected, file_key
+from components.data.shards_tfx import SplitWriters, drop_pictures, file_name
 from components.sources.config import DataConfig
+from components.sources.listed_source import unread
 from components.sources.open_source import open_source
-from components.sources.source import SPLITS, Source
+from components.sources.source import SPLITS, RawImage, Source
 
 
 def to_tf_example(example: Example, label: int, name: bytes) -> tf.train.Example:
@@ -57,7 +58,8 @@ def to_tf_example(example: Example, label: int, name: bytes) -> tf.train.Example
 class IngestChunk(beam.DoFn):
     """(number, chunk) to its ChunkReport; writes `Split-<split>/` files, each by one rename.
 
-    `labels` are the source's classes in the order that the arrays and models shall have.
+    `labels` are the source's classes in the order that the arrays and models shall have. With
+    `recall`, what the ingest before knows is taken from it.
     """
 
     def __init__(
@@ -67,95 +69,85 @@ class IngestChunk(beam.DoFn):
         labels: tuple[str, ...],
         directory: Path,
         count: int,
+        recall: Recall | None = None,
     ):
-        self._config, self._source = config, source
+        self._config, self._source, self._recall = config, source, recall
         self._index = [labels.index(name) for name in source.labels]
         self._names = [name.encode("utf-8", "surrogateescape") for name in labels]
         self._directory, self._count = directory, count
 
     def process(self, numbered: Any) -> Iterator[Any]:  # Beam chooses coders by these types
         number, chunk = numbered
-        splits = self._source.splits
+        rows: list[tuple[str, Known | Rejected]] = []  # every file's key, and what became of it
         names: list[str] = []
-        places, labels, digests, thumbnails = [], [], [], []
-        quarantined, reencoded = [], []
-        with _SplitWriters(self._directory, file_name(number, self._count)) as writers:
-            for raw in self._source.read(chunk, int(self._config.max_file_mib * 2**20)):
-                label = self._index[raw.label] if 0 <= raw.label < len(self._index) else -1
+        labels, fresh, thumbnails, quarantined = [], [], [], []
+        with SplitWriters(self._directory, file_name(number, self._count)) as writers:
+            for key, raw, known in self._files(chunk):
+                label = self._label(raw)
                 if label < 0 and raw.label != -1:
                     raw = dataclasses.replace(raw, label=-1, problem="label_outside_map")
-                result = examine(raw, self._config)
-                if isinstance(result, Quarantined):
-                    quarantined.append(dataclasses.replace(result, label=label))
-                    continue
-                split = assign_split(raw.split, result.sha256, self._config, splits)
-                record = to_tf_example(result, label, self._names[label])
-                writers.write(split, record.SerializeToString(deterministic=True))
-                if result.reencoded:
-                    reencoded.append((len(names), result.format))
-                names.append(raw.name)
-                places.append(SPLITS.index(split))
-                labels.append(label)
-                digests.append(result.sha256)
-                thumbnails.append(result.thumbnail)
-        looks = perceptual_hashes(np.stack(thumbnails)) if thumbnails else np.zeros(0, np.uint64)
-        catalogue = Catalogue.of(names, places, labels, digests, looks)
+                if known is None:
+                    known, thumbnail = self._decode(raw, label, writers)
+                    if thumbnail is not None:
+                        fresh.append(len(rows))
+                        thumbnails.append(thumbnail)
+                elif isinstance(known, Known):
+                    writers.copy(known.split, known.place)
+                rows.append((key, known))
+                if isinstance(known, Rejected):
+                    split = raw.split or "unassigned"
+                    lost = Quarantined(raw.name, known.reason, label, split, known.size)
+                    quarantined.append(lost)
+                else:
+                    names.append(raw.name)
+                    labels.append(label)
+        looks = perceptual_hashes(np.stack(thumbnails)).tolist() if thumbnails else []
+        for row, look in zip(fresh, looks):
+            key, known = rows[row]
+            assert isinstance(known, Known), "it has a thumbnail"
+            rows[row] = key, known._replace(look=look)
+        if self._recall is not None:
+            self._recall.remember(number, rows, writers.written)
+        images = [known for _, known in rows if isinstance(known, Known)]
+        reencoded = [(i, image.reencoded) for i, image in enumerate(images) if image.reencoded]
+        places, digests = [SPLITS.index(i.split) for i in images], [i.digest for i in images]
+        catalogue = Catalogue.of(names, places, labels, digests, [i.look for i in images])
         yield ChunkReport(number, catalogue, quarantined, reencoded)
 
+    def _label(self, raw: RawImage) -> int:
+        return self._index[raw.label] if 0 <= raw.label < len(self._index) else -1
 
-def file_name(number: int, count: int) -> str:
-    """Of the shard that chunk `number` of `count` leaves in each split."""
-    return f"data_tfrecord-{number:05d}-of-{count:05d}"
+    def _files(self, chunk: dict) -> Iterator[tuple[str, RawImage, Known | Rejected | None]]:
+        """Each file's key, the file as found, and what is known of it: of those alone that nobody
+        knows are the bytes read."""
+        size = int(self._config.max_file_mib * 2**20)
+        if self._recall is None or "contents" not in chunk:
+            for raw in self._source.read(chunk, size):
+                yield "", raw, None
+            return
+        found = []
+        for file, content in zip(chunk["files"], chunk["contents"]):
+            listed = unread(file)
+            key = file_key(content, self._label(listed), listed.split)
+            found.append((file, key, listed, self._recall.find(key)))
+        asked = {"files": [file for file, _, _, known in found if known is None]}
+        unknown = self._source.read(asked, size)
+        for _, key, listed, known in found:
+            yield key, (next(unknown) if known is None else listed), known
 
-
-class _SplitWriters:
-    """One unfinished file per split, all renamed to `name` when the chunk is through."""
-
-    def __init__(self, directory: Path, name: str):
-        self._directory, self._name = directory, name
-        self._unfinished = directory / f".{name}-{uuid.uuid4().hex}"
-        self._writers: dict[str, tf.io.TFRecordWriter] = {}
-
-    def __enter__(self) -> "_SplitWriters":
-        self._unfinished.mkdir(parents=True)
-        return self
-
-    def write(self, split: str, record: bytes) -> None:
-        if split not in self._writers:
-            self._writers[split] = tf.io.TFRecordWriter(str(self._unfinished / split))
-        self._writers[split].write(record)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for split, writer in self._writers.items():
-            writer.close()
-            if kind is None:
-                folder = self._directory / f"Split-{split}"
-                folder.mkdir(exist_ok=True)
-                os.replace(self._unfinished / split, folder / self._name)
-        if kind is None:
-            self._unfinished.rmdir()
-
-
-def drop_pictures(path: str, digests: frozenset[str]) -> None:
-    """Rewrites an Examples file without the pictures of these digests, in one rename.
-
-    Doing it twice changes nothing more: runners may repeat what they are not sure of.
-    """
-    if not os.path.exists(path):
-        return
-    kept = []
-    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
-        features = tf.train.Example.FromString(record).features.feature
-        if features["sha256"].bytes_list.value[0].decode()[:DIGEST] not in digests:
-            kept.append(record)
-    if not kept:
-        os.remove(path)
-        return
-    unfinished = os.path.join(os.path.dirname(os.path.dirname(path)), f".{uuid.uuid4().hex}")
-    with tf.io.TFRecordWriter(unfinished) as writer:
-        for record in kept:
-            writer.write(record)
-    os.replace(unfinished, path)
+    def _decode(
+        self, raw: RawImage, label: int, writers: "SplitWriters"
+    ) -> tuple[Known | Rejected, np.ndarray | None]:
+        """What becomes of a file, its Example written; with the thumbnail of an image."""
+        result = examine(raw, self._config)
+        if isinstance(result, Quarantined):
+            return Rejected(result.reason, result.size), None
+        split = assign_split(raw.split, result.sha256, self._config, self._source.splits)
+        record = to_tf_example(result, label, self._names[label])
+        writers.write(split, record.SerializeToString(deterministic=True))
+        reencoded = result.format if result.reencoded else ""
+        known = Known(split, result.sha256[:DIGEST], 0, reencoded, NOWHERE)
+        return known, result.thumbnail
 
 
 def ingest(
@@ -164,6 +156,7 @@ def ingest(
     labels: tuple[str, ...],
     examples: Path,
     report: Path,
+    recall: Recall | None = None,
 ) -> None:
     """Adds to `pipeline` all that reads the source, and writes both artifacts' directories.
 
@@ -187,7 +180,7 @@ def ingest(
         pipeline
         | "Chunks" >> beam.Create(list(enumerate(chunks)))
         | "Spread" >> beam.Reshuffle()
-        | "Ingest" >> beam.ParDo(IngestChunk(config, source, labels, examples, count))
+        | "Ingest" >> beam.ParDo(IngestChunk(config, source, labels, examples, count, recall))
         | "All" >> beam.combiners.ToList()
         | "Account" >> beam.Map(lambda reports: Account(reports, labels, ignored))
     )
@@ -202,24 +195,28 @@ def ImageExampleGen(
     data: Parameter[str],
     labels: Parameter[str],
     fingerprint: Parameter[str],
+    cache: Parameter[str],
     code: Parameter[str],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Images of `data` (DataConfig as JSON) to Examples with splits train, val and test.
 
     `labels` is a JSON list: the source's classes in the order to give them. `fingerprint` is that
-    of the source's content: without it a changed folder would hit the cache. Raises RuntimeError
-    when the content is another by the time it has been read.
+    of the source's content: without it a changed folder would hit the cache. `cache` is where
+    the next ingest finds what this one has decoded. Raises RuntimeError when the content is another
+    by the time it has been read.
     """
-    del code
     config, directory = DataConfig.model_validate_json(data), Path(report.uri)
     (directory / "labels.json").write_text(labels)
+    recall = Recall(Path(cache), json.dumps([data, labels, open_source(config).labels, code]))
+    recall.begin()
     with beam_pipeline as p:
-        ingest(p, config, tuple(json.loads(labels)), Path(examples.uri), directory)
+        ingest(p, config, tuple(json.loads(labels)), Path(examples.uri), directory, recall)
     # Contents are read again only where sizes or times say that something was written.
     still = open_source(config).still(fingerprint)
     if not still and open_source(config, anew=True).fingerprint() != fingerprint:
         raise RuntimeError(f"{config.source} changed while it was read: run again.")
+    recall.finish()
     try:
         require_trainable(json.loads((directory / "accounting.json").read_text()))
     except DataRefused as error:  # TFX removes what a failed step has written

@@ -11,7 +11,9 @@ from typing import BinaryIO
 from components.base.refusal import ConfigError
 from components.sources.layout import Entry, is_clutter
 from components.sources.listed_source import ListedSource, Unreadable, holds
-from components.sources.source import Stamp, stamp
+from components.sources.source import Stamp, stamp, stamp_of
+
+_SHA256 = 64  # hexadecimal digits; no reason for having none is that long
 
 
 class FolderSource(ListedSource):
@@ -36,23 +38,33 @@ class FolderSource(ListedSource):
         return stamp(f"{top}/{path}" for path in listed)
 
     def _digest_all(self) -> str:
-        """SHA-256 over the classes, the splits, and the names and contents of every file."""
+        """SHA-256 over the classes, the splits, and the names and contents of every file; of files
+        among `contents` that have not changed since, nothing is read."""
         digest = hashlib.sha256(repr((self.labels, sorted(self.splits))).encode())
+        before, self.contents, top = self.contents, {}, str(self.path)
         for entry in self._entries:
-            digest.update(entry.raw_path + b"\0" + self._digest(entry))
+            if entry.problem:
+                digest.update(entry.raw_path + b"\0" + entry.problem.encode())
+                continue
+            looks = stamp_of(f"{top}/{entry.path}")
+            known = before.get(entry.path)
+            if known is None or not looks or known[0] != looks:
+                known = looks, self._digest(entry)
+            if len(known[1]) == _SHA256:
+                self.contents[entry.path] = known
+            digest.update(entry.raw_path + b"\0" + known[1].encode())
         return digest.hexdigest()
 
-    def _digest(self, entry: Entry) -> bytes:
-        if entry.problem:
-            return entry.problem.encode()
-        digest = hashlib.sha256()
+    def _digest(self, entry: Entry) -> str:
+        """The content's SHA-256, hexadecimal, or why there is none."""
         try:
+            digest = hashlib.sha256()
             with self._opened(entry) as (file, _):
                 while part := file.read(2**20):
                     digest.update(part)
+            return digest.hexdigest()
         except Unreadable as error:
-            digest.update(str(error).encode())
-        return digest.digest()
+            return str(error)
 
     @contextlib.contextmanager
     def _opened(self, entry: Entry) -> Iterator[tuple[BinaryIO, int]]:

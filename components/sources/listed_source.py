@@ -29,8 +29,10 @@ def holds(path: Path, test: Callable[[Path], bool]) -> bool:
 class ListedSource(abc.ABC):
     """What folders and archives have in common once their files are listed.
 
-    Subclasses give `_opened(entry)`, a context manager of (binary file, size in bytes), or raise
-    Unreadable from it; for archives, entries are asked for in the order they were listed in.
+    `contents` holds, of the files whose content was looked at, size, time and inode as text and the
+    content's SHA-256, by path. Subclasses give `_opened(entry)`, a context manager of (binary file,
+    size in bytes), or raise Unreadable from it; for archives, entries are asked for in the order
+    they were listed in.
     """
 
     _UNWRAP = False
@@ -39,11 +41,12 @@ class ListedSource(abc.ABC):
         layout = arrange(source, folders, entries, self._head, self._UNWRAP)
         self.labels, self.splits, self.ignored = layout.labels, layout.splits, layout.ignored
         self._entries, self._folders = layout.entries, list(folders)
+        self.contents: dict[str, tuple[str, str]] = {}
         self.listed, self._taken = self._stamp(), ""
 
     def __getstate__(self) -> dict:
         """What a worker needs to read a chunk: not the listing, which is in the chunks."""
-        return self.__dict__ | {"_entries": [], "_folders": [], "ignored": ()}
+        return self.__dict__ | {"_entries": [], "_folders": [], "ignored": (), "contents": {}}
 
     @abc.abstractmethod
     def _opened(self, entry: Entry) -> contextlib.AbstractContextManager[tuple[BinaryIO, int]]:
@@ -93,16 +96,21 @@ class ListedSource(abc.ABC):
                 yield file
 
     def chunks(self) -> list[dict]:
-        """Units of work; names travel as hexadecimal, as not all of them are text."""
-        return [
-            {"files": [(e.raw_path.hex(), *e[1:]) for e in self._entries[i : i + CHUNK]]}
-            for i in range(0, len(self._entries), CHUNK)
-        ]
+        """Units of work, with the files' `contents` where they are known; names travel as
+        hexadecimal, as not all of them are text."""
+        chunks = []
+        for start in range(0, len(self._entries), CHUNK):
+            entries = self._entries[start : start + CHUNK]
+            chunk: dict = {"files": [(e.raw_path.hex(), *e[1:]) for e in entries]}
+            if self.contents:
+                chunk["contents"] = [self.contents.get(e.path, ("", ""))[1] for e in entries]
+            chunks.append(chunk)
+        return chunks
 
     def read(self, chunk: dict, max_bytes: int) -> Iterator[RawImage]:
         """The images of a chunk, in order; of a larger file than `max_bytes` only its size."""
-        for raw_path, *rest in chunk["files"]:
-            entry = Entry(bytes.fromhex(raw_path).decode("utf-8", "surrogateescape"), *rest)
+        for file in chunk["files"]:
+            entry = _entry(file)
             data, size, problem = self._content(entry, max_bytes)
             yield RawImage(readable(entry.path), data, entry.label, entry.split, problem, size)
 
@@ -118,3 +126,14 @@ class ListedSource(abc.ABC):
         if size > max_bytes or len(data) > max_bytes:
             return None, max(size, len(data)), "file_too_large"
         return data, len(data), None
+
+
+def unread(file: tuple) -> RawImage:
+    """A file of a chunk as it was listed, without its bytes."""
+    entry = _entry(file)
+    return RawImage(readable(entry.path), None, entry.label, entry.split, entry.problem, entry.size)
+
+
+def _entry(file: tuple) -> Entry:
+    raw_path, *rest = file
+    return Entry(bytes.fromhex(raw_path).decode("utf-8", "surrogateescape"), *rest)

@@ -1,7 +1,8 @@
 """Fingerprints of contents, kept beside the runs with the listing they were taken of.
 
 While sizes, times and inodes of all files are what they were, their contents are taken to be, too:
-so a hundred thousand files are looked at in a second, and read only when one of them changed.
+so a hundred thousand files are looked at in a second, and of a folder only those files are read
+that changed.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from components.base import atomic
 from components.sources.config import DataConfig
+from components.sources.folder_source import FolderSource
 from components.sources.source import Source
 
 
@@ -25,11 +27,25 @@ def content_fingerprint(source: Source, config: DataConfig, directory: Path) -> 
     if stamp.settled and not config.verify and (known := _read(file, stamp.digest)):
         source.take(known)
         return known
+    contents = file.with_suffix(".contents")
+    if isinstance(source, FolderSource):
+        source.contents = {} if config.verify else _contents(contents)
     fingerprint = source.fingerprint()
+    if isinstance(source, FolderSource):
+        _write(contents, json.dumps(source.contents))
     if stamp.settled and source.still(fingerprint):
         entry = {"source": config.source, "listing": stamp.digest, "fingerprint": fingerprint}
         _write(file, json.dumps(entry, indent=1) + "\n")
     return fingerprint
+
+
+def _contents(file: Path) -> dict[str, tuple[str, str]]:
+    """`ListedSource.contents` of the last look, or nothing."""
+    try:
+        found = json.loads(file.read_text())
+        return {path: (str(looks), str(digest)) for path, (looks, digest) in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):  # absent, or no longer whole
+        return {}
 
 
 def _key(config: DataConfig) -> str:

@@ -104,3 +104,15 @@ def stamp(paths: Iterable[str | Path]) -> Stamp:
         line = f"{path}\0{found.st_size} {changed} {found.st_ino}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return Stamp(digest.hexdigest(), settled=newest < begun - _TICK_NS)
+
+
+def stamp_of(path: str) -> str:
+    """A file's size, time and inode as text, or nothing where it is gone or changed so lately that
+    a second change need not show."""
+    now = time.time_ns()
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return ""
+    settled = found.st_ctime_ns < now - _TICK_NS
+    return f"{found.st_size} {found.st_ctime_ns} {found.st_ino}" if settled else ""

@@ -104,6 +104,7 @@ def _data_steps(
         data=json_slice(config.data, exclude={"schema_path", "accept_classes", "limit", "verify"}),
         labels=json.dumps(labels),
         fingerprint=source,
+        cache=str(root_path(config) / "ingested" / config.name),
         code=code("ingest"),
     ).with_id("ingest")
     examples = ingest.outputs["examples"]

@@ -161,7 +161,7 @@ def _explain(
     ]
     previous = max(before, key=lambda e: e.id, default=None)
     properties, earlier = _properties(current), _properties(previous) if previous else None
-    if earlier and earlier.get(IMAGES) != properties.get(IMAGES):
+    if previous and earlier and earlier.get(IMAGES) != properties.get(IMAGES):
         watcher.images = _other_images(_outputs(store, previous.id), outputs)
     why = why_it_ran(
         properties,

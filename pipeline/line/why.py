@@ -29,7 +29,8 @@ def why_it_ran(
     """
     if before is None:
         return "first run"
-    reasons, moved = [], []
+    reasons: list[str] = []
+    moved: list[str] = []
     for name in sorted(parameters.keys() | before.keys()):
         if parameters.get(name) == before.get(name) or name in _UNNAMED:
             continue

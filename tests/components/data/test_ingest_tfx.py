@@ -14,11 +14,14 @@ from PIL import Image
 from components.data import image_index
 from components.data.arrays import ImageArrays
 from components.data.examine import examine
-from components.data.ingest_tfx import drop_pictures, ingest
+from components.data.ingest_tfx import ingest
 from components.data.pack import write_description
 from components.data.pack_tfx import PackFile
+from components.data.recall import Recall
+from components.data.shards_tfx import drop_pictures
+from components.data.tfrecords import places
 from components.sources.config import DataConfig
-from components.sources.open_source import open_source
+from components.sources.open_source import listed_once, open_source
 from components.sources.source import SPLITS, RawImage
 from pipeline.line import runner
 from serving.contract.image_spec import ImageSpec
@@ -172,3 +175,106 @@ def test_the_index_has_every_image_in_the_order_of_the_packed_arrays(folder, tmp
             for data in contents:
                 assert examine(RawImage("", data, 0, split), config).sha256.startswith(row.sha256)
             assert file.parent.name == row.label
+
+
+def _again(folder: Path, output: Path, cache: Path, options=IN_MEMORY) -> dict:
+    """An ingest that takes from `cache` what the one before has decoded."""
+    config = DataConfig(source=f"folder:{folder}")
+    output.mkdir()
+    recall = Recall(cache, "the same")
+    recall.begin()
+    with listed_once():
+        source = open_source(config)
+        source.fingerprint()
+        with beam.Pipeline(options=PipelineOptions(options)) as p:
+            ingest(p, config, source.labels, output, output, recall)
+    recall.finish()
+    return json.loads((output / "accounting.json").read_text())
+
+
+def _files(output: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for path in sorted(output.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _examined(monkeypatch) -> list[str]:
+    """Names of the files that are decoded from now on."""
+    names: list[str] = []
+    monkeypatch.setattr(
+        "components.data.ingest_tfx.examine",
+        lambda raw, config: names.append(raw.name) or examine(raw, config),
+    )
+    return names
+
+
+@pytest.fixture
+def grown(folder, tmp_path, monkeypatch) -> Path:
+    """The photographs after an ingest: some are new, gone, renamed, of another class, edited."""
+    monkeypatch.setattr("components.sources.listed_source.CHUNK", 50)
+    now = Path(shutil.copytree(folder, tmp_path / "photos"))
+    _again(now, tmp_path / "first", tmp_path / "cache")
+    train = now / "train"
+    whole = sorted(path for path in (train / "temple").iterdir() if path.suffix == ".png")
+    shutil.move(whole[0], train / "flower" / "moved.png")
+    whole[1].rename(train / "temple" / "renamed.png")
+    whole[2].unlink()
+    (train / "temple" / "new.png").write_bytes(encode(tile(0, 5, 7, 16, 16), "PNG"))
+    (train / "flower" / "bad.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    whole[3].write_bytes(encode(tile(1, 5, 7, 16, 16), "PNG"))
+    return now
+
+
+def test_only_files_that_changed_are_decoded_and_the_result_is_that_of_a_full_ingest(
+    grown, tmp_path, monkeypatch
+):
+    names = _examined(monkeypatch)
+    _again(grown, tmp_path / "second", tmp_path / "cache")
+    decoded = {Path(name).name for name in names}
+    assert {"moved.png", "new.png", "bad.jpg"} <= decoded and "renamed.png" not in decoded
+    assert len(names) == 4
+    _ingest(grown, tmp_path / "full")
+    assert _files(tmp_path / "second") == _files(tmp_path / "full")
+
+
+def test_worker_processes_recall_the_same(grown, tmp_path):
+    with runner.beam_workers():
+        _again(grown, tmp_path / "second", tmp_path / "cache", PROCESSES)
+    _ingest(grown, tmp_path / "full")
+    assert _files(tmp_path / "second") == _files(tmp_path / "full")
+
+
+@pytest.mark.parametrize(
+    "what, fault",
+    [("chunk-00000.json", "flipped"), ("00000-test", "flipped"), ("identity", "gone")],
+)
+def test_what_is_damaged_is_decoded_again(grown, tmp_path, what, fault):
+    file = tmp_path / "cache" / "last" / what
+    content = bytearray(file.read_bytes())
+    file.unlink()  # shards are the artifact's own files
+    content[len(content) // 2] ^= 1
+    if fault == "flipped":
+        file.write_bytes(content)
+    _again(grown, tmp_path / "second", tmp_path / "cache")
+    _ingest(grown, tmp_path / "full")
+    assert _files(tmp_path / "second") == _files(tmp_path / "full")
+
+
+def test_only_the_last_ingest_is_kept_and_what_a_stopped_one_left_is_removed(grown, tmp_path):
+    stopped = Recall(tmp_path / "cache", "another")
+    stopped.begin()
+    shutil.rmtree(grown / "train" / "temple")
+    _again(grown, tmp_path / "second", tmp_path / "cache")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["last"]
+    records = (tmp_path / "cache" / "last").glob("*-train")
+    assert sum(len(places(path)) for path in records) < len(list(grown.rglob("train/*/*")))
+
+
+def test_other_settings_or_code_recall_nothing(grown, tmp_path):
+    key = json.loads((tmp_path / "cache/last/chunk-00000.json").read_text().split("\n")[1])
+    key = key["rows"][0][0]
+    assert Recall(tmp_path / "cache", "the same").find(key) is not None
+    assert Recall(tmp_path / "cache", "another").find(key) is None
+    assert Recall(tmp_path / "cache", "the same").find("") is None

@@ -29,11 +29,18 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def reads(monkeypatch) -> list:
-    """Grows with each reading of all contents."""
-    found, digest = [], FolderSource._digest_all
-    monkeypatch.setattr(FolderSource, "_digest_all", lambda s: found.append(1) or digest(s))
+def reads(monkeypatch) -> list[str]:
+    """Paths of the files whose contents are read from now on."""
+    found: list[str] = []
+    _watch(monkeypatch, found)
     return found
+
+
+def _watch(monkeypatch, found: list[str]) -> None:
+    digest = FolderSource._digest
+    monkeypatch.setattr(
+        FolderSource, "_digest", lambda s, entry: found.append(entry.path) or digest(s, entry)
+    )
 
 
 def _look(folder, tmp_path, **options) -> str:
@@ -73,26 +80,37 @@ def test_whatever_changes_is_noticed(folder, tmp_path, change):
     assert _look(folder, tmp_path) != first
 
 
-def test_what_was_written_as_it_was_listed_is_not_trusted(folder, tmp_path, reads, monkeypatch):
+def test_of_a_grown_folder_only_new_files_are_read(folder, tmp_path, reads):
+    _look(folder, tmp_path)
+    reads.clear()
+    (folder / "cat" / "3.png").write_bytes(png(3))
+    (folder / "dog" / "1.png").write_bytes(png(4))
+    assert _look(folder, tmp_path) == FolderSource(str(folder)).fingerprint()
+    assert reads[:2] == ["cat/3.png", "dog/1.png"] and len(reads) == 2 + 5  # and all, without help
+
+
+def test_what_was_written_as_it_was_listed_is_not_trusted(folder, tmp_path, monkeypatch):
     monkeypatch.undo()  # the images are a moment old
-    reads_now, digest = [], FolderSource._digest_all
-    monkeypatch.setattr(FolderSource, "_digest_all", lambda s: reads_now.append(1) or digest(s))
+    reads: list[str] = []
+    _watch(monkeypatch, reads)
     for _ in range(2):
         _look(folder, tmp_path)
-    assert len(reads_now) == 2 and not (tmp_path / "listings").exists()
+    assert len(reads) == 8 and not list((tmp_path / "listings").glob("*.json"))
 
 
 def test_verify_reads_everything_again(folder, tmp_path, reads):
     first = _look(folder, tmp_path)
-    assert _look(folder, tmp_path, verify=True) == first and len(reads) == 2
+    assert _look(folder, tmp_path, verify=True) == first and len(reads) == 8
 
 
 def test_a_damaged_entry_is_made_again(folder, tmp_path, reads):
     first = _look(folder, tmp_path)
-    (entry,) = (tmp_path / "listings").iterdir()
-    for text in ("", "[]", '{"listing": 1}'):
-        entry.write_text(text)
-        assert _look(folder, tmp_path) == first
+    entries = list((tmp_path / "listings").iterdir())
+    for text in ("", "[]", '{"listing": 1}', '{"cat/1.png": 3}'):
+        for entry in entries:
+            entry.write_text(text)
+        reads.clear()
+        assert _look(folder, tmp_path) == first and len(reads) == 4
     reads.clear()
     assert _look(folder, tmp_path) == first and not reads
 
@@ -108,7 +126,7 @@ def test_a_file_written_while_contents_are_read_leaves_no_entry(folder, tmp_path
     monkeypatch.setattr(FolderSource, "_digest_all", meanwhile)
     first = _look(folder, tmp_path)
     monkeypatch.setattr(FolderSource, "_digest_all", digest)
-    assert not (tmp_path / "listings").exists() and _look(folder, tmp_path) != first
+    assert not list((tmp_path / "listings").glob("*.json")) and _look(folder, tmp_path) != first
 
 
 def test_ingest_may_trust_a_fingerprint_that_was_not_taken_anew(folder, tmp_path):
