@@ -199,6 +199,8 @@ class TrainingRecord:
             f"val_accuracy {row['val_accuracy']:.3f}  lr {row['learning_rate']:.1e}  "
             f"{row['images_per_second']:,.0f} img/s"
         )
+        if left := time_left(self._seconds(), row["epoch"], self._config.epochs):
+            self._line += f"  {left}"
         if time.monotonic() - self._line_at >= LINE_INTERVAL:
             self.say(self._line)
             self._line, self._line_at = "", time.monotonic()
@@ -206,6 +208,20 @@ class TrainingRecord:
     def say(self, text: str) -> None:
         """Prints a line above the progress bar."""
         self._bar.console.print(f"  {text}", markup=False, highlight=False)
+
+
+def time_left(seconds: float, done: int, epochs: int) -> str:
+    """`about 4 min left` after `done` of `epochs` epochs in `seconds`; nothing of less than half a
+    minute. Early stopping may end sooner."""
+    left = seconds / done * (epochs - done)
+    if left < 30:
+        return ""
+    if left < 90:
+        return f"about {10 * round(left / 10)} s left"
+    minutes = round(left / 60)
+    if minutes < 90:
+        return f"about {minutes} min left"
+    return f"about {minutes / 60:.1f} h left"
 
 
 @dataclasses.dataclass

@@ -12,7 +12,7 @@ from components.data.arrays import ImageArrays
 from components.training import arguments as training
 from components.training import hardware, recipe
 from components.training.config import TrainConfig
-from components.training.training_record import TrainingError, TrainingRecord
+from components.training.training_record import TrainingError, TrainingRecord, time_left
 from tests.helpers.training_data import write_arrays, write_plan, write_train_arguments
 
 
@@ -226,3 +226,18 @@ def test_a_loss_that_does_not_fit_the_network_is_refused_before_training(tmp_pat
     arguments = training.TrainArgs.model_validate(values)
     with pytest.raises(ValueError, match="'nll' does not fit .* expected 'cross_entropy'"):
         training.network_for(arguments, arrays, "torch")
+
+
+@pytest.mark.parametrize(
+    "seconds, done, words",
+    [
+        (60, 1, "about 9 min left"),
+        (8, 1, "about 70 s left"),
+        (3, 1, ""),
+        (1000, 9, "about 2 min left"),
+        (3600, 1, "about 9.0 h left"),
+        (100, 10, ""),
+    ],
+)
+def test_the_time_left_is_told_where_it_is_long(seconds, done, words):
+    assert time_left(seconds, done, 10) == words
