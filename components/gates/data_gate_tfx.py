@@ -17,13 +17,14 @@ from components.base.refusal import DataRefused
 from components.data import image_index
 from components.data.accounting import Finding, append_findings, with_findings
 from components.data.artifacts_tfx import IngestReport
-from components.data.image_changes import changes
+from components.data.image_changes import Changes, changes
 from components.data.image_index import Row
 from components.gates import anomalies_tfx as tfdv
 from components.gates import relabelled
 from components.gates.artifacts_tfx import DataVerdict
 from components.gates.data_gate import DataGateConfig, check_accounting
 from components.gates.result import GateResult
+from components.gates.since_release import since_release
 from components.sources.source import SPLITS
 
 
@@ -64,9 +65,14 @@ def DataGate(
         ]
     findings: list[Finding] = []
     if release:
-        results += _against(Path(release), found, labels, config, bool(accept_classes))
-        gate, findings = _remembered(Path(release), index, labels, config)
-        results += gate
+        against = _against(Path(release), found, labels, config, bool(accept_classes))
+        changed = _changed(Path(release), index)
+        accounting["since_release"] = since_release(changed, against, int(Path(release).name))
+        results += against
+        if changed is not None:
+            name, other = f"release {Path(release).name}", relabelled.relabelled(changed, labels)
+            results.append(relabelled.check(changed, other, config, name))
+            findings = relabelled.findings(changed, other, name)
     accounting = with_findings(accounting, findings)
     listed = Path(shutil.copy(Path(report.uri, "findings.csv"), verdict.uri))
     append_findings(listed, findings)
@@ -114,17 +120,10 @@ def _against(
     return results
 
 
-def _remembered(
-    release: Path, index: dict[str, list[Row]], labels: list[str], config: DataGateConfig
-) -> tuple[list[GateResult], list[Finding]]:
+def _changed(release: Path, index: dict[str, list[Row]]) -> Changes | None:
     """The images one by one against those of the release; older ones have no index of theirs."""
-    path, name = release / "data" / image_index.RELEASED, f"release {release.name}"
-    if not path.is_file():
-        return [], []
-    changed = changes(image_index.read(path), index)
-    found = relabelled.relabelled(changed, labels)
-    gate = relabelled.check(changed, found, config, name)
-    return [gate], relabelled.findings(changed, found, name)
+    path = release / "data" / image_index.RELEASED
+    return changes(image_index.read(path), index) if path.is_file() else None
 
 
 def _keep(

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from components.sources.source import SPLITS
 from pipeline.outcome.words import Table
 
 FINDINGS = {
@@ -18,6 +19,13 @@ FINDINGS = {
     "ignored": "Ignored",
 }
 """Kinds of findings (`components/data/accounting.py`) and their titles, most important first."""
+
+DRIFTING = {
+    "mean": "brightness",
+    "std": "contrast",
+    "class_name": "class shares",
+}
+"""Features that have another name for people than for TFDV."""
 
 FEW = 20
 """Classes up to which each is listed by default."""
@@ -88,6 +96,52 @@ def _extent(split: str, images: dict[str, int]) -> tuple[str, ...]:
         f"{images[least]:,} ({least})",
         f"{images[most]:,} ({most})",
     )
+
+
+def came_and_went(data: dict[str, Any]) -> Table | None:
+    """Images added and removed since the release, of each class and split in which there are any;
+    of many classes those with most changes."""
+    since = data.get("since_release") or {}
+    added, removed = since.get("added"), since.get("removed")
+    if added is None or removed is None:
+        return None
+    totals: Counter[str] = Counter()
+    for counts in (*added.values(), *removed.values()):
+        totals.update(counts)
+    if not totals:
+        return None
+    shown = [name for name, _ in sorted(totals.items(), key=lambda row: (-row[1], row[0]))]
+    rest = shown[FEW:]
+    rows = [
+        (name, *(_change([name], split, added, removed) for split in SPLITS))
+        for name in shown[:FEW]
+    ]
+    if rest:
+        others = (_change(rest, split, added, removed) for split in SPLITS)
+        rows.append((f"{len(rest):,} more classes", *others))
+    rows.append(("all", *(_change(shown, split, added, removed) for split in SPLITS)))
+    return Table(("class", *SPLITS), rows, range(1, 4))
+
+
+def _change(names: list[str], split: str, added: dict, removed: dict) -> str:
+    """`+30 −2`, or nothing."""
+    counts = [sum(kind.get(split, {}).get(n, 0) for n in names) for kind in (added, removed)]
+    return " ".join(f"{sign}{count:,}" for sign, count in zip("+−", counts) if count)
+
+
+def drift(data: dict[str, Any]) -> Table | None:
+    """How far each feature is from the release's, as TFDV measured it."""
+    found = (data.get("since_release") or {}).get("drift")
+    if not found:
+        return None
+    rows = [
+        (
+            DRIFTING.get(name, name),
+            *("" if (value := of.get(split)) is None else f"{value:.3f}" for split in SPLITS),
+        )
+        for name, of in found.items()
+    ]
+    return Table(("feature", *SPLITS), rows, range(1, 4))
 
 
 def account(data: dict[str, Any]) -> Table:

@@ -87,6 +87,8 @@ def page(verdict: dict[str, Any], directory: Path) -> str:
             comparisons=facts.comparisons(verdict),
             reasons=data_facts.reasons(data, directory / "findings.csv") if data else None,
             splits=data_facts.splits(data) if data else None,
+            came_and_went=data_facts.came_and_went(data) if data else None,
+            drift=data_facts.drift(data) if data else None,
             account=data_facts.account(data) if data else None,
             findings=data_facts.findings(data) if data else [],
             balance=data_facts.balance(data) if data else None,

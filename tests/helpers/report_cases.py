@@ -33,6 +33,17 @@ TRAIN = 1200
 """Digits that they learn from; the others are tested."""
 
 
+SINCE: dict[str, Any] = {
+    "release": 2,
+    "added": {"train": {"3": 30, "7": 1}, "test": {"3": 1_004}},
+    "removed": {"train": {"7": 2}},
+    "drift": {
+        "class_name": {"train": 0.012, "val": 0.031, "test": 0.02},
+        "mean": {"train": 0.0004, "test": 0.15},
+    },
+}
+
+
 def released(directory: Path) -> dict[str, Any]:
     """Both models passed; one artifact is left out, and there are two warnings."""
     verdict = _digits(directory)
@@ -44,6 +55,7 @@ def released(directory: Path) -> dict[str, Any]:
         "warnings": ["597 test images: <few> to tell two models apart.", "torch is slower."],
         "gates": [gate for n in range(30) for gate in _data_gates(f"gate_{n}")],
         "artifacts": [_artifact(*row, left_out=row == ("keras", "onnx_int8")) for row in rows],
+        "data": verdict["data"] | {"since_release": SINCE},
         "comparisons": {
             "keras": [
                 _comparison("current", 2, only_new_right=5, only_old_right=7),

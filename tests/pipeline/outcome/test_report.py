@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.outcome import confusion, data_facts, facts, figures, gallery, report, words
 from pipeline.outcome.verdict import Verdict
-from tests.helpers.report_cases import refused_data, released
+from tests.helpers.report_cases import SINCE, refused_data, released
 
 
 def rows(epochs: int, **more) -> list[dict]:
@@ -207,3 +207,26 @@ def test_what_older_runs_lack_is_left_out(run, tmp_path):
     headings = re.findall(r'<h2 id="(\w+)"', report.page(verdict, tmp_path))
     assert not {"calibration", "robustness", "mistakes", "contract"} & set(headings)
     assert {"gates", "artifacts", "confusion"} <= set(headings)
+
+
+def test_what_came_and_went_since_the_release_is_told_by_class_and_split():
+    data = {"since_release": SINCE}
+    came = data_facts.came_and_went(data)
+    assert came.rows == [
+        ("3", "+30", "", "+1,004"),
+        ("7", "+1 −2", "", ""),
+        ("all", "+31 −2", "", "+1,004"),
+    ]
+    drift = data_facts.drift(data)
+    assert drift.rows == [
+        ("class shares", "0.012", "0.031", "0.020"),
+        ("brightness", "0.000", "", "0.150"),
+    ]
+    assert data_facts.came_and_went({}) is None and data_facts.drift({}) is None
+
+
+def test_of_many_changed_classes_those_with_most_changes_are_listed():
+    added = {"train": {f"c{n:02d}": n for n in range(1, 31)}}
+    came = data_facts.came_and_went({"since_release": {"added": added, "removed": {}}})
+    assert len(came.rows) == data_facts.FEW + 2 and came.rows[0] == ("c30", "+30", "", "")
+    assert came.rows[-2] == ("10 more classes", "+55", "", "")
