@@ -56,19 +56,20 @@ def file_key(content: str, label: int, split: str | None) -> str:
     return f"{content} {label} {split or ''}" if content else ""
 
 
+_indices: dict[Path, dict[str, Known | Rejected]] = {}
+"""What the ingest before knew, for the one that goes on: runners copy what they run, and each copy
+would read it again."""
+
+
 class Recall:
     """Remembers one ingest in `directory`, for one with the same `identity`.
 
-    Cheap to pickle: every worker reads the index itself.
+    Cheap to pickle: every worker process reads the index itself.
     """
 
     def __init__(self, directory: Path, identity: str):
         self.directory, self._identity = directory, identity
         self._new = directory / f".new-{uuid.uuid4().hex}"
-        self._known: dict[str, Known | Rejected] | None = None
-
-    def __getstate__(self) -> dict:
-        return self.__dict__ | {"_known": None}
 
     def begin(self) -> None:
         """Makes room for what is to be remembered, and removes what an ingest that was stopped
@@ -82,17 +83,23 @@ class Recall:
         (self._new / "identity").write_text(self._identity)
         shutil.rmtree(self.directory / "last", ignore_errors=True)
         self._new.rename(self.directory / "last")
+        _indices.clear()
 
     def find(self, key: str) -> Known | Rejected | None:
         """What became of the file, or None where nobody knows."""
-        if self._known is None:
-            self._known = {}
-            last = self.directory / "last"
-            with contextlib.suppress(OSError):
-                if (last / "identity").read_text() == self._identity:
-                    for file in last.glob("chunk-*.json"):
-                        self._known |= _read(file)
-        return self._known.get(key) if key else None
+        if self._new not in _indices:
+            _indices.clear()
+            _indices[self._new] = self._index()
+        return _indices[self._new].get(key) if key else None
+
+    def _index(self) -> dict[str, Known | Rejected]:
+        known: dict[str, Known | Rejected] = {}
+        last = self.directory / "last"
+        with contextlib.suppress(OSError):
+            if (last / "identity").read_text() == self._identity:
+                for file in last.glob("chunk-*.json"):
+                    known |= _read(file)
+        return known
 
     def remember(
         self, number: int, rows: list[tuple[str, Known | Rejected]], shards: dict[str, Path]

@@ -13,6 +13,10 @@ from components.sources.source import CHUNK, RawImage, Stamp
 _HEAD = 32  # bytes that tell a file's type
 
 
+Contents = dict[str, tuple[str, str]]
+"""Of files by path: size, time and inode as text, and the content's SHA-256."""
+
+
 class Unreadable(Exception):
     """A single file cannot be read; its text is the reason it is quarantined with."""
 
@@ -29,10 +33,10 @@ def holds(path: Path, test: Callable[[Path], bool]) -> bool:
 class ListedSource(abc.ABC):
     """What folders and archives have in common once their files are listed.
 
-    `contents` holds, of the files whose content was looked at, size, time and inode as text and the
-    content's SHA-256, by path. Subclasses give `_opened(entry)`, a context manager of (binary file,
-    size in bytes), or raise Unreadable from it; for archives, entries are asked for in the order
-    they were listed in.
+    `contents` are those of the files that were looked at; where none was, `look_up` gives those of
+    an earlier look at the same files. Subclasses give `_opened(entry)`, a context manager of
+    (binary file, size in bytes), or raise Unreadable from it; for archives, entries are asked for
+    in the order they were listed in.
     """
 
     _UNWRAP = False
@@ -41,12 +45,19 @@ class ListedSource(abc.ABC):
         layout = arrange(source, folders, entries, self._head, self._UNWRAP)
         self.labels, self.splits, self.ignored = layout.labels, layout.splits, layout.ignored
         self._entries, self._folders = layout.entries, list(folders)
-        self.contents: dict[str, tuple[str, str]] = {}
+        self.contents: Contents = {}
+        self.look_up: Callable[[], Contents] = dict
         self.listed, self._taken = self._stamp(), ""
 
     def __getstate__(self) -> dict:
         """What a worker needs to read a chunk: not the listing, which is in the chunks."""
-        return self.__dict__ | {"_entries": [], "_folders": [], "ignored": (), "contents": {}}
+        return self.__dict__ | {
+            "_entries": [],
+            "_folders": [],
+            "ignored": (),
+            "contents": {},
+            "look_up": dict,
+        }
 
     @abc.abstractmethod
     def _opened(self, entry: Entry) -> contextlib.AbstractContextManager[tuple[BinaryIO, int]]:
@@ -98,12 +109,12 @@ class ListedSource(abc.ABC):
     def chunks(self) -> list[dict]:
         """Units of work, with the files' `contents` where they are known; names travel as
         hexadecimal, as not all of them are text."""
-        chunks = []
+        chunks, contents = [], self.contents or self.look_up()
         for start in range(0, len(self._entries), CHUNK):
             entries = self._entries[start : start + CHUNK]
             chunk: dict = {"files": [(e.raw_path.hex(), *e[1:]) for e in entries]}
-            if self.contents:
-                chunk["contents"] = [self.contents.get(e.path, ("", ""))[1] for e in entries]
+            if contents:
+                chunk["contents"] = [contents.get(e.path, ("", ""))[1] for e in entries]
             chunks.append(chunk)
         return chunks
 

@@ -5,6 +5,7 @@ so a hundred thousand files are looked at in a second, and of a folder only thos
 that changed.
 """
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -26,6 +27,8 @@ def content_fingerprint(source: Source, config: DataConfig, directory: Path) -> 
     stamp = source.listed
     if stamp.settled and not config.verify and (known := _read(file, stamp.digest)):
         source.take(known)
+        if isinstance(source, FolderSource):
+            source.look_up = functools.partial(_contents, file.with_suffix(".contents"))
         return known
     contents = file.with_suffix(".contents")
     if isinstance(source, FolderSource):

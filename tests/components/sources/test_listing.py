@@ -134,6 +134,7 @@ def test_ingest_may_trust_a_fingerprint_that_was_not_taken_anew(folder, tmp_path
     _look(folder, tmp_path)
     source = open_source(config)
     fingerprint = content_fingerprint(source, config, tmp_path / "listings")
+    assert all(len(content) == 64 for content in source.chunks()[0]["contents"])
     assert source.still(fingerprint)
     (folder / "cat" / "1.png").write_bytes(png(9))
     assert not source.still(fingerprint)
