@@ -126,6 +126,23 @@ def status(
 
 
 @app.command()
+def gc(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[keep=10] [artifacts=3] [root=PATH]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
+) -> None:
+    """Remove what older runs left and neither a kept run, a release nor the next run needs.
+
+    Runs do so themselves (runs.keep, runs.artifacts). Exit codes: 0 done, 2 configuration,
+    75 a run holds the output root.
+    """
+    from pipeline.commands.gc import gc as collect
+
+    collect(words or [], dry_run)
+
+
+@app.command()
 def explain(
     run: Annotated[str, typer.Argument(help="a run's id, its beginning, latest, or a path")],
     root: Annotated[Path, typer.Option(help="output root that holds the runs")] = Path("out"),

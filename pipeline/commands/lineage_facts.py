@@ -265,7 +265,7 @@ def _configuration(
     if preset is None:
         return recorded, None, None
     own = presets.PRESETS[preset]()
-    defaults = _flat(own.model_dump(mode="json", exclude={"tune", "notify"}), leaves(own))
+    defaults = _flat(own.model_dump(mode="json", exclude={"tune", "notify", "runs"}), leaves(own))
     return recorded, {k: v for k, v in recorded.items() if defaults.get(k, ...) != v}, preset
 
 

@@ -13,7 +13,6 @@ import traceback
 from pathlib import Path
 
 from components.base import atomic
-from components.base.config import Slice
 from components.base.fingerprint import PACKAGES, ROOT, custom_hashes
 from components.base.refusal import DataRefused
 from components.networks.network import FRAMEWORKS
@@ -23,12 +22,11 @@ from components.training.checkpoint import Checkpoints
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
 from pipeline.configuration.fitting import check_classes, check_signing
-from pipeline.configuration.notify import NotifyConfig
-from pipeline.configuration.overrides import as_arguments, parse_overrides, restored
+from pipeline.configuration.overrides import as_arguments, parse_overrides
 from pipeline.line.inputs import classes, schema_text
 from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.line.steps import Outputs, Step
-from pipeline.operation.notify import notify
+from pipeline.operation.afterwards import Afterwards, follow, stated
 from pipeline.outcome.collect import collect, collect_refusal
 from pipeline.outcome.terminal import Terminal
 from pipeline.outcome.verdict import (
@@ -66,10 +64,11 @@ def run(preset: str, arguments: list[str]) -> int:
         source = open_source(config.data)
         check_classes(config, source.labels)
         check_signing(config)
-        root, told = root_path(config), config.notify
+        root = root_path(config)
+        afterwards = Afterwards(notify=config.notify, runs=config.runs)
     except DataRefused as error:
         # The folder could not even be looked at: there is no configuration to open a run with.
-        told = _told(overrides)
+        afterwards = stated(overrides)
         refusal, root = error, Path(overrides.get("root") or "out").expanduser().resolve()
     schema = ""
     check_outside(root, config.data.source if refusal is None else preset)
@@ -96,7 +95,7 @@ def run(preset: str, arguments: list[str]) -> int:
                 verdict.status, verdict.exit_code = "failed", EXIT_INTERNAL
                 verdict.sentence = " ".join(f"{type(error).__name__}: {error}".split())
             verdict.seconds = time.monotonic() - started
-            return _close(verdict, directory, terminal, told)
+            return _close(verdict, directory, terminal, afterwards)
 
 
 def _decide(
@@ -208,19 +207,9 @@ def _draw_answers(outputs: Outputs, directory: Path) -> None:
         traceback.print_exc()
 
 
-def _told(overrides: dict[str, str]) -> NotifyConfig:
-    """Of a command line whose other keys nobody could make sense of."""
-    own = {key: value for key, value in overrides.items() if key.startswith("notify.")}
-    return restored(_Told, own).notify
-
-
-class _Told(Slice):
-    notify: NotifyConfig = NotifyConfig()
-
-
-def _close(verdict: Verdict, directory: Path, terminal: Terminal, told: NotifyConfig) -> int:
-    """Writes verdict, report and link, prints the table, tells who is to be told, returns the exit
-    code."""
+def _close(verdict: Verdict, directory: Path, terminal: Terminal, afterwards: Afterwards) -> int:
+    """Writes verdict, report and link, prints the table, tells who is to be told, cleans up behind
+    earlier runs, returns the exit code."""
     from pipeline.outcome import report
 
     verdict.write(directory)
@@ -231,7 +220,7 @@ def _close(verdict: Verdict, directory: Path, terminal: Terminal, told: NotifyCo
         traceback.print_exc()
         terminal.say(f"the report could not be written: {error}")
     terminal.show_outcome(verdict, directory)
-    for failure in notify(told, directory):
+    for failure in follow(afterwards, verdict, directory):
         terminal.say(failure)
     return verdict.exit_code
 
@@ -290,7 +279,7 @@ def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
     lock = ROOT / "requirements.txt"
     code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
     code["own network"] = custom_hashes(config.model.architecture)
-    settings = config.model_dump(mode="json", exclude={"root", "beam", "tune", "notify"})
+    settings = config.model_dump(mode="json", exclude={"root", "beam", "tune", "notify", "runs"})
     everything = json.dumps([source, schema, settings, code], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()
 

@@ -20,6 +20,7 @@ from export.release.config import ReleaseConfig
 from export.verification.config import ExportConfig
 from pipeline.configuration.beam import BeamConfig
 from pipeline.configuration.notify import NotifyConfig
+from pipeline.configuration.runs import RunsConfig
 from pipeline.configuration.tune import TuneConfig
 
 
@@ -43,6 +44,7 @@ class RunConfig(Slice):
     beam: BeamConfig = BeamConfig()
     tune: TuneConfig = TuneConfig()
     notify: NotifyConfig = NotifyConfig()
+    runs: RunsConfig = RunsConfig()
 
 
 def root_path(config: RunConfig) -> Path:

@@ -244,7 +244,7 @@ def _release_steps(
         lineage=json.dumps(
             {
                 "source_fingerprint": source,
-                "config": config.model_dump(mode="json", exclude={"tune", "notify"}),
+                "config": config.model_dump(mode="json", exclude={"tune", "notify", "runs"}),
             }
         ),
         run_id=run_id,

@@ -51,6 +51,11 @@ class Verdict:
     contract: dict = dataclasses.field(default_factory=dict)
     steps: list = dataclasses.field(default_factory=list)
 
+    @property
+    def repeated(self) -> bool:
+        """Whether the run took an earlier one's verdict over, and did nothing itself."""
+        return all_repeated(self.steps)
+
     def to_json(self) -> str:
         """NaN becomes null: it is strict JSON."""
         return json.dumps(_finite(dataclasses.asdict(self)), indent=1, allow_nan=False) + "\n"
@@ -58,6 +63,11 @@ class Verdict:
     def write(self, directory: Path) -> None:
         """Writes `verdict.json` atomically."""
         atomic.write(directory / "verdict.json", self.to_json())
+
+
+def all_repeated(steps: list[dict]) -> bool:
+    """Of a verdict's steps; TFX, which looks its cache up, takes more time than none."""
+    return bool(steps) and all(step["cached"] and not step["seconds"] for step in steps)
 
 
 def _finite(value: Any) -> Any:

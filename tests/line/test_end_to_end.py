@@ -119,7 +119,24 @@ def test_two_runs_are_compared_and_one_gives_its_configuration_to_another(again,
     assert same.stdout == before.stdout
 
 
-def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(again, root):
+@pytest.fixture(scope="module")
+def cleaned(again, root):
+    (root / "artifacts/pack/arrays/99").mkdir()  # of no execution
+    done = darkroom("gc", "keep=1", "artifacts=1", f"root={root}")
+    assert done.returncode == 0, done.stderr
+    assert "artifacts  1 of pack" in done.stdout and "Freed" in done.stdout
+    return run(root, "digits", *QUICK)
+
+
+def test_after_cleaning_up_the_same_command_is_still_recognised(cleaned, again, first, root):
+    done, verdict = cleaned
+    assert done.returncode == 0 and verdict["status"] == "unchanged"
+    assert "starting TFX" not in done.stdout and again[1]["run_id"] in verdict["sentence"]
+    assert (root / "runs" / first[1]["run_id"]).is_dir()  # made the release
+    assert not list((root / "artifacts").glob("*/.system/*/*"))
+
+
+def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(cleaned, root):
     for attempt in range(2):
         done, verdict = run(root, "digits", *QUICK, "gates.min_accuracy=0.9999")
         assert done.returncode == 3 == verdict["exit_code"], done.stdout + done.stderr
