@@ -126,6 +126,18 @@ def status(
 
 
 @app.command()
+def steps(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[count=5] [name=NAME] [root=PATH]")
+    ] = None,
+) -> None:
+    """Tabulate what each step took in the last runs, in seconds and memory, beside its median."""
+    from pipeline.commands.steps import steps as tabulate
+
+    tabulate(words or [])
+
+
+@app.command()
 def gc(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[keep=10] [artifacts=3] [root=PATH]")

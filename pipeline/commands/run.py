@@ -27,7 +27,8 @@ from pipeline.line.inputs import classes, schema_text
 from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.line.steps import Outputs, Step
 from pipeline.operation.afterwards import Afterwards, follow, stated
-from pipeline.outcome.collect import collect, collect_refusal
+from pipeline.outcome.collect import collect, collect_refusal, gate_warnings
+from pipeline.outcome.step_history import read_history, slow_steps
 from pipeline.outcome.terminal import Terminal
 from pipeline.outcome.verdict import (
     CONFIGURATION,
@@ -147,6 +148,8 @@ def _run_line(
 
     steps, error = runner.execute(pipeline, terminal.step_started, finished)
     collect(verdict, config.export, steps, error)
+    earlier = [past for past in read_history(root / "runs") if past.name == config.name]
+    verdict.warnings += slow_steps(verdict.steps, earlier)
     _draw_preview(config, Outputs(steps))
     for step, output in _KEPT_OF:
         if directory := Outputs(steps).directory(step, output):
@@ -243,12 +246,14 @@ def _still_holds(previous: Verdict, fingerprint: str, current: Release | None) -
 def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> None:
     for field in (
         *("version", "champion", "models", "artifacts", "gates", "data"),
-        *("contract", "comparisons", "warnings"),
+        *("contract", "comparisons"),
     ):
         setattr(verdict, field, getattr(previous, field))
+    verdict.warnings = gate_warnings(verdict.gates)  # not of the time that was not taken
     verdict.exit_code = previous.exit_code
     verdict.steps = [
-        step | {"seconds": 0.0, "cached": True, "why": "nothing changed"} for step in previous.steps
+        step | {"seconds": 0.0, "peak_memory": 0, "cached": True, "why": "nothing changed"}
+        for step in previous.steps
     ]
     if previous.exit_code == EXIT_OK:
         assert current is not None, "a run that ends well leaves a release"
