@@ -23,6 +23,8 @@ from pipeline.configuration.notify import NotifyConfig
 from pipeline.configuration.runs import RunsConfig
 from pipeline.configuration.tune import TuneConfig
 
+CHECKPOINTS = "checkpoints"
+
 
 class RunConfig(Slice):
     """Everything one run depends on."""
@@ -51,6 +53,11 @@ def root_path(config: RunConfig) -> Path:
     return Path(config.root).expanduser().resolve()
 
 
+def pipeline_name(name: str) -> str:
+    """TFX's pipeline of the runs that release under `name`."""
+    return f"darkroom-{name}"
+
+
 def checkpoints_path(config: RunConfig) -> Path:
     """Where interrupted trainings of this name go on from, a folder for each framework."""
-    return root_path(config) / "checkpoints" / config.name
+    return root_path(config) / CHECKPOINTS / config.name

@@ -25,7 +25,12 @@ from components.training.train_tfx import Train
 from export.export_tfx import Export
 from export.release import provenance
 from export.release.push_tfx import Push
-from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
+from pipeline.configuration.config import (
+    RunConfig,
+    checkpoints_path,
+    pipeline_name,
+    root_path,
+)
 from pipeline.line.step_modules import code
 from serving.contract.image_spec import ImageSpec
 from serving.store.release import Release
@@ -37,10 +42,6 @@ LOCAL_BEAM = "--runner=FnApiRunner"
 # Without a packaging option TFX builds a source package of itself for every Beam step; local
 # runners never look at it.
 _NO_PACKAGING = "--sdk_container_image=unused"
-
-
-def pipeline_name(config: RunConfig) -> str:
-    return f"darkroom-{config.name}"
 
 
 def beam_args(config: RunConfig) -> list[str]:
@@ -72,7 +73,7 @@ def build(
     last = _release_steps(config, source, run_id, baseline, data | models)
     root = root_path(config)
     return Pipeline(
-        pipeline_name=pipeline_name(config),
+        pipeline_name=pipeline_name(config.name),
         pipeline_root=str(root / "artifacts"),
         components=[*data.values(), *models.values(), *last.values()],
         enable_cache=True,

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from components.base.refusal import ConfigError
+from pipeline.configuration.config import CHECKPOINTS, pipeline_name
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.configuration.runs import RunsConfig
 from pipeline.operation.retention import KeptRun, needed_executions, outdated_runs
@@ -56,7 +57,8 @@ def find_waste(
     """What of `root` may go by `config`: of the runs only those of `name` (and of no name), where
     it is given; no artifact without `artifacts`.
 
-    Raises StoreError when a release cannot say which run made it.
+    Raises StoreError when a release cannot say which run made it, ConfigError when ML Metadata's
+    database cannot be read.
     """
     runs, current = _releases(root)
     latest = (
@@ -65,11 +67,14 @@ def find_waste(
     known = [run for run in _runs(root) if name is None or run.name in (name, _ANY_RUN)]
     gone = outdated_runs(known, config.keep, runs | latest)
     waste = Waste([root / RUNS / run for run in gone], [], list(_leftovers(root)), [])
-    if artifacts and (root / METADATA).is_file():
+    metadata = root / METADATA
+    if artifacts and metadata.is_file() and metadata.stat().st_size:
         from pipeline.operation.executions import Executions, place
 
-        executions = Executions(root / METADATA)
-        waste.kept = needed_executions(executions.all(), config.artifacts, current)
+        executions = Executions(metadata)
+        waste.kept = needed_executions(
+            executions.all(), config.artifacts, current, set(_unfinished(root))
+        )
         needed = executions.places(waste.kept[0])
         waste.artifacts = [path for path in _artifacts(root) if place(path) not in needed]
         waste.working = _of_executions(root)
@@ -170,6 +175,13 @@ def _name(run: Path) -> str:
         return parse_overrides([f"@{run / CONFIGURATION}"]).get("name", _ANY_RUN)
     except ConfigError:
         return _ANY_RUN
+
+
+def _unfinished(root: Path) -> Iterator[str]:
+    """The nodes that have checkpoints to go on from."""
+    for path in (root / CHECKPOINTS).glob("*/*/"):
+        if any(path.iterdir()):
+            yield f"{pipeline_name(path.parent.name)}.train_{path.name}"
 
 
 def _artifacts(root: Path) -> list[Path]:

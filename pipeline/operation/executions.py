@@ -11,6 +11,7 @@ from pathlib import Path
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.base.refusal import ConfigError
 from pipeline.operation.retention import Execution
 
 _MADE = mlmd.Execution.COMPLETE
@@ -31,7 +32,13 @@ class Executions:
         config = mlmd.ConnectionConfig()
         config.sqlite.filename_uri = str(path)
         config.sqlite.connection_mode = modes.READWRITE if writable else modes.READONLY
-        self._store = MetadataStore(config)
+        try:
+            self._store = MetadataStore(config)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"{path} cannot be read ({str(error)[:100]}): expected ML Metadata's database; "
+                "moved away, it is made anew by the next run, which does every step again."
+            ) from error
 
     def all(self) -> list[Execution]:
         store = self._store

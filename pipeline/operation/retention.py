@@ -61,14 +61,15 @@ class Execution:
 
 
 def needed_executions(
-    executions: Iterable[Execution], keep: int, released: set[str]
+    executions: Iterable[Execution], keep: int, released: set[str], unfinished: set[str]
 ) -> tuple[set[int], set[int]]:
     """The ids of the artifacts to keep, and of the executions whose parameters say how they came
     to be.
 
     Needed are, for each pipeline, all executions of its newest `keep` runs and of those that made
     the releases `released` (our run ids), and each step's newest successful one: what the next run
-    can take over.
+    can take over. So is the run in which a node of `unfinished` last failed: its checkpoints are of
+    no use without the very files that it trained on.
     """
     known = sorted(executions, key=lambda execution: execution.id)
     runs: dict[str, set[int]] = defaultdict(set)
@@ -79,6 +80,8 @@ def needed_executions(
             newest[execution.node] = execution.id
     recent = {run for own in runs.values() for run in sorted(own)[-keep:]}
     recent |= {execution.run for execution in known if execution.run_id in released}
+    failed = {e.node: e.run for e in known if e.node in unfinished and not e.successful}
+    recent |= set(failed.values())
     kept = [e for e in known if e.run in recent or e.id == newest.get(e.node)]
     artifacts = {output for execution in kept for output in execution.outputs}
     makers = {e.id for e in known if e.made and e.outputs & artifacts}

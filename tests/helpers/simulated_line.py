@@ -12,7 +12,7 @@ from pipeline.outcome.verdict import Verdict, point_latest
 from serving.store.store import Store
 from tests.helpers.serving_fixtures import bundle, seal
 
-STEPS = {"ingest": "examples", "pack": "arrays", "train": "model", "push": "pushed"}
+STEPS = {"ingest": "examples", "pack": "arrays", "train_torch": "model", "push": "pushed"}
 """Each takes the output of the one before."""
 PARAMETERS = "x" * 10_000
 """Of a step: with these the database grows by as much as with the fifteen steps of a real run."""

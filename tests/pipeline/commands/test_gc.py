@@ -27,7 +27,7 @@ def test_it_says_what_would_go_and_then_removes_that(line):
         "run        20260101-000000-000002",
         "artifacts  3 of ingest",
         "artifacts  3 of pack",
-        "artifacts  3 of train",
+        "artifacts  3 of train_torch",
         "artifacts  3 of push",
         "leftover   16 working folders of TFX",
     ]

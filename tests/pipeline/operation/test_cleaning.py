@@ -46,9 +46,9 @@ def test_what_neither_a_kept_run_nor_the_next_one_needs_goes_and_frees_what_was_
 def test_the_next_run_takes_over_what_the_last_did(line):
     for _ in range(4):
         line.run()
-    line.run(fresh="train")
+    line.run(fresh="train_torch")
     swept(line.root, keep=1, artifacts=1)
-    assert all(len(line.cached(step)) >= 1 for step in ("ingest", "pack", "train", "push"))
+    assert all(len(line.cached(step)) >= 1 for step in ("ingest", "pack", "train_torch", "push"))
     before = line.artifacts()
     line.run(fresh="push")
     assert len(line.artifacts() - before) == 1
@@ -59,7 +59,35 @@ def test_a_step_that_has_failed_since_has_its_last_success_to_go_back_to(line):
     for _ in range(3):
         line.run(stops_at="pack")
     swept(line.root, keep=1, artifacts=1)
-    assert len(line.cached("train")) == len(line.cached("push")) == len(line.cached("pack")) == 1
+    assert (
+        len(line.cached("train_torch")) == len(line.cached("push")) == len(line.cached("pack")) == 1
+    )
+
+
+def test_a_training_with_checkpoints_keeps_the_arrays_it_goes_on_with(line):
+    line.run(stops_at="train_torch")
+    interrupted = line.artifacts()
+    line.run()
+    checkpoints = line.root / "checkpoints/digits/torch"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "0000000001-0.safetensors").touch()
+    swept(line.root, keep=1, artifacts=1)
+    assert interrupted <= line.artifacts() and any(checkpoints.iterdir())
+    (checkpoints / "0000000001-0.safetensors").unlink()
+    swept(line.root, keep=1, artifacts=1)
+    assert not interrupted & line.artifacts()
+
+
+@pytest.mark.parametrize(("content", "refused"), [(b"", False), (b"garbage", True)])
+def test_a_database_that_cannot_be_read_is_named_and_an_empty_one_knows_nothing(
+    line, content, refused
+):
+    line.run()
+    (line.root / "metadata.sqlite").write_bytes(content)
+    said = list(clean(line.root, RunsConfig(), "digits", artifacts=True))
+    assert bool(said) == refused and len(line.artifacts()) == 4
+    if refused:
+        assert "metadata.sqlite cannot be read" in said[0]
 
 
 def test_releases_keep_their_runs_and_the_current_one_its_artifacts(line):
@@ -149,7 +177,7 @@ def test_ended_at_any_removal_it_leaves_a_root_that_works(tmp_path):
             break
         kills += 1
         left = SimulatedLine(root, kilobytes=1)
-        for step in ("ingest", "pack", "train", "push"):
+        for step in ("ingest", "pack", "train_torch", "push"):
             live = [uri.replace(str(template.root), str(root)) for uri in left.cached(step)]
             assert live and all(os.path.isfile(f"{uri}/data") for uri in live), (at, live)
         assert {ids[1], ids[2]} <= set(runs(left)), at
@@ -169,9 +197,9 @@ def test_the_disk_holds_little_more_than_what_is_kept_over_a_hundred_runs(tmp_pa
         if night % 4 == 3:
             line.repeat()
         elif night % 7 == 5:
-            line.run(stops_at="train")
+            line.run(stops_at="train_torch")
         else:
-            line.run(fresh="train" if night % 5 == 2 else "ingest", release=night % 10 == 0)
+            line.run(fresh="train_torch" if night % 5 == 2 else "ingest", release=night % 10 == 0)
             Store(line.root / "serving").prune("digits", 2)
         assert list(clean(line.root, config, "digits", artifacts=night % 4 != 3)) == []
         if night >= 20:

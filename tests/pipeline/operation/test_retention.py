@@ -45,23 +45,30 @@ RUNS = [
 
 
 def test_the_newest_runs_and_each_steps_newest_success_are_needed():
-    artifacts, executions = needed_executions(RUNS, 1, set())
+    artifacts, executions = needed_executions(RUNS, 1, set(), set())
     # Run 4 as it is, the training before the one that failed, the only push.
     assert artifacts == {108, 109, 107, 103} and executions == {8, 9, 7, 3}
 
 
 def test_what_a_needed_run_took_over_is_needed_and_so_is_how_it_was_made():
-    artifacts, executions = needed_executions(RUNS, 2, set())
+    artifacts, executions = needed_executions(RUNS, 2, set(), set())
     assert artifacts == {108, 109, 104, 107, 103}
     assert executions == {8, 9, 6, 7, 3, 4}  # 4 made what 6 took over
 
 
 def test_a_released_runs_artifacts_are_needed_whatever_came_after():
-    artifacts, _ = needed_executions(RUNS, 1, {"first"})
+    artifacts, _ = needed_executions(RUNS, 1, {"first"}, set())
     assert artifacts == {108, 109, 107, 101, 102, 103}
 
 
 def test_pipelines_take_nothing_from_each_other():
     other = [Execution(n, "other.ingest", n, True, True, frozenset({n})) for n in range(10, 20)]
-    artifacts, _ = needed_executions([*RUNS, *other], 1, set())
+    artifacts, _ = needed_executions([*RUNS, *other], 1, set(), set())
     assert artifacts == {108, 109, 107, 103, 19}
+
+
+def test_a_training_that_was_interrupted_keeps_what_its_checkpoints_belong_to():
+    later = [execution(10, "ingest", 5, 110), execution(11, "train", 5, 111)]
+    assert 108 not in needed_executions([*RUNS, *later], 1, set(), set())[0]
+    artifacts, _ = needed_executions([*RUNS, *later], 1, set(), {"line.train"})
+    assert artifacts == {110, 111, 103, 108, 109}
