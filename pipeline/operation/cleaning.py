@@ -108,7 +108,7 @@ def clean(root: Path, config: RunsConfig, name: str, *, artifacts: bool) -> Iter
         remove(root, find_waste(root, config, name=name, artifacts=artifacts))
     except (Exception, KeyboardInterrupt) as error:  # the verdict stands whatever becomes of them
         traceback.print_exc()
-        yield f"older runs could not be cleaned up: {error or type(error).__name__}"
+        yield f"older runs could not be cleaned up: {str(error) or type(error).__name__}"
 
 
 def freed(paths: Iterable[Path]) -> int:
