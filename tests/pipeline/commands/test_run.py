@@ -7,7 +7,7 @@ from components.base.refusal import ConfigError, DataRefused
 from components.sources.digits_source import DigitsSource
 from components.sources.folder_source import FolderSource
 from components.training.checkpoint import Checkpoints
-from pipeline.commands.run import _drop_checkpoints, _still_holds
+from pipeline.commands.run import _drop_checkpoints, _repeat, _still_holds
 from pipeline.configuration import presets
 from pipeline.configuration.overrides import override
 from pipeline.line.inputs import classes, schema_text
@@ -46,6 +46,23 @@ def test_no_verdict_survives_a_rollback_or_a_damaged_release(store):
     assert not _still_holds(_verdict(), "f", None)
     (current.path / "model.onnx").write_bytes(b"damaged")
     assert not _still_holds(_verdict(), "f", current)
+
+
+def test_a_repeated_verdict_takes_no_time_over_and_no_word_of_it(store):
+    gate = {"name": "accuracy", "passed": True, "warning": "accuracy fell"}
+    step = {
+        "name": "train_keras",
+        "seconds": 95.0,
+        "peak_memory": 10**9,
+        "cached": False,
+        "why": "",
+    }
+    slow = "train_keras took 95 s, usually 40 s"
+    previous = _verdict(steps=[step], gates=[gate], warnings=["accuracy fell", slow])
+    verdict = Verdict(run_id="2", preset="digits", name="digits")
+    _repeat(previous, verdict, store.current("digits"))
+    assert verdict.repeated and not previous.repeated
+    assert verdict.steps[0]["peak_memory"] == 0 and verdict.warnings == ["accuracy fell"]
 
 
 def test_other_classes_than_the_releases_are_refused_until_accepted(store, tmp_path):
