@@ -17,6 +17,7 @@ from components.data.image_index import DIGEST, Row
 from components.sources.source import SPLITS
 from export.formats import embedded
 from pipeline.configuration import presets
+from pipeline.configuration.config import BESIDE
 from pipeline.configuration.overrides import leaves
 from serving.contract.release_files import (
     CONTRACT_IN_SAVED_MODEL,
@@ -265,7 +266,7 @@ def _configuration(
     if preset is None:
         return recorded, None, None
     own = presets.PRESETS[preset]()
-    defaults = _flat(own.model_dump(mode="json", exclude={"tune", "notify"}), leaves(own))
+    defaults = _flat(own.model_dump(mode="json", exclude=BESIDE), leaves(own))
     return recorded, {k: v for k, v in recorded.items() if defaults.get(k, ...) != v}, preset
 
 

@@ -13,7 +13,6 @@ import traceback
 from pathlib import Path
 
 from components.base import atomic
-from components.base.config import Slice
 from components.base.fingerprint import PACKAGES, ROOT, custom_hashes
 from components.base.refusal import DataRefused
 from components.networks.network import FRAMEWORKS
@@ -21,14 +20,13 @@ from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
 from components.training.checkpoint import Checkpoints
 from pipeline.configuration import presets
-from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
+from pipeline.configuration.config import BESIDE, RunConfig, checkpoints_path, root_path
 from pipeline.configuration.fitting import check_classes, check_signing
-from pipeline.configuration.notify import NotifyConfig
 from pipeline.configuration.overrides import as_arguments, parse_overrides, restored
 from pipeline.line.inputs import classes, schema_text
 from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.line.steps import Outputs, Step
-from pipeline.operation.notify import notify
+from pipeline.operation.tell import Told, tell
 from pipeline.outcome.collect import collect, collect_refusal
 from pipeline.outcome.terminal import Terminal
 from pipeline.outcome.verdict import (
@@ -66,10 +64,11 @@ def run(preset: str, arguments: list[str]) -> int:
         source = open_source(config.data)
         check_classes(config, source.labels)
         check_signing(config)
-        root, told = root_path(config), config.notify
+        root = root_path(config)
+        told = Told(notify=config.notify, tracking=config.tracking)
     except DataRefused as error:
         # The folder could not even be looked at: there is no configuration to open a run with.
-        told = _told(overrides)
+        told = restored(Told, overrides)
         refusal, root = error, Path(overrides.get("root") or "out").expanduser().resolve()
     schema = ""
     check_outside(root, config.data.source if refusal is None else preset)
@@ -117,6 +116,7 @@ def _decide(
         store.repair()  # after a push that was interrupted: an unchanged run makes none
     current = store.current(config.name)
     images = source.fingerprint()
+    verdict.source_fingerprint = images
     verdict.fingerprint = _fingerprint(config, images, schema)
     previous = last_verdict(root / "runs", config.name)
     if previous and _still_holds(previous, verdict.fingerprint, current):
@@ -208,17 +208,7 @@ def _draw_answers(outputs: Outputs, directory: Path) -> None:
         traceback.print_exc()
 
 
-def _told(overrides: dict[str, str]) -> NotifyConfig:
-    """Of a command line whose other keys nobody could make sense of."""
-    own = {key: value for key, value in overrides.items() if key.startswith("notify.")}
-    return restored(_Told, own).notify
-
-
-class _Told(Slice):
-    notify: NotifyConfig = NotifyConfig()
-
-
-def _close(verdict: Verdict, directory: Path, terminal: Terminal, told: NotifyConfig) -> int:
+def _close(verdict: Verdict, directory: Path, terminal: Terminal, told: Told) -> int:
     """Writes verdict, report and link, prints the table, tells who is to be told, returns the exit
     code."""
     from pipeline.outcome import report
@@ -231,7 +221,7 @@ def _close(verdict: Verdict, directory: Path, terminal: Terminal, told: NotifyCo
         traceback.print_exc()
         terminal.say(f"the report could not be written: {error}")
     terminal.show_outcome(verdict, directory)
-    for failure in notify(told, directory):
+    for failure in tell(told, directory):
         terminal.say(failure)
     return verdict.exit_code
 
@@ -290,7 +280,7 @@ def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
     lock = ROOT / "requirements.txt"
     code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
     code["own network"] = custom_hashes(config.model.architecture)
-    settings = config.model_dump(mode="json", exclude={"root", "beam", "tune", "notify"})
+    settings = config.model_dump(mode="json", exclude={"root", "beam", *BESIDE})
     everything = json.dumps([source, schema, settings, code], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()
 

@@ -20,6 +20,7 @@ from export.release.config import ReleaseConfig
 from export.verification.config import ExportConfig
 from pipeline.configuration.beam import BeamConfig
 from pipeline.configuration.notify import NotifyConfig
+from pipeline.configuration.tracking import TrackingConfig
 from pipeline.configuration.tune import TuneConfig
 
 
@@ -43,6 +44,11 @@ class RunConfig(Slice):
     beam: BeamConfig = BeamConfig()
     tune: TuneConfig = TuneConfig()
     notify: NotifyConfig = NotifyConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+
+BESIDE = {"tune", "notify", "tracking"}
+"""Sections that no model or release depends on: what searches do, and who is told."""
 
 
 def root_path(config: RunConfig) -> Path:

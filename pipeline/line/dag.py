@@ -26,7 +26,7 @@ from export.export_tfx import Export
 from export.release import provenance
 from export.release.push_tfx import Push
 from pipeline.configuration.beam import RUNNER
-from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
+from pipeline.configuration.config import BESIDE, RunConfig, checkpoints_path, root_path
 from pipeline.line.step_modules import code
 from serving.contract.image_spec import ImageSpec
 from serving.store.release import Release
@@ -239,7 +239,7 @@ def _release_steps(
         lineage=json.dumps(
             {
                 "source_fingerprint": source,
-                "config": config.model_dump(mode="json", exclude={"tune", "notify"}),
+                "config": config.model_dump(mode="json", exclude=BESIDE),
             }
         ),
         run_id=run_id,
