@@ -193,6 +193,28 @@ def tune(
     raise typer.Exit(search(preset, overrides or []))
 
 
+@app.command("compile")
+def compile_line(
+    target: Annotated[str, typer.Argument(help="kubeflow")],
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="YAML to write (default: NAME-kubeflow.yaml under root)")
+    ] = None,
+    image: Annotated[str, typer.Option(help="container image of the steps")] = "darkroom:0.1.0",
+) -> None:
+    """Write the line's DAG as a Kubeflow Pipelines v2 specification: compile-only, never run.
+
+    Exit codes: 0 written, 1 internal error, 2 configuration, or kfp (an extra) is not installed,
+    4 refused data.
+    """
+    from pipeline.commands.compile import compile_line as write
+    from pipeline.line.kubeflow import COMPILE_ONLY
+
+    typer.echo(write(target, preset, overrides or [], output, image))
+    typer.echo(COMPILE_ONLY)
+
+
 def main() -> None:
     """Runs the command line; an expected error is one line on standard error."""
     from components.base.process import StepFailed
