@@ -5,6 +5,7 @@ What a release of an earlier version did not record is None.
 """
 
 import dataclasses
+import difflib
 import json
 import re
 from collections import Counter
@@ -64,6 +65,8 @@ def find(name: str, root: Path) -> Found:
                 f"{MANIFEST} and no {SAVED_MODEL_GRAPH}."
             )
         known = ", ".join(store.models()) or "none"
+        if close := difflib.get_close_matches(model, store.models(), n=1):
+            known = f"{known}; did you mean {close[0]}?"
         raise ConfigError(
             f"{name!r} is neither a file nor a model released under {str(store.root)!r} "
             f"({known}): expected MODEL, MODEL@VERSION, a release's directory or an artifact."
