@@ -211,6 +211,47 @@ def lineage(
 
 
 @app.command()
+def schedule(
+    preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
+    expression: Annotated[str, typer.Argument(metavar='"0 3 * * *"', help="when, as for cron")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[install=cron|systemd] [key=value ...]", help="as `run` takes them, @FILE"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="folder for the files (default: they are printed)")
+    ] = None,
+) -> None:
+    """Start a run by itself: prints files for cron, systemd and Kubernetes, or installs one.
+
+    Exit codes: 0 printed or installed, 2 configuration, 4 refused data.
+    """
+    from pipeline.commands.schedule import schedule as plan
+
+    typer.echo(plan(preset, expression, words or [], output))
+
+
+@app.command()
+def unschedule(
+    name: Annotated[str, typer.Argument(help="name of the schedule (of its release), or preset")],
+) -> None:
+    """Remove a schedule from the crontab or systemd, and nothing else."""
+    from pipeline.commands.schedule import unschedule as remove
+
+    typer.echo(remove(name))
+
+
+@app.command()
+def schedules() -> None:
+    """List the schedules of this user, with the next three times of each."""
+    from pipeline.commands.schedule import schedules as tabulate
+
+    tabulate()
+
+
+@app.command()
 def tune(
     preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
