@@ -1,4 +1,4 @@
-"""A scheduled run as a CronJob of Kubernetes: pipeline/Dockerfile's image, on volumes of the cluster.
+"""A scheduled run as a CronJob of Kubernetes: pipeline/Dockerfile's image on its volumes.
 
 In the style of serving/configs, whose servers follow the releases on the same claim.
 """
