@@ -1,8 +1,10 @@
 """Scheduled runs of a stand-in for the line, and crontabs that are nobody's."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +27,11 @@ sys.exit(int(pathlib.Path("code").read_text()))
 STORED = """\
 #!/bin/sh
 file='{file}'
+[ "$1" = - ] && exec cat >"$file"
+[ -f "$file" ] || {{ echo "no crontab for me" >&2; exit 1; }}
 case "$1" in
--l) [ -f "$file" ] && exec cat "$file"; echo "no crontab for me" >&2; exit 1 ;;
+-l) exec cat "$file" ;;
 -r) exec rm "$file" ;;
--) exec cat >"$file" ;;
 esac
 """
 """crontab for a machine without cron."""
@@ -64,13 +67,17 @@ def a_crontab(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     if kind == "real":
         if real is None or os.geteuid() != 0:
             pytest.skip("no crontab here, or no root to use nobody's")
-        asked = subprocess.run([real, "-u", "nobody", "-l"], capture_output=True)
-        if asked.returncode == 0:
-            pytest.skip("nobody has a crontab")
         program.write_text(f'#!/bin/sh\nexec {real} -u nobody "$@"\n')
+        program.chmod(0o755)
+        # Tests in another process have the same one.
+        with open(Path(tempfile.gettempdir()) / "darkroom-nobodys-crontab.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            asked = subprocess.run([program, "-l"], capture_output=True)
+            if asked.returncode == 0:
+                pytest.skip("nobody has a crontab")
+            yield
+            subprocess.run([program, "-r"], capture_output=True)
     else:
         program.write_text(STORED.format(file=folder / "stored"))
-    program.chmod(0o755)
-    yield
-    if kind == "real":
-        subprocess.run([str(real), "-u", "nobody", "-r"], capture_output=True)
+        program.chmod(0o755)
+        yield

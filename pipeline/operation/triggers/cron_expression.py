@@ -156,7 +156,7 @@ def _named(weekdays: frozenset[int]) -> str:
 def time_zone(localtime: Path = Path("/etc/localtime")) -> tuple[str | None, datetime.tzinfo]:
     """The machine's, which cron and systemd go by whatever TZ says: its name where the system tells
     it, and its rules; UTC where none is set."""
-    name = str(localtime.resolve()).partition("/zoneinfo/")[2] or None
+    name = str(localtime.resolve()).partition("/zoneinfo/")[2].removeprefix("posix/") or None
     try:
         with open(localtime, "rb") as file:
             return name, ZoneInfo.from_file(file, key=name)

@@ -11,6 +11,8 @@ from pipeline.operation.triggers.scheduled_run import Installed, ScheduledRun
 
 _LONGEST = 998
 """Bytes of a command that Debian's cron takes."""
+_NONE = "no crontab"
+"""What `crontab` says where the user has none."""
 _BEGIN, _END = "# darkroom schedule ", "# darkroom end "
 
 
@@ -97,7 +99,7 @@ def read() -> str:
         # Bytes that are no text stay what they are.
         return done.stdout.decode(errors="surrogateescape")
     said = done.stderr.decode(errors="replace").strip()
-    if "no crontab" in said:
+    if _NONE in said:
         return ""
     raise ConfigError(f"The crontab cannot be read: {said}.")
 
@@ -106,8 +108,8 @@ def write(crontab: str) -> None:
     """Replaces the user's crontab, and removes one that would be empty. Raises ConfigError."""
     text = crontab.encode(errors="surrogateescape")
     done = _crontab("-", text=text) if text.strip() else _crontab("-r")
-    if done.returncode != 0:
-        said = " ".join(done.stderr.decode(errors="replace").split())
+    said = " ".join(done.stderr.decode(errors="replace").split())
+    if done.returncode != 0 and (text.strip() or _NONE not in said):
         raise ConfigError(f"crontab did not take the schedule: {said}.")
 
 

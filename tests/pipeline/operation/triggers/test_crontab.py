@@ -122,8 +122,9 @@ def test_the_crontab_is_written_and_read_back(own_crontab, tmp_path):
     text = OTHERS + "# \udcff is no text\n" + crontab.block(scheduled(tmp_path, words=["a=100%"]))
     crontab.write(text)
     assert crontab.read() == text
-    crontab.write("")
-    assert crontab.read() == ""
+    for _ in range(2):
+        crontab.write("")
+        assert crontab.read() == ""
 
 
 def test_without_cron_it_is_said(monkeypatch, tmp_path):
