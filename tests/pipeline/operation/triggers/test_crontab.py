@@ -36,7 +36,7 @@ WORDS = st.text(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=3), WORDS)
 def test_words_and_environment_arrive_as_they_are(tmp_path_factory, words, value):
     directory = recorder(tmp_path_factory.mktemp("it's 100% $HOME \\%"))
