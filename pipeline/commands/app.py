@@ -235,20 +235,35 @@ def schedule(
 
 @app.command()
 def unschedule(
-    name: Annotated[str, typer.Argument(help="name of the schedule (of its release), or preset")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|PRESET [root=PATH]",
+            help="name of the schedule (of its release), or preset; only of that output root",
+        ),
+    ],
 ) -> None:
     """Remove a schedule from the crontab or systemd, and nothing else."""
     from pipeline.commands.schedule import unschedule as remove
+    from pipeline.commands.words import named, one
 
-    typer.echo(remove(name))
+    names, values = named(words, "root")
+    typer.echo(remove(one(names, "a schedule"), values.get("root")))
 
 
 @app.command()
-def schedules() -> None:
+def schedules(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[root=PATH]", help="only of that output root")
+    ] = None,
+) -> None:
     """List the schedules of this user, with the next three times of each."""
     from pipeline.commands.schedule import schedules as tabulate
+    from pipeline.commands.words import named, nothing_else
 
-    tabulate()
+    names, values = named(words or [], "root")
+    nothing_else(names, "root")
+    tabulate(values.get("root"))
 
 
 @app.command()

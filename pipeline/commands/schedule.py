@@ -70,12 +70,13 @@ def contents(run: ScheduledRun) -> dict[str, str]:
     }
 
 
-def unschedule(name: str) -> str:
-    """Removes the schedule of that name, or the one of that preset; returns what a person is told.
+def unschedule(name: str, root: str | None = None) -> str:
+    """Removes the schedule of that name, or the one of that preset, where `root` is given only one
+    of that output root; returns what a person is told.
 
     Raises ConfigError where there is none, or several of the preset.
     """
-    known = _installed()
+    known = _installed(root)
     found = [one for one in known if one.name == name]
     found = found or [one for one in known if one.preset == absolute_source(name)]
     names = sorted({one.name for one in found})
@@ -98,12 +99,13 @@ def unschedule(name: str) -> str:
     return f"Removed {names[0]} from {' and '.join(one.by for one in found)}."
 
 
-def schedules(console: Console | None = None) -> None:
-    """Prints what is installed, with the next three times of each."""
+def schedules(root: str | None = None, console: Console | None = None) -> None:
+    """Prints what is installed, where `root` is given for that output root, with the next three
+    times of each."""
     out = console or Console()
     if console is None and not out.is_terminal:
         out.width = _WIDTH
-    known = _installed()
+    known = _installed(root)
     if not known:
         out.print("Nothing is scheduled.", highlight=False)
         return
@@ -143,13 +145,17 @@ def _install(run: ScheduledRun, by: str) -> str:
     return f"Installed in the crontab.{warning}"
 
 
-def _installed() -> list[Installed]:
+def _installed(root: str | None = None) -> list[Installed]:
     """Of this user, by cron and by systemd; a machine may have one of them only."""
     try:
         in_crontab = crontab.installed(crontab.read())
     except ConfigError:
         in_crontab = []
-    return [*in_crontab, *systemd.installed()]
+    found = [*in_crontab, *systemd.installed()]
+    if root is None:
+        return found
+    wanted = str(Path(root).expanduser().resolve())
+    return [one for one in found if one.root == wanted]
 
 
 def _coming(cron: CronExpression) -> str:

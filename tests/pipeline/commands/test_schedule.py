@@ -40,9 +40,9 @@ def home(request, tmp_path, monkeypatch):
         yield tmp_path
 
 
-def listed() -> str:
+def listed(root: str | None = None) -> str:
     out = io.StringIO()
-    schedules(Console(file=out, width=200))
+    schedules(root, Console(file=out, width=200))
     return out.getvalue()
 
 
@@ -60,6 +60,9 @@ def test_a_schedule_is_installed_listed_and_removed_and_nothing_else(home):
     # The same again takes its place.
     schedule("digits", "0 5 * * *", ["name=quick", f"root={root}", "install=cron"], None)
     assert listed().count("quick") == 1 and "0 5 * * *" in crontab.read()
+    assert listed("/elsewhere") == "Nothing is scheduled.\n" and "quick" in listed(str(root))
+    with pytest.raises(ConfigError, match="'quick' is scheduled: scheduled: none."):
+        unschedule("quick", "/elsewhere")
     with pytest.raises(ConfigError, match="Nothing called 'quik' is scheduled: did you mean"):
         unschedule("quik")
     assert unschedule("quick") == "Removed quick from cron."
