@@ -20,13 +20,13 @@ from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
 from components.training.checkpoint import Checkpoints
 from pipeline.configuration import presets
-from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
+from pipeline.configuration.config import BESIDE, RunConfig, checkpoints_path, root_path
 from pipeline.configuration.fitting import check_classes, check_signing
-from pipeline.configuration.overrides import as_arguments, parse_overrides
+from pipeline.configuration.overrides import as_arguments, parse_overrides, restored
 from pipeline.line.inputs import classes, schema_text
 from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.line.steps import Outputs, Step
-from pipeline.operation.afterwards import Afterwards, follow, stated
+from pipeline.operation.afterwards import Afterwards, follow
 from pipeline.outcome.collect import collect, collect_refusal, gate_warnings
 from pipeline.outcome.step_history import read_history, slow_steps
 from pipeline.outcome.terminal import Terminal
@@ -66,10 +66,10 @@ def run(preset: str, arguments: list[str]) -> int:
         check_classes(config, source.labels)
         check_signing(config)
         root = root_path(config)
-        afterwards = Afterwards(notify=config.notify, runs=config.runs)
+        afterwards = Afterwards(notify=config.notify, tracking=config.tracking, runs=config.runs)
     except DataRefused as error:
         # The folder could not even be looked at: there is no configuration to open a run with.
-        afterwards = stated(overrides)
+        afterwards = restored(Afterwards, overrides)
         refusal, root = error, Path(overrides.get("root") or "out").expanduser().resolve()
     schema = ""
     check_outside(root, config.data.source if refusal is None else preset)
@@ -117,6 +117,7 @@ def _decide(
         store.repair()  # after a push that was interrupted: an unchanged run makes none
     current = store.current(config.name)
     images = source.fingerprint()
+    verdict.source_fingerprint = images
     verdict.fingerprint = _fingerprint(config, images, schema)
     previous = last_verdict(root / "runs", config.name)
     if previous and _still_holds(previous, verdict.fingerprint, current):
@@ -284,7 +285,7 @@ def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
     lock = ROOT / "requirements.txt"
     code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
     code["own network"] = custom_hashes(config.model.architecture)
-    settings = config.model_dump(mode="json", exclude={"root", "beam", "tune", "notify", "runs"})
+    settings = config.model_dump(mode="json", exclude={"root", "beam", *BESIDE})
     everything = json.dumps([source, schema, settings, code], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()
 

@@ -21,6 +21,7 @@ from export.verification.config import ExportConfig
 from pipeline.configuration.beam import BeamConfig
 from pipeline.configuration.notify import NotifyConfig
 from pipeline.configuration.runs import RunsConfig
+from pipeline.configuration.tracking import TrackingConfig
 from pipeline.configuration.tune import TuneConfig
 
 CHECKPOINTS = "checkpoints"
@@ -46,7 +47,12 @@ class RunConfig(Slice):
     beam: BeamConfig = BeamConfig()
     tune: TuneConfig = TuneConfig()
     notify: NotifyConfig = NotifyConfig()
+    tracking: TrackingConfig = TrackingConfig()
     runs: RunsConfig = RunsConfig()
+
+
+BESIDE = {"tune", "notify", "tracking", "runs"}
+"""Sections that no model or release depends on: what searches do, who is told, what is kept."""
 
 
 def root_path(config: RunConfig) -> Path:

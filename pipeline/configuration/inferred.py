@@ -25,6 +25,12 @@ _POLICY = (
 )
 
 
+def archive_kind(path: str) -> str | None:
+    """`zip` or `tar` by the name of an archive, None where it is no archive's."""
+    found = _ARCHIVE_ENDING.search(path)
+    return found and ("zip" if found[1].lower() == "zip" else "tar")
+
+
 def from_files(kind: str, path: str) -> RunConfig:
     """The user's own images: size, channels, network and epochs follow from a look at them.
 

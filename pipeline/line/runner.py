@@ -20,6 +20,7 @@ from tfx.orchestration.pipeline import Pipeline, RunOptions
 
 from components.base.process import ROOT
 from components.base.refusal import Refusal
+from pipeline.configuration.beam import RUNNER
 from pipeline.line.memory import PeakMemory
 from pipeline.line.steps import STOPPED, Step
 from pipeline.line.why import why_it_ran
@@ -83,7 +84,7 @@ class LineRunner(BeamDagRunner):
     _PIPELINE_NODE_DO_FN_CLS = _WatchedNode
 
     def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
-        with _default_beam_runner("FnApiRunner"):
+        with _default_beam_runner(RUNNER):
             super().run_with_ir(pipeline, run_options)
 
 

@@ -24,7 +24,8 @@ class Verdict:
     """What `out/runs/<run id>/verdict.json` holds.
 
     `status` is released, unchanged, refused or failed; `fingerprint` covers source, configuration
-    and code, `name` is that of the release, `current` the version that servers use afterwards.
+    and code, `source_fingerprint` just the source's images; `name` is that of the release,
+    `current` the version that servers use afterwards.
     `comparisons` holds, by framework, what a model was compared with, `warnings` sentences about
     what refused nothing and is not as it should be.
     `contract` is what every model of the run takes, with each exported one's lineage.
@@ -41,6 +42,7 @@ class Verdict:
     champion: str | None = None
     release: str | None = None
     fingerprint: str = ""
+    source_fingerprint: str = ""
     seconds: float = 0.0
     models: dict = dataclasses.field(default_factory=dict)
     artifacts: list = dataclasses.field(default_factory=list)
