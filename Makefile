@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv/bin/python
 
-.PHONY: help setup lock demo test test-full mutants lint benchmarks clean
+.PHONY: help setup lock audit demo test test-full mutants lint benchmarks clean
 
 help:
 	@echo "make demo       run the whole line on scikit-learn's digits (a few minutes)"
@@ -12,6 +12,7 @@ help:
 	@echo "make mutants    that the tests notice every small fault put into what guards a release"
 	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
 	@echo "make lock       rebuild requirements.txt from pyproject.toml"
+	@echo "make audit      look the lock's packages up among the known vulnerabilities (needs pypi.org)"
 	@echo "make lint       ruff's checks and formatting, and mypy's types"
 	@echo "make benchmarks measure the demo's time and memory; others: $(VENV) -m benchmarks --help"
 	@echo "make clean      remove .venv (out/ with its releases stays)"
@@ -21,6 +22,9 @@ setup:
 
 lock: setup
 	@bash .ci/lock.sh
+
+audit: setup
+	@bash .ci/audit.sh
 
 demo: setup
 	@$(VENV) -m pipeline run digits

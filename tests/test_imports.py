@@ -42,6 +42,7 @@ def _is_slice(module: str) -> bool:
         "components.gates.robustness_gate",
         "export.verification.parity_gates",
         "pipeline.configuration.beam",
+        "pipeline.configuration.runs",
         "pipeline.configuration.tune",
     )
 

@@ -6,4 +6,4 @@ from tfx.types.artifact import Artifact
 class AugmentPlan(Artifact):
     """`policy.json`, `index.npy` and more, see components/augmentation/augment.py."""
 
-    TYPE_NAME = "AugmentPlan"
+    TYPE_NAME = "darkroom.AugmentPlan"

@@ -7,4 +7,4 @@ class Predictions(Artifact):
     """`test.npz` and `val.npz`: the source framework's own probabilities on those splits, at the
     temperature that `calibration.json` names."""
 
-    TYPE_NAME = "Predictions"
+    TYPE_NAME = "darkroom.Predictions"

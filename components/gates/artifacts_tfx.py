@@ -7,10 +7,10 @@ class DataVerdict(Artifact):
     """`verdict.json`: the data gate's checks; `accounting.json` and `findings.csv`: ingest's, with
     what the comparison with the current release has added; `data/`: what a release keeps."""
 
-    TYPE_NAME = "DataVerdict"
+    TYPE_NAME = "darkroom.DataVerdict"
 
 
 class GateVerdict(Artifact):
     """`verdict.json`: every gate with what was expected and received."""
 
-    TYPE_NAME = "GateVerdict"
+    TYPE_NAME = "darkroom.GateVerdict"

@@ -4,6 +4,7 @@ The formats and the names of all files are those of `release_files.py`.
 """
 
 import datetime
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from components.data.arrays import ImageArrays
 from components.evaluation.predictions import predicted
 from export.formats import contract as contracts
-from export.release import model_card, provenance
+from export.release import model_card, provenance, sbom
 from export.verification import held_out
 from export.verification.config import BATCHES
 from export.verification.records import TOLERANCES
@@ -30,6 +31,7 @@ from serving.contract.release_files import (
     MANIFEST,
     MODEL_CARD,
     SAVED_MODEL_GRAPH,
+    SBOM,
     UNLISTED,
 )
 
@@ -97,7 +99,11 @@ def bundle(
         raise ValueError(f"extra names {clash}, which the manifest sets itself: rename them.")
     manifest |= extra or {}
     (target / MODEL_CARD).write_text(model_card.build(manifest, contract), encoding="utf-8")
-    manifest["files"] = files(target)
+    listed = files(target)
+    bill = sbom.build(name, contract["lineage"], verified, listed).encode()
+    (target / SBOM).write_bytes(bill)
+    listed[SBOM] = {"sha256": hashlib.sha256(bill).hexdigest(), "bytes": len(bill)}
+    manifest["files"] = dict(sorted(listed.items()))
     text = json.dumps(manifest, indent=1, allow_nan=False)
     (target / MANIFEST).write_text(text + "\n")
     return target

@@ -4,6 +4,7 @@ differ."""
 import difflib
 import json
 import string
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -13,10 +14,13 @@ from rich.text import Text
 from components.base.refusal import ConfigError
 from pipeline.commands.compare_data import changes_between, classes_table, images_table
 from pipeline.configuration.overrides import parse_overrides
+from pipeline.line.output_root import holder
 from pipeline.outcome.verdict import CONFIGURATION
 from pipeline.outcome.words import number
 
 WIDTH = 100
+LATEST = "latest"
+"""The link to the newest run that came to a verdict."""
 _MODEL_COLUMNS = (
     "test accuracy", "loss", "best epoch", "training", "images/s", "parameters",
 )  # fmt: skip
@@ -52,6 +56,7 @@ def compare(names: list[str], root: Path, console: Console | None = None) -> Non
     out = console or Console()
     if not out.is_terminal:
         out.width = WIDTH
+    print_behind(names, root, out)
     named = dict(zip(string.ascii_uppercase, runs))
     for letter, run in named.items():
         out.print(_headline(letter, run), highlight=False)
@@ -85,12 +90,32 @@ def find(name: str, root: Path) -> Path:
         )
     if not known:
         raise ConfigError(
-            f"Unknown run {name!r}: there are no runs under {str(runs)!r}; pass --root PATH, or "
+            f"Unknown run {name!r}: there are no runs under {str(runs)!r}; pass root=PATH, or "
             "a run's own path."
         )
-    close = difflib.get_close_matches(name, ["latest", *known], n=1)
+    if name == LATEST:
+        raise ConfigError(
+            f"No run under {str(runs)!r} has come to a verdict yet; the newest is {known[0]!r}, "
+            f"its log {str(runs / known[0] / 'log.txt')!r}."
+        )
+    close = difflib.get_close_matches(name, [LATEST, *known], n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"the newest is {known[0]!r}."
     raise ConfigError(f"Unknown run {name!r} under {str(runs)!r}: {hint}")
+
+
+def print_behind(names: Iterable[str], root: Path, out: Console) -> None:
+    """Says so where `latest` is among `names` and there is a newer run without a verdict."""
+    runs = root.expanduser() / "runs"
+    if LATEST not in names or not (runs / LATEST).exists():
+        return
+    last = (runs / LATEST).resolve().name
+    newest = max(path.name for path in runs.iterdir() if path.is_dir() and not path.is_symlink())
+    if newest > last and not (runs / newest / "verdict.json").is_file():
+        state = "goes on" if holder(root.expanduser()) else "ended without a verdict"
+        out.print(
+            Text(f"The newest run, {newest}, {state}: this is of {last}.", style="yellow"),
+            soft_wrap=True,
+        )
 
 
 def _headline(letter: str, run: Run) -> Text:

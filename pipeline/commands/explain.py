@@ -13,7 +13,7 @@ from rich.text import Text
 
 from components.base.refusal import DataRefused
 from components.gates.result import GateRefused
-from pipeline.commands.compare import WIDTH, Run, find
+from pipeline.commands.compare import WIDTH, Run, find, print_behind
 from pipeline.outcome import gate_words
 from pipeline.outcome.terminal import images_lines, short
 from pipeline.outcome.verdict import CONFIGURATION, EXIT_OK
@@ -26,6 +26,7 @@ def explain(name: str, root: Path, console: Console | None = None) -> None:
     out = console or Console(highlight=False)
     if console is None and not out.is_terminal:
         out.width = WIDTH
+    print_behind([name], root, out)
     out.print(headline(run), highlight=False)
     for title, content in sections(run):
         out.print(Text(f"\n{title}", style="bold"))
@@ -188,16 +189,16 @@ def what_next(run: Run) -> list[tuple[str, str]]:
     """What may be done, and the command or the file for it, by how the run ended."""
     verdict, directory = run.verdict, run.directory
     python = short(Path(sys.executable))
-    root = f"--root {shlex.quote(short(directory.parent.parent))}"
+    root = shlex.quote(short(directory.parent.parent))
     found = []
     if verdict["exit_code"] == EXIT_OK:
-        found.append(("Serve it:", f"{python} -m serving {root} --model {verdict['name']}"))
+        found.append(("Serve it:", f"{python} -m serving --root {root} --model {verdict['name']}"))
     failed = [gate for gate in verdict["gates"] if not gate["passed"]]
     keys = [key for gate in failed for key in gate_words.settings(gate)[:1]]
     limits = [key for key in dict.fromkeys(keys) if key.startswith(("gates.", "export."))]
     if limits and run.models:
         values = " ".join(f"{key}=..." for key in limits)
-        command = f"{python} -m pipeline gate {run.id} {values} {root}"
+        command = f"{python} -m pipeline gate {run.id} {values} root={root}"
         found.append(("Judge it by other limits, in seconds:", command))
     if failed and run.settings:
         found.append(("Run it again with other settings:", f"{run_again(run)} key=value ..."))

@@ -18,7 +18,7 @@ from components.gates.model_gates import GatesConfig, judge
 from components.gates.result import GateRefused, GateResult
 from export.verification.artifact_gates import artifact_gates, left_out, refusals
 from export.verification.config import ExportConfig
-from pipeline.commands.compare import WIDTH, Run, find
+from pipeline.commands.compare import WIDTH, Run, find, print_behind
 from pipeline.commands.explain import run_again
 from pipeline.configuration.overrides import leaves, override, parse_overrides, restored
 from pipeline.outcome import gate_words
@@ -72,6 +72,7 @@ def gate(name: str, arguments: list[str], root: Path, console: Console | None = 
     out = console or Console(highlight=False)
     if console is None and not out.is_terminal:
         out.width = WIDTH
+    print_behind([name], root, out)
     judged = {
         framework: tuple(judge_again(run, framework, limits) for limits in (before, after))
         for framework in run.models

@@ -24,15 +24,11 @@ WIDTH = 100
 NOT_RECORDED = "not recorded"
 
 
-def answer(words: list[str], root: Path, file: Path | None, images: bool, as_json: bool) -> None:
-    """The command: `words` are RELEASE or FILE and, as `run` takes it too, root=PATH; `file` is an
-    image to look for instead. Raises ConfigError for a wrong command line, and what the others do.
+def answer(names: list[str], root: Path, file: Path | None, images: bool, as_json: bool) -> None:
+    """The command: `names` holds RELEASE or FILE; `file` is an image to look for instead.
+
+    Raises ConfigError for a wrong command line, and what the others do.
     """
-    names = [word for word in words if not word.startswith("root=")]
-    for word in words:
-        if word.startswith("root="):
-            root = Path(word.removeprefix("root="))
-    root = root.expanduser()
     if len(names) != (file is None) or (images and file is not None):
         raise ConfigError(
             f"Releases and files named: {len(names)}, expected RELEASE, FILE, or --image FILE "

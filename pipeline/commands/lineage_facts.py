@@ -5,6 +5,7 @@ What a release of an earlier version did not record is None.
 """
 
 import dataclasses
+import difflib
 import json
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ from components.data.image_index import DIGEST, Row
 from components.sources.source import SPLITS
 from export.formats import embedded
 from pipeline.configuration import presets
+from pipeline.configuration.config import BESIDE
 from pipeline.configuration.overrides import leaves
 from serving.contract.release_files import (
     CONTRACT_IN_SAVED_MODEL,
@@ -63,6 +65,8 @@ def find(name: str, root: Path) -> Found:
                 f"{MANIFEST} and no {SAVED_MODEL_GRAPH}."
             )
         known = ", ".join(store.models()) or "none"
+        if close := difflib.get_close_matches(model, store.models(), n=1):
+            known = f"{known}; did you mean {close[0]}?"
         raise ConfigError(
             f"{name!r} is neither a file nor a model released under {str(store.root)!r} "
             f"({known}): expected MODEL, MODEL@VERSION, a release's directory or an artifact."
@@ -265,7 +269,7 @@ def _configuration(
     if preset is None:
         return recorded, None, None
     own = presets.PRESETS[preset]()
-    defaults = _flat(own.model_dump(mode="json", exclude={"tune", "notify"}), leaves(own))
+    defaults = _flat(own.model_dump(mode="json", exclude=BESIDE), leaves(own))
     return recorded, {k: v for k, v in recorded.items() if defaults.get(k, ...) != v}, preset
 
 

@@ -37,7 +37,7 @@ def preview(preset: str, arguments: list[str], output: Path | None) -> Path:
     Raises ConfigError and DataRefused as a run does, StepFailed when a framework fails.
     """
     config = configure(preset, parse_overrides(arguments))
-    output = _writable(output or root_path(config) / "preview.png")
+    output = writable_file(output or root_path(config) / "preview.png")
     source, spec = open_source(config.data), ImageSpec(**config.image.model_dump())
     with tempfile.TemporaryDirectory(prefix="darkroom-") as temporary:
         work = Path(temporary)
@@ -110,7 +110,8 @@ def one_per_class(
     return dict(sorted(found.items()))
 
 
-def _writable(output: Path) -> Path:
+def writable_file(output: Path) -> Path:
+    """The path in full, once a file could be written there. Raises ConfigError otherwise."""
     output = output.expanduser().resolve()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,6 @@ import traceback
 from pathlib import Path
 
 from components.base import atomic
-from components.base.config import Slice
 from components.base.frameworks import FRAMEWORKS
 from components.base.refusal import DataRefused
 from components.sources.listing import content_fingerprint
@@ -20,13 +19,14 @@ from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
 from pipeline.configuration.fitting import check_classes, check_signing
 from pipeline.configuration.inferred import inferred_keys
-from pipeline.configuration.notify import NotifyConfig
 from pipeline.configuration.overrides import as_arguments, parse_overrides, restored
 from pipeline.line.inputs import classes, schema_text
 from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
 from pipeline.line.steps import Outputs, Step
+from pipeline.operation.afterwards import Afterwards, follow
 from pipeline.outcome import unchanged
 from pipeline.outcome.kept_files import keep_files
+from pipeline.outcome.step_history import read_history, slow_steps
 from pipeline.outcome.terminal import Terminal
 from pipeline.outcome.verdict import (
     CONFIGURATION,
@@ -62,10 +62,11 @@ def run(preset: str, arguments: list[str]) -> int:
         source = open_source(config.data)
         check_classes(config, source.labels)
         check_signing(config)
-        root, told = root_path(config), config.notify
+        root = root_path(config)
+        afterwards = Afterwards(notify=config.notify, tracking=config.tracking, runs=config.runs)
     except DataRefused as error:
         # The folder could not even be looked at: there is no configuration to open a run with.
-        told = _told(overrides)
+        afterwards = restored(Afterwards, overrides)
         refusal, root = error, Path(overrides.get("root") or "out").expanduser().resolve()
     schema = ""
     check_outside(root, config.data.source if refusal is None else preset)
@@ -95,7 +96,7 @@ def run(preset: str, arguments: list[str]) -> int:
                 verdict.status, verdict.exit_code = "failed", EXIT_INTERNAL
                 verdict.sentence = " ".join(f"{type(error).__name__}: {error}".split())
             verdict.seconds = time.monotonic() - started
-            return _close(verdict, directory, terminal, told)
+            return _close(verdict, directory, terminal, afterwards)
 
 
 def _decide(
@@ -116,6 +117,7 @@ def _decide(
         store.repair()  # after a push that was interrupted: an unchanged run makes none
     current = store.current(config.name)
     images = content_fingerprint(source, config.data, root / LISTINGS)
+    verdict.source_fingerprint = images
     verdict.fingerprint = unchanged.fingerprint(config, images, schema)
     previous = last_verdict(root / "runs", config.name)
     if previous and unchanged.still_holds(previous, verdict.fingerprint, current):
@@ -151,6 +153,8 @@ def _run_line(
         pipeline, terminal.step_started, finished, inferred=frozenset(verdict.inferred)
     )
     collect(verdict, config.export, steps, error)
+    earlier = [past for past in read_history(root / "runs") if past.name == config.name]
+    verdict.warnings += slow_steps(verdict.steps, earlier)
     _draw_preview(config, Outputs(steps))
     for step, output in _KEPT_OF:
         if directory := Outputs(steps).directory(step, output):
@@ -213,20 +217,9 @@ def _draw_answers(outputs: Outputs, directory: Path) -> None:
         traceback.print_exc()
 
 
-def _told(overrides: dict[str, str]) -> NotifyConfig:
-    """Of a command line whose other keys nobody could make sense of."""
-    own = {key: value for key, value in overrides.items() if key.startswith("notify.")}
-    return restored(_Told, own).notify
-
-
-class _Told(Slice):
-    notify: NotifyConfig = NotifyConfig()
-
-
-def _close(verdict: Verdict, directory: Path, terminal: Terminal, told: NotifyConfig) -> int:
-    """Writes verdict, report and link, prints the table, tells who is to be told, returns the exit
-    code."""
-    from pipeline.operation.notify import notify
+def _close(verdict: Verdict, directory: Path, terminal: Terminal, afterwards: Afterwards) -> int:
+    """Writes verdict, report and link, prints the table, tells who is to be told, cleans up behind
+    earlier runs, returns the exit code."""
     from pipeline.outcome import report
 
     verdict.write(directory)
@@ -237,7 +230,7 @@ def _close(verdict: Verdict, directory: Path, terminal: Terminal, told: NotifyCo
         traceback.print_exc()
         terminal.say(f"the report could not be written: {error}")
     terminal.show_outcome(verdict, directory)
-    for failure in notify(told, directory):
+    for failure in follow(afterwards, verdict, directory):
         terminal.say(failure)
     return verdict.exit_code
 

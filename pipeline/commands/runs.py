@@ -28,7 +28,8 @@ def runs(root: Path, count: int, console: Console | None = None) -> None:
     directories = _directories(root)
     if not directories:
         raise ConfigError(
-            f"There are no runs under {str(root / 'runs')!r}: start one with `run`, or pass --root."
+            f"There are no runs under {str(root / 'runs')!r}: start one with `run`, or pass "
+            "root=PATH."
         )
     running = holder(root) is not None
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -40,14 +41,14 @@ def runs(root: Path, count: int, console: Console | None = None) -> None:
     out = _console(console)
     out.print(table, highlight=False)
     if len(directories) > count:
-        out.print(f"{len(directories) - count} older ones: --count", highlight=False)
+        out.print(f"{len(directories) - count} older ones: count=N", highlight=False)
 
 
 def status(root: Path, console: Console | None = None) -> None:
     """Prints who works in `root`, how the last run ended, and what is released."""
     out = _console(console)
     if not root.is_dir():
-        raise ConfigError(f"There is no output root {str(root)!r}: start a run, or pass --root.")
+        raise ConfigError(f"There is no output root {str(root)!r}: start a run, or pass root=PATH.")
     out.print(f"Running    {holder(root) or 'nothing'}", highlight=False)
     if directories := _directories(root):
         run, _, _, verdict, *_, sentence = _row(directories[0], holder(root) is not None)

@@ -20,7 +20,11 @@ from export.release.config import ReleaseConfig
 from export.verification.config import ExportConfig
 from pipeline.configuration.beam import BeamConfig
 from pipeline.configuration.notify import NotifyConfig
+from pipeline.configuration.runs import RunsConfig
+from pipeline.configuration.tracking import TrackingConfig
 from pipeline.configuration.tune import TuneConfig
+
+CHECKPOINTS = "checkpoints"
 
 
 class RunConfig(Slice):
@@ -43,12 +47,23 @@ class RunConfig(Slice):
     beam: BeamConfig = BeamConfig()
     tune: TuneConfig = TuneConfig()
     notify: NotifyConfig = NotifyConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    runs: RunsConfig = RunsConfig()
+
+
+BESIDE = {"tune", "notify", "tracking", "runs"}
+"""Sections that no model or release depends on: what searches do, who is told, what is kept."""
 
 
 def root_path(config: RunConfig) -> Path:
     return Path(config.root).expanduser().resolve()
 
 
+def pipeline_name(name: str) -> str:
+    """TFX's pipeline of the runs that release under `name`."""
+    return f"darkroom-{name}"
+
+
 def checkpoints_path(config: RunConfig) -> Path:
     """Where interrupted trainings of this name go on from, a folder for each framework."""
-    return root_path(config) / "checkpoints" / config.name
+    return root_path(config) / CHECKPOINTS / config.name

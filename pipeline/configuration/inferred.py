@@ -26,6 +26,12 @@ _POLICY = (
 )
 
 
+def archive_kind(path: str) -> str | None:
+    """`zip` or `tar` by the name of an archive, None where it is no archive's."""
+    found = _ARCHIVE_ENDING.search(path)
+    return found and ("zip" if found[1].lower() == "zip" else "tar")
+
+
 INFERRED = (
     *("image.height", "image.width", "image.channels", "model.architecture"),
     *("train.epochs", "train.batch_size", "gates.min_accuracy"),

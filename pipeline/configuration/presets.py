@@ -7,6 +7,7 @@ Gates lie a point or two below what a recipe was measured to reach (benchmarks/R
 
 import difflib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from components.augmentation import policy
@@ -292,8 +293,20 @@ def _load(name: str, overrides: dict[str, str]) -> RunConfig:
         )
     if kind in (*LISTED, "tfds"):
         raise ConfigError(f"{name!r} is incomplete: expected {_SOURCES}.")
-    close = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)
     raise ConfigError(
-        f"Unknown preset {name!r}: did you mean {close[0]!r}? Expected one of "
+        f"Unknown preset {name!r}: did you mean {_meant(name)!r}? Expected one of "
         f"{', '.join(PRESETS)}, {_SOURCES}."
     )
+
+
+def _meant(name: str) -> str:
+    """The preset or the source that somebody had in mind who wrote `name`."""
+    kind, colon, rest = name.partition(":")
+    kinds = difflib.get_close_matches(kind.lower(), (*LISTED, "tfds"), n=1) if colon else []
+    if kinds and rest:
+        return f"{kinds[0]}:{rest}"
+    if archive := inferred.archive_kind(name):
+        return f"{archive}:{name}"
+    if "/" in name or Path(name).expanduser().is_dir():
+        return f"folder:{name}"
+    return difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]

@@ -25,30 +25,27 @@ from components.training.train_tfx import Train
 from export.export_tfx import Export
 from export.release import provenance
 from export.release.push_tfx import Push
-from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
+from pipeline.configuration.beam import RUNNER
+from pipeline.configuration.config import (
+    BESIDE,
+    RunConfig,
+    checkpoints_path,
+    pipeline_name,
+    root_path,
+)
 from pipeline.line.step_modules import code
 from serving.contract.image_spec import ImageSpec
 from serving.store.release import Release
 from serving.store.store import Store
-
-LOCAL_BEAM = "--runner=FnApiRunner"
-"""Beam's default local runner first tries to download a server; this one is part of the package."""
 
 # Without a packaging option TFX builds a source package of itself for every Beam step; local
 # runners never look at it.
 _NO_PACKAGING = "--sdk_container_image=unused"
 
 
-def pipeline_name(config: RunConfig) -> str:
-    return f"darkroom-{config.name}"
-
-
 def beam_args(config: RunConfig) -> list[str]:
-    """The user's `beam.args`, with Beam's in-process runner where they name none."""
-    args = list(config.beam.args)
-    if not any(arg.startswith("--runner") for arg in args):
-        args += [LOCAL_BEAM, _NO_PACKAGING]
-    return args
+    """Beam's in-process runner, and the user's `beam.args`: of every Beam step."""
+    return [f"--runner={RUNNER}", _NO_PACKAGING, *config.beam.args]
 
 
 def build(
@@ -72,7 +69,7 @@ def build(
     last = _release_steps(config, source, run_id, baseline, data | models)
     root = root_path(config)
     return Pipeline(
-        pipeline_name=pipeline_name(config),
+        pipeline_name=pipeline_name(config.name),
         pipeline_root=str(root / "artifacts"),
         components=[*data.values(), *models.values(), *last.values()],
         enable_cache=True,
@@ -245,7 +242,7 @@ def _release_steps(
         lineage=json.dumps(
             {
                 "source_fingerprint": source,
-                "config": config.model_dump(mode="json", exclude={"tune", "notify"}),
+                "config": config.model_dump(mode="json", exclude=BESIDE),
             }
         ),
         run_id=run_id,

@@ -22,7 +22,9 @@ from components.base.process import ROOT
 from components.base.refusal import Refusal
 from components.data import image_index
 from components.data.image_changes import changes, phrase
-from pipeline.line.steps import Step
+from pipeline.configuration.beam import RUNNER
+from pipeline.line.memory import PeakMemory
+from pipeline.line.steps import STOPPED, Step
 from pipeline.line.why import IMAGES, why_it_ran
 
 _BEAM_WORKER = Path(__file__).with_name("beam_worker")
@@ -55,14 +57,17 @@ class _WatchedNode(PipelineNodeAsDoFn):
         watcher, name, start = _watcher, self._node_id, time.monotonic()
         assert watcher is not None, "nodes run within `execute`"
         watcher.started(name)
+        memory = PeakMemory()
         try:
-            super()._run_node()
+            with memory:
+                super()._run_node()
         except BaseException as error:
             # Beam and TFX wrap what passes through them: keep the error as it was raised.
             watcher.error = watcher.error or _cause(error)
-            watcher.end(Step(name, time.monotonic() - start, False, "stopped the run"))
+            seconds = time.monotonic() - start
+            watcher.end(Step(name, seconds, False, STOPPED, peak_memory=memory.bytes))
             raise
-        watcher.end(Step(name, time.monotonic() - start, *self._explain()))
+        watcher.end(Step(name, time.monotonic() - start, *self._explain(), memory.bytes))
 
     def _explain(self) -> tuple[bool, str, dict[str, str]]:
         run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
@@ -88,7 +93,7 @@ class LineRunner(BeamDagRunner):
     _PIPELINE_NODE_DO_FN_CLS = _WatchedNode
 
     def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
-        with _default_beam_runner("FnApiRunner"):
+        with _default_beam_runner(RUNNER):
             super().run_with_ir(pipeline, run_options)
 
 

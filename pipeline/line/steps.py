@@ -5,12 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+STOPPED = "stopped the run"
+"""Why a step ran that did not come to its end."""
+
 
 @dataclasses.dataclass
 class Step:
     """One step of a run as the verdict lists it; `outputs` are artifact directories by name.
 
-    A step that stopped the run has none.
+    A step that stopped the run has none. `peak_memory` is in bytes, see memory.py.
     """
 
     name: str
@@ -18,6 +21,7 @@ class Step:
     cached: bool
     why: str
     outputs: dict[str, str] = dataclasses.field(default_factory=dict)
+    peak_memory: int = 0
 
 
 class Outputs:

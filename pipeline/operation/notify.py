@@ -30,14 +30,29 @@ def notify(config: NotifyConfig, directory: Path) -> Iterator[str]:
 
 def _run(command: str, directory: Path, seconds: float) -> str:
     """What went wrong, or an empty text. The command sees DARKROOM_RUN, the run's directory."""
+    told = {"DARKROOM_RUN": str(directory)}
+    code, output = bounded(["/bin/sh", "-c", command], directory, seconds, told)
+    if code is None:
+        return f"it took longer than {seconds:g} s (notify.seconds) and was ended"
+    if code == 0:
+        return ""
+    said = " ".join(output.split())[-_LAST:]
+    return f"exit status {code}{': ' if said else ''}{said}"
+
+
+def bounded(
+    words: list[str], directory: Path, seconds: float, environment: dict[str, str]
+) -> tuple[int | None, str]:
+    """Runs the command with the run's `verdict.json` on its standard input; its exit code and all
+    that it printed, or None once it was ended for taking longer than `seconds`."""
     with open(directory / "verdict.json", "rb") as verdict:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", command],
+            words,
             stdin=verdict,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env=os.environ | {"DARKROOM_RUN": str(directory)},
+            env=os.environ | environment,
             start_new_session=True,  # so that whatever it started ends with it
         )
     try:
@@ -45,11 +60,8 @@ def _run(command: str, directory: Path, seconds: float) -> str:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        return f"it took longer than {seconds:g} s (notify.seconds) and was ended"
-    if process.returncode == 0:
-        return ""
-    said = " ".join(output.decode(errors="replace").split())[-_LAST:]
-    return f"exit status {process.returncode}{': ' if said else ''}{said}"
+        return None, ""
+    return process.returncode, output.decode(errors="replace")
 
 
 def _post(url: str, directory: Path, seconds: float) -> str:

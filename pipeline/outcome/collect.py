@@ -48,7 +48,12 @@ def collect(
         _released(verdict, release)
     else:
         _stopped(verdict, steps, error)
-    verdict.warnings = [row["warning"] for row in verdict.gates if row.get("warning")]
+    verdict.warnings = gate_warnings(verdict.gates)
+
+
+def gate_warnings(gates: list[dict]) -> list[str]:
+    """What they say of models that they let pass."""
+    return [gate["warning"] for gate in gates if gate.get("warning")]
 
 
 def _model(framework: str, outputs: Outputs, gates: list[dict]) -> dict:

@@ -8,7 +8,7 @@ from typing import Any
 
 from export.release import provenance
 from pipeline.outcome import gate_words
-from pipeline.outcome.words import Table, artifact_state, computed, number
+from pipeline.outcome.words import Table, artifact_state, computed, megabytes, number
 
 HEADINGS = {
     "released": "Released",
@@ -180,9 +180,15 @@ def versions() -> dict[str, str]:
 
 
 def steps(verdict: dict[str, Any]) -> Table | None:
-    """How long each step took, and why it ran."""
-    rows = [
-        (step["name"], "cached" if step["cached"] else f"{step['seconds']:.1f} s", step["why"])
-        for step in verdict["steps"]
-    ]
-    return Table(("step", "time", "why it ran"), rows, range(1, 2)) if rows else None
+    """How long each step took, how much memory, and why it ran."""
+    rows = [(step["name"], *_taken(step), step["why"]) for step in verdict["steps"]]
+    head = ("step", "time", "peak memory", "why it ran")
+    return Table(head, rows, range(1, 3)) if rows else None
+
+
+def _taken(step: dict[str, Any]) -> tuple[str, str]:
+    """Seconds and memory; older runs did not measure the latter."""
+    if step["cached"]:
+        return "cached", ""
+    memory = step.get("peak_memory")
+    return f"{step['seconds']:.1f} s", megabytes(memory) if memory else ""

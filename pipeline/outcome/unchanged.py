@@ -7,13 +7,13 @@ import hashlib
 import json
 
 from components.base.fingerprint import PACKAGES, ROOT, custom_hashes
-from pipeline.configuration.config import RunConfig
+from pipeline.configuration.config import BESIDE, RunConfig
 from pipeline.outcome.verdict import EXIT_OK, Verdict
 from serving.store.release import Release, StoreError
 
 _REPEATED = (
     *("version", "champion", "models", "artifacts", "gates", "data"),
-    *("contract", "comparisons", "warnings"),
+    *("contract", "comparisons"),
 )
 
 
@@ -28,7 +28,7 @@ def fingerprint(config: RunConfig, source: str, schema: str) -> str:
     lock = ROOT / "requirements.txt"
     code["requirements.txt"] = hashlib.sha256(lock.read_bytes()).hexdigest()
     code["own network"] = custom_hashes(config.model.architecture)
-    settings = config.model_dump(mode="json", exclude={"root", "beam", "tune", "notify"})
+    settings = config.model_dump(mode="json", exclude={"root", "beam", *BESIDE})
     settings["data"].pop("verify")
     everything = json.dumps([source, schema, settings, code], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()
@@ -53,9 +53,12 @@ def repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> None
     """Fills `verdict` from the one that still holds."""
     for field in _REPEATED:
         setattr(verdict, field, getattr(previous, field))
+    # Not of the time that was not taken.
+    verdict.warnings = [g["warning"] for g in verdict.gates if g.get("warning")]
     verdict.exit_code, verdict.repeats = previous.exit_code, previous.run_id
     verdict.steps = [
-        step | {"seconds": 0.0, "cached": True, "why": "nothing changed"} for step in previous.steps
+        step | {"seconds": 0.0, "peak_memory": 0, "cached": True, "why": "nothing changed"}
+        for step in previous.steps
     ]
     if previous.exit_code == EXIT_OK:
         assert current is not None, "a run that ends well leaves a release"

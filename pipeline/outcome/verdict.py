@@ -24,7 +24,8 @@ class Verdict:
     """What `out/runs/<run id>/verdict.json` holds.
 
     `status` is released, unchanged, refused or failed; `fingerprint` covers source, configuration
-    and code, `name` is that of the release, `current` the version that servers use afterwards.
+    and code, `source_fingerprint` just the source's images; `name` is that of the release,
+    `current` the version that servers use afterwards.
     `comparisons` holds, by framework, what a model was compared with, `warnings` sentences about
     what refused nothing and is not as it should be.
     `repeats` is the run whose verdict an unchanged one gives again.
@@ -44,6 +45,7 @@ class Verdict:
     release: str | None = None
     fingerprint: str = ""
     repeats: str | None = None
+    source_fingerprint: str = ""
     seconds: float = 0.0
     inferred: list[str] = dataclasses.field(default_factory=list)
     models: dict = dataclasses.field(default_factory=dict)
@@ -55,6 +57,11 @@ class Verdict:
     contract: dict = dataclasses.field(default_factory=dict)
     steps: list = dataclasses.field(default_factory=list)
 
+    @property
+    def repeated(self) -> bool:
+        """Whether the run took an earlier one's verdict over, and did nothing itself."""
+        return all_repeated(self.steps)
+
     def to_json(self) -> str:
         """NaN becomes null: it is strict JSON."""
         return json.dumps(_finite(dataclasses.asdict(self)), indent=1, allow_nan=False) + "\n"
@@ -62,6 +69,11 @@ class Verdict:
     def write(self, directory: Path) -> None:
         """Writes `verdict.json` atomically."""
         atomic.write(directory / "verdict.json", self.to_json())
+
+
+def all_repeated(steps: list[dict]) -> bool:
+    """Of a verdict's steps; TFX, which looks its cache up, takes more time than none."""
+    return bool(steps) and all(step["cached"] and not step["seconds"] for step in steps)
 
 
 def _finite(value: Any) -> Any:

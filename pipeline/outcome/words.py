@@ -25,6 +25,11 @@ def number(value: float | None, style: str = ".4f") -> str:
     return NOT_COMPUTED if value is None else format(value, style)
 
 
+def megabytes(count: int | None) -> str:
+    """Bytes, in the unit that disks are sold by."""
+    return NOT_COMPUTED if count is None else f"{count / 1e6:,.1f} MB"
+
+
 def artifact_state(row: dict[str, Any]) -> str:
     """Of one of verdict.json's artifacts: passed, failed, or left out of the release."""
     if row.get("left_out"):

@@ -122,6 +122,8 @@ LABELS = "labels.txt"
 GOLDEN = "golden.npz"
 MODEL_CARD = "README.md"
 """Where Hugging Face and people look for it."""
+SBOM = "sbom.cdx.json"
+"""CycloneDX, by the name that its tools know; older releases have none."""
 DATA = "data"
 
 

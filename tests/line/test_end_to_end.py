@@ -111,7 +111,7 @@ def test_the_same_command_is_recognised_before_tfx_is_even_started(again, first,
 
 
 def test_two_runs_are_compared_and_one_gives_its_configuration_to_another(again, first, root):
-    done = darkroom("compare", first[1]["run_id"], "latest", "--root", str(root))
+    done = darkroom("compare", first[1]["run_id"], "latest", f"root={root}")
     assert done.returncode == 0, done.stderr
     assert "Settings  the same in every key" in done.stdout
     file = f"@{root / 'runs' / 'latest' / 'config.args'}"
@@ -119,7 +119,24 @@ def test_two_runs_are_compared_and_one_gives_its_configuration_to_another(again,
     assert same.stdout == before.stdout
 
 
-def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(again, root):
+@pytest.fixture(scope="module")
+def cleaned(again, root):
+    (root / "artifacts/pack/arrays/99").mkdir()  # of no execution
+    done = darkroom("gc", "keep=1", "artifacts=1", f"root={root}")
+    assert done.returncode == 0, done.stderr
+    assert "artifacts  1 of pack" in done.stdout and "Freed" in done.stdout
+    return run(root, "digits", *QUICK)
+
+
+def test_after_cleaning_up_the_same_command_is_still_recognised(cleaned, again, first, root):
+    done, verdict = cleaned
+    assert done.returncode == 0 and verdict["status"] == "unchanged"
+    assert "starting TFX" not in done.stdout and again[1]["run_id"] in verdict["sentence"]
+    assert (root / "runs" / first[1]["run_id"]).is_dir()  # made the release
+    assert not list((root / "artifacts").glob("*/.system/*/*"))
+
+
+def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(cleaned, root):
     for attempt in range(2):
         done, verdict = run(root, "digits", *QUICK, "gates.min_accuracy=0.9999")
         assert done.returncode == 3 == verdict["exit_code"], done.stdout + done.stderr
@@ -132,9 +149,9 @@ def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(again
             assert ran == ["data_gate", "gates", "export"]
             assert "gates.min_accuracy 0.8 -> 0.9999" in steps["gates"]["why"]
     assert [release.version for release in Store(root / "serving").releases("digits")] == [1]
-    told = darkroom("explain", "latest", "--root", str(root)).stdout
+    told = darkroom("explain", "latest", f"root={root}").stdout
     assert told.index("Failed gates: 2") < told.index("Passed gates")
-    judged = darkroom("gate", "latest", "gates.min_accuracy=0.8", "--root", str(root))
+    judged = darkroom("gate", "latest", "gates.min_accuracy=0.8", f"root={root}")
     assert judged.returncode == 0 and "keras    blessed (was not blessed)" in judged.stdout
 
 

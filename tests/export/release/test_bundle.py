@@ -71,6 +71,7 @@ def test_the_release_has_the_layout_that_servers_read(exports, data, tmp_path):
         "golden.npz",
         "manifest.json",
         "README.md",
+        "sbom.cdx.json",
     }
     assert (release / "labels.txt").read_text().splitlines() == list(LABELS)
 

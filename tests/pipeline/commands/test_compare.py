@@ -8,10 +8,14 @@ from rich.console import Console
 
 from components.base.refusal import ConfigError
 from pipeline.commands.compare import Run, compare, find
+from pipeline.commands.explain import explain
+from pipeline.commands.gate import gate
 from pipeline.configuration import presets
 from pipeline.configuration.overrides import as_arguments, override
+from pipeline.line.output_root import locked
 from pipeline.outcome.verdict import CONFIGURATION, Verdict, point_latest
 from tests.helpers.command_line import darkroom
+from tests.helpers.finished_runs import finished
 
 FIRST, SECOND = "20260101-101010-000001", "20260102-101010-000002"
 
@@ -115,11 +119,40 @@ def test_the_command_complains_in_one_line_with_exit_code_2(root):
     for names, words in (
         (("latest",), "Runs named: 1"),
         ((FIRST, SECOND), "no readable verdict.json"),
-        (("x", "y", "--root", str(root / "none")), "there are no runs under"),
+        (("x", "y", f"root={root / 'none'}"), "there are no runs under"),
     ):
-        done = darkroom("compare", "--root", str(root), *names)
+        done = darkroom("compare", f"root={root}", *names)
         assert done.returncode == 2 and words in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_latest_says_when_a_newer_run_has_no_verdict(tmp_path):
+    root = tmp_path
+    for run_id in (FIRST, SECOND):
+        finished(root, {"torch": 0.98}, run_id=run_id)
+    newest = root / "runs" / "20990101-000000-000001"
+    words = f"The newest run, {newest.name}, ended without a verdict: this is of {SECOND}."
+    newest.mkdir()
+    assert words in told(explain, "latest", root)
+    assert words in told(compare, [FIRST, "latest"], root)
+    assert words in told(gate, "latest", [], root)
+    assert words not in told(explain, SECOND, root)
+    with locked(root):
+        assert "goes on: this is of" in told(explain, "latest", root)
+    newest.rmdir()
+    assert "The newest run" not in told(explain, "latest", root)
+
+
+def told(command, *arguments) -> str:
+    out = io.StringIO()
+    command(*arguments, Console(file=out, width=160))
+    return out.getvalue()
+
+
+def test_latest_is_nothing_before_a_run_came_to_a_verdict(tmp_path):
+    (tmp_path / "runs" / SECOND).mkdir(parents=True)
+    with pytest.raises(ConfigError, match=f"has come to a verdict yet; the newest is '{SECOND}'"):
+        find("latest", tmp_path)
 
 
 def test_a_value_inferred_from_the_images_is_told_from_a_setting(tmp_path):

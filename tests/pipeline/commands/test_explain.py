@@ -75,7 +75,7 @@ def test_a_verdict_of_an_earlier_version_is_explained_as_far_as_it_goes(tmp_path
 
 def test_the_command_explains_and_names_an_unknown_run(tmp_path):
     finished(tmp_path, {"torch": 0.98})
-    done = darkroom("explain", RUN[:8], "--root", str(tmp_path))
+    done = darkroom("explain", RUN[:8], f"root={tmp_path}")
     assert done.returncode == 0 and "Passed gates" in done.stdout
-    unknown = darkroom("explain", "2027", "--root", str(tmp_path))
+    unknown = darkroom("explain", "2027", f"root={tmp_path}")
     assert unknown.returncode == 2 and "Unknown run '2027'" in unknown.stderr

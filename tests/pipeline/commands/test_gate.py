@@ -89,7 +89,7 @@ def test_a_key_that_is_no_limit_is_refused(tmp_path, pair, words):
 def test_the_command_writes_nothing_and_loads_neither_tensorflow_nor_tfx(tmp_path):
     finished(tmp_path, {"torch": 0.98})
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
-    arguments = ["gate", "latest", "gates.min_accuracy=0.5", "--root", str(tmp_path)]
+    arguments = ["gate", "latest", "gates.min_accuracy=0.5", f"root={tmp_path}"]
     code = (
         "import runpy, sys\n"
         f"sys.argv = ['pipeline', *{arguments!r}]\n"
@@ -101,6 +101,6 @@ def test_the_command_writes_nothing_and_loads_neither_tensorflow_nor_tfx(tmp_pat
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
-    refused = darkroom("gate", "latest", "gates.min_accuracy=1", "--root", str(tmp_path))
+    refused = darkroom("gate", "latest", "gates.min_accuracy=1", f"root={tmp_path}")
     assert refused.returncode == 3
-    assert darkroom("gate", "latest", "x=1", "--root", str(tmp_path)).returncode == 2
+    assert darkroom("gate", "latest", "x=1", f"root={tmp_path}").returncode == 2

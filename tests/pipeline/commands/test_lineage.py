@@ -303,7 +303,7 @@ def test_the_command_answers_without_loading_anything_heavy(store, tmp_path):
 
 
 def test_the_command_line(store, tmp_path):
-    done = darkroom("lineage", "digits@1", "--root", str(store), "--json")
+    done = darkroom("lineage", "digits@1", f"root={store}", "--json")
     assert json.loads(done.stdout)["version"] == 1 and done.returncode == 0
     found = darkroom("lineage", "--image", str(tmp_path / "one.png"), f"root={store}", "--json")
     assert [of["class"] for of in json.loads(found.stdout)["releases"]] == ["4", "3"]

@@ -39,7 +39,7 @@ def test_runs_are_listed_newest_first_with_what_came_of_them(tmp_path):
     assert lines[2].split()[1:6] == ["digits", "1,797", "released", "3", "(torch)"]
     assert "0.9900" in lines[2]
     assert told(runs, tmp_path, 1).count("2026010") == 1
-    assert "2 older ones: --count" in told(runs, tmp_path, 1)
+    assert "2 older ones: count=N" in told(runs, tmp_path, 1)
 
 
 def test_a_run_that_goes_on_is_said_to(tmp_path):
@@ -72,8 +72,8 @@ def test_the_status_says_what_is_released_and_since_when(tmp_path):
 
 def test_where_there_is_nothing_it_is_said(tmp_path):
     for command in ("runs", "status"):
-        done = darkroom(command, "--root", str(tmp_path / "none"))
-        assert done.returncode == 2 and "--root" in done.stderr
+        done = darkroom(command, f"root={tmp_path / 'none'}")
+        assert done.returncode == 2 and "root=" in done.stderr
     with pytest.raises(ConfigError, match="There are no runs under"):
         runs(tmp_path, 20)
 

@@ -17,10 +17,10 @@ def test_overrides_replace_just_the_named_keys_with_typed_values():
 def test_lists_are_written_as_json_and_beam_arguments_as_words():
     after = override(
         presets.digits(),
-        {"augment.torch": '[{"kind": "flip"}]', "beam.args": "--runner=X --direct_num_workers=2"},
+        {"augment.torch": '[{"kind": "flip"}]', "beam.args": "--runner=FnApiRunner --profile_cpu"},
     )
     assert [operation.kind for operation in after.augment.torch] == ["flip"]
-    assert after.beam.args == ("--runner=X", "--direct_num_workers=2")
+    assert after.beam.args == ("--runner=FnApiRunner", "--profile_cpu")
 
 
 def test_a_configuration_cannot_be_changed_in_place():
@@ -71,7 +71,7 @@ def test_a_file_of_overrides_is_read_in_its_place_and_later_arguments_win(tmp_pa
 
 def test_a_whole_configuration_survives_being_written_as_arguments(tmp_path):
     space = '{"optimizer": ["sgd", "adamw"], "label_smoothing": null}'
-    pairs = {"tune.space": space, "train.epochs": "3", "beam.args": "--runner=X"}
+    pairs = {"tune.space": space, "train.epochs": "3", "beam.args": "--runner=FnApiRunner"}
     config = override(presets.cifar10(), pairs)
     (tmp_path / "all.args").write_text("\n".join(as_arguments(config)))
     assert override(presets.cifar10(), parse_overrides([f"@{tmp_path / 'all.args'}"])) == config

@@ -123,3 +123,20 @@ def test_how_closely_to_look_changes_no_fingerprint(tmp_path):
     config = presets.digits()
     closely = override(config, {"data.verify": "true", "root": str(tmp_path)})
     assert unchanged.fingerprint(config, "s", "") == unchanged.fingerprint(closely, "s", "")
+
+
+def test_a_repeated_verdict_takes_no_time_over_and_no_word_of_it(store):
+    gate = {"name": "accuracy", "passed": True, "warning": "accuracy fell"}
+    step = {
+        "name": "train_keras",
+        "seconds": 95.0,
+        "peak_memory": 10**9,
+        "cached": False,
+        "why": "",
+    }
+    slow = "train_keras took 95 s, usually 40 s"
+    previous = _verdict(steps=[step], gates=[gate], warnings=["accuracy fell", slow])
+    verdict = Verdict(run_id="2", preset="digits", name="digits")
+    unchanged.repeat(previous, verdict, store.current("digits"))
+    assert verdict.repeated and not previous.repeated
+    assert verdict.steps[0]["peak_memory"] == 0 and verdict.warnings == ["accuracy fell"]

@@ -1,0 +1,62 @@
+"""The DAG of the digits: what its Beam steps are handed, and what an executed one got of it."""
+
+import pytest
+
+from components.sources.digits_source import DigitsSource
+from pipeline.configuration import presets
+from pipeline.configuration.overrides import override
+from pipeline.line.steps import Step
+
+BEAM_STEPS = {"ingest", "statistics", "transform", "pack", "evaluate_keras", "evaluate_torch"}
+GIVEN = "--direct_num_workers=2 --direct_running_mode=multi_threading"
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    from pipeline.line import dag
+
+    config = override(
+        presets.digits(),
+        {"beam.args": GIVEN, "root": str(tmp_path), "evaluate.corruptions": "true"},
+    )
+    source = DigitsSource()
+    return dag.build(
+        config, source=source.fingerprint(), labels=source.labels, schema="", run_id="1",
+        baseline=None,
+    )  # fmt: skip
+
+
+def test_every_beam_step_is_handed_the_users_options_after_ours(pipeline):
+    from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+
+    handed = {
+        node.id: node.executor_spec.beam_pipeline_args
+        for node in pipeline.components
+        if isinstance(node.executor_spec, BeamExecutorSpec)
+    }
+    assert set(handed) == BEAM_STEPS
+    for args in handed.values():
+        assert args[0] == "--runner=FnApiRunner" and args[2:] == GIVEN.split()
+
+
+def test_an_executed_beam_step_works_in_the_mode_that_was_asked_for(pipeline, monkeypatch):
+    """Beam's own runner does the work; what it was given is noted on the way."""
+    from apache_beam.options.pipeline_options import DirectOptions
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+
+    from pipeline.line import runner
+
+    given, run_pipeline = [], FnApiRunner.run_pipeline
+
+    def noted(self, pipeline, options):
+        direct = options.view_as(DirectOptions)
+        result = run_pipeline(self, pipeline, options)
+        given.append((direct.direct_running_mode, self._num_workers))
+        return result
+
+    monkeypatch.setattr(FnApiRunner, "run_pipeline", noted)
+    done: list[Step] = []
+    steps, error = runner.execute(pipeline, lambda _: None, done.append, until="statistics")
+    assert error is None and [step.name for step in steps] == ["ingest", "statistics"]
+    # The DAG itself is a pipeline of Beam's too, whose steps shall not run side by side.
+    assert given.count(("multi_threading", 2)) == 2 and given[-1] == ("in_memory", 1)
