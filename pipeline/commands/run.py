@@ -12,9 +12,9 @@ import time
 import traceback
 from pathlib import Path
 
-from components.base import atomic
+from components.base import atomic, disk
 from components.base.fingerprint import PACKAGES, ROOT, custom_hashes
-from components.base.refusal import DataRefused
+from components.base.refusal import DataRefused, Refusal
 from components.networks.network import FRAMEWORKS
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
@@ -23,13 +23,22 @@ from pipeline.configuration import presets
 from pipeline.configuration.config import BESIDE, RunConfig, checkpoints_path, root_path
 from pipeline.configuration.fitting import check_classes, check_signing
 from pipeline.configuration.overrides import as_arguments, parse_overrides, restored
+from pipeline.line import reserve
 from pipeline.line.inputs import classes, schema_text
-from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
+from pipeline.line.interruption import Interrupted, interruptible
+from pipeline.line.output_root import check_outside, locked, writable
+from pipeline.line.scratch import scratch
 from pipeline.line.steps import Outputs, Step
 from pipeline.operation.afterwards import Afterwards, follow
-from pipeline.outcome.collect import collect, collect_refusal, gate_warnings
+from pipeline.outcome.collect import (
+    collect,
+    collect_interruption,
+    collect_refusal,
+    gate_warnings,
+)
 from pipeline.outcome.step_history import read_history, slow_steps
 from pipeline.outcome.terminal import Terminal
+from pipeline.outcome.unfinished import Progress, close_killed, forget
 from pipeline.outcome.verdict import (
     CONFIGURATION,
     EXIT_INTERNAL,
@@ -48,8 +57,6 @@ KEPT = ("preview.png", "findings.csv", "images.csv")
 """Files of steps' outputs that are copied into the run."""
 _KEPT_OF = (("ingest", "report"), ("data_gate", "verdict"), ("augment", "plan"))
 """Those outputs, (step, output); a later one's file takes the place of an earlier one's."""
-
-_INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
 
 
 @listed_once()
@@ -75,28 +82,48 @@ def run(preset: str, arguments: list[str]) -> int:
     check_outside(root, config.data.source if refusal is None else preset)
     if refusal is None:
         schema = schema_text(config.data.schema_path)
-    with locked(writable(root)):
+    with disk.explained(root), locked(writable(root)), scratch(root):
         started = time.monotonic()
-        name = overrides.get("name", preset)
+        name = config.name if refusal is None else overrides.get("name", preset)
         verdict = Verdict(run_id=_run_id(), preset=preset, name=name)
         directory = root / "runs" / verdict.run_id
+        reserve.hold(root)
+        killed = close_killed(root / "runs")
         directory.mkdir(parents=True)
-        with Terminal(directory / "log.txt") as terminal, sigterm_as_ctrl_c():
+        progress = Progress(directory, verdict)
+        with Terminal(directory / "log.txt") as terminal, interruptible() as signals:
             try:
+                terminal.notes = [
+                    f"run {of.run_id} left no verdict: {of.sentence}" for of in killed
+                ]
                 if refusal is not None:
                     raise refusal
-                _decide(config, source, schema, verdict, root, terminal)
+                _decide(config, source, schema, verdict, root, terminal, progress)
             except DataRefused as error:
                 collect_refusal(verdict, error)
-            except KeyboardInterrupt:
-                verdict.sentence = _INTERRUPTED
+            except Interrupted as error:
+                collect_interruption(verdict, error)
             except Exception as error:
                 # A run never ends without a verdict.
-                traceback.print_exc()
+                _log_stack()
                 verdict.status, verdict.exit_code = "failed", EXIT_INTERNAL
-                verdict.sentence = " ".join(f"{type(error).__name__}: {error}".split())
+                verdict.sentence = _sentence(error, root)
+            signals.defer()
             verdict.seconds = time.monotonic() - started
             return _close(verdict, directory, terminal, afterwards)
+
+
+def _sentence(error: Exception, root: Path) -> str:
+    known = isinstance(error, Refusal)
+    if disk.is_full(error) or (not known and disk.nothing_free(root)):
+        return str(disk.disk_full(root))
+    kind = "" if known else f"{type(error).__name__}: "
+    return " ".join(f"{kind}{error}".split())
+
+
+def _log_stack() -> None:
+    with contextlib.suppress(OSError):  # the log's disk may be full
+        traceback.print_exc()
 
 
 def _decide(
@@ -106,6 +133,7 @@ def _decide(
     verdict: Verdict,
     root: Path,
     terminal: Terminal,
+    progress: Progress,
 ) -> None:
     """Repeats the last verdict where nothing changed, otherwise runs the line."""
     verdict.name = config.name
@@ -128,13 +156,18 @@ def _decide(
         if current and labels != tuple(current.contract()["labels"]):
             terminal.say(f"other classes than release {current.version} has: {', '.join(labels)}")
         plan = {"source": images, "labels": labels, "schema": schema, "baseline": current}
-        _run_line(config, plan, verdict, root, terminal)
+        _run_line(config, plan, verdict, root, terminal, progress)
         current = store.current(config.name)
     verdict.current = current.version if current else None
 
 
 def _run_line(
-    config: RunConfig, plan: dict, verdict: Verdict, root: Path, terminal: Terminal
+    config: RunConfig,
+    plan: dict,
+    verdict: Verdict,
+    root: Path,
+    terminal: Terminal,
+    progress: Progress,
 ) -> None:
     """Builds the DAG (`plan` holds what `dag.build` asks for), runs it, and fills `verdict` from
     what its steps left."""
@@ -143,12 +176,19 @@ def _run_line(
 
     pipeline = dag.build(config, run_id=verdict.run_id, **plan)
 
+    def started(name: str) -> None:
+        progress.started(name)
+        terminal.step_started(name)
+
     def finished(step: Step) -> None:
+        progress.finished(step)
         terminal.step_finished(step)
         _drop_checkpoints(checkpoints_path(config), step)
 
-    steps, error = runner.execute(pipeline, terminal.step_started, finished)
+    steps, error = runner.execute(pipeline, started, finished)
     collect(verdict, config.export, steps, error)
+    if isinstance(error, Interrupted):
+        return  # there is no time for more
     earlier = [past for past in read_history(root / "runs") if past.name == config.name]
     verdict.warnings += slow_steps(verdict.steps, earlier)
     _draw_preview(config, Outputs(steps))
@@ -184,7 +224,7 @@ def _draw_preview(config: RunConfig, outputs: Outputs) -> None:
         work = plan / "preview"
         write_preview(ImageArrays(arrays), config.augment, work, plan / "preview.png")
     except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
-        traceback.print_exc()
+        _log_stack()
 
 
 def _draw_answers(outputs: Outputs, directory: Path) -> None:
@@ -208,7 +248,7 @@ def _draw_answers(outputs: Outputs, directory: Path) -> None:
         index = report / image_index.INDEX if report else None
         write_mistakes(images, answers, index, directory / MISTAKES)
     except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
-        traceback.print_exc()
+        _log_stack()
 
 
 def _close(verdict: Verdict, directory: Path, terminal: Terminal, afterwards: Afterwards) -> int:
@@ -216,14 +256,19 @@ def _close(verdict: Verdict, directory: Path, terminal: Terminal, afterwards: Af
     earlier runs, returns the exit code."""
     from pipeline.outcome import report
 
+    root = directory.parent.parent
+    reserve.give_up(root)
     verdict.write(directory)
+    forget(directory)
     point_latest(directory.parent, verdict.run_id)
+    reserve.hold(root)
     try:
         report.write(verdict, directory)
     except Exception as error:  # noqa: BLE001 - the verdict stands whatever its page looks like
-        traceback.print_exc()
+        _log_stack()
         terminal.say(f"the report could not be written: {error}")
-    terminal.show_outcome(verdict, directory)
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        terminal.show_outcome(verdict, directory)
     for failure in follow(afterwards, verdict, directory):
         terminal.say(failure)
     return verdict.exit_code
@@ -270,8 +315,8 @@ def _repeat(previous: Verdict, verdict: Verdict, current: Release | None) -> Non
 def _keep_files(source: Path, directory: Path) -> None:
     """Copies what a person wants to see of a step (or of the run before) into the run."""
     for name in (*KEPT, SAMPLES, SAMPLES_DARK, MISTAKES):
-        with contextlib.suppress(OSError):
-            shutil.copyfile(source / name, directory / name)
+        with contextlib.suppress(OSError), atomic.replacing(directory / name) as temporary:
+            shutil.copyfile(source / name, temporary)
 
 
 def _fingerprint(config: RunConfig, source: str, schema: str) -> str:
