@@ -56,9 +56,11 @@ def arm(where: str) -> None:
         timer.daemon = True
         timer.start()
     elif where == VERDICT:
+        from pipeline.outcome.unfinished import EXIT_KILLED
         from pipeline.outcome.verdict import Verdict
 
-        _before(Verdict, "write", lambda *_: True)
+        # Its own, not that of a killed run before it.
+        _before(Verdict, "write", lambda verdict, *_: verdict.exit_code != EXIT_KILLED)
     else:
         _ARM[point](step)
 
