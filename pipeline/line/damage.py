@@ -1,7 +1,7 @@
 """Whether the files of cached outputs are still what their steps wrote.
 
 TFX takes an output from its cache when the directory exists. So each output's files are listed when
-its step ends, in `<node>/.system/listings/<output>/<execution>.json`, and compared with what is
+its step ends, in `<node>/.listings/<output>/<execution>.json`, and compared with what is
 there before the next run.
 """
 
@@ -93,7 +93,7 @@ def listed_bytes(directory: Path) -> int:
 
 def _listing(directory: Path) -> Path:
     node, output = directory.parent.parent, directory.parent.name
-    return node / ".system" / LISTINGS / output / f"{directory.name}.json"
+    return node / LISTINGS / output / f"{directory.name}.json"
 
 
 def _sha256(path: Path) -> str:

@@ -11,8 +11,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 _SCRATCH = ("executor_execution", "driver_execution", "stateful_working_dir")
 """TFX's own folders under a node's `.system`; nothing in them is read once a step has ended."""
-LISTINGS = "listings"
-"""Ours, beside those, see damage.py."""
+LISTINGS = ".listings"
+"""A node's folder of ours, see damage.py; what is under `.system` goes after each run."""
 
 
 def clear(store: MetadataStore, artifacts: Path) -> None:
@@ -33,7 +33,7 @@ def clear(store: MetadataStore, artifacts: Path) -> None:
         for name in _SCRATCH:
             for scratch in _folders(node / ".system" / name):
                 shutil.rmtree(scratch, ignore_errors=True)
-        for listing in (node / ".system" / LISTINGS).glob("*/*.json"):
+        for listing in (node / LISTINGS).glob("*/*.json"):
             if not (node / listing.parent.name / listing.stem).is_dir():
                 listing.unlink(missing_ok=True)
 

@@ -80,7 +80,7 @@ def test_a_damaged_output_leaves_cache_and_disk_and_the_reason_is_kept(output, t
     assert "its output model was damaged (" in found["train_keras"]
     assert [Path(a.uri).name for a in leftovers.live(store)] == ["elsewhere"]
     assert not list(output.parent.iterdir())
-    assert not list(tmp_path.glob("artifacts/train_keras/.system/listings/model/*"))
+    assert not list(tmp_path.glob("artifacts/train_keras/.listings/model/*"))
 
 
 def test_what_a_killed_run_left_is_cleared_and_what_is_published_stays(output, tmp_path):
@@ -93,7 +93,7 @@ def test_what_a_killed_run_left_is_cleared_and_what_is_published_stays(output, t
     node = output.parent.parent
     for left in ("model/9", ".system/executor_execution/9/.temp", ".system/stateful_working_dir/a"):
         (node / left).mkdir(parents=True)
-    (node / ".system/listings/model/9.json").write_text("{}")
+    (node / ".listings/model/9.json").write_text("{}")
     leftovers.clear(store, tmp_path / "artifacts")
     after = {e.id: e.last_known_state for e in store.get_executions()}
     assert [after[i] for i in ids] == [
@@ -101,6 +101,6 @@ def test_what_a_killed_run_left_is_cleared_and_what_is_published_stays(output, t
     ]  # fmt: skip
     assert [path.name for path in output.parent.iterdir()] == ["7"]
     assert damage.damage(output) is None
-    left = {path.name for path in (node / ".system").glob("*/**")} - {"model"}
-    assert left == {"executor_execution", "stateful_working_dir", "listings"}
-    assert [path.name for path in node.glob(".system/listings/model/*")] == ["7.json"]
+    left = {path.name for path in (node / ".system").glob("*/**")}
+    assert left == {"executor_execution", "stateful_working_dir"}
+    assert [path.name for path in node.glob(".listings/model/*")] == ["7.json"]
