@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from components.base import atomic
+from components.base import atomic, disk
 from components.base.commands import Arguments, run
 from export.formats import contract as contracts
 from export.formats.inexpressible import sentence
@@ -64,7 +64,7 @@ def main(args: FormatsArgs) -> None:
         try:
             write_format(model, name, args.output)
         except Exception as error:
-            if name in args.required:
+            if name in args.required or disk.is_full(error):
                 raise ValueError(f"{name}: {sentence(error)}") from error
             failures[name] = sentence(error)
     atomic.write(args.failures, json.dumps(failures) + "\n")

@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from components.base import atomic
+from components.base import atomic, disk
 from components.base.commands import Arguments
 from components.base.process import run_module
 from components.evaluation import temperature
@@ -120,7 +120,7 @@ class Exporter:
             with self._step(framework, row.name):
                 write_format(model, row.name, self._directory(framework))
         except ExportError as error:
-            if self.limits.is_required(row):
+            if self.limits.is_required(row) or disk.is_full(error):
                 raise
             self._leave_out(framework, row, str(error))
         else:

@@ -15,6 +15,7 @@ sys.modules.setdefault("triton", None)
 
 _LONGEST = (
     "tests/line/test_end_to_end.py",
+    "tests/line/test_crashes.py",
     "tests/line/test_data_end_to_end.py",
     "tests/components/training/test_devices.py",
     "tests/components/training/test_train_keras.py",

@@ -1,5 +1,6 @@
 """A process of the line: `python -m MODULE ARGS.json`, its arguments and exit codes."""
 
+import contextlib
 import resource
 import sys
 import traceback
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from components.base import disk
 from components.base.console import console
 from components.base.process import leave_error
 
@@ -25,8 +27,9 @@ class Arguments(BaseModel):
 def command(module: str, arguments: type[Arguments], function: Callable, argv: list[str]) -> int:
     """Runs `function(arguments from the JSON file in argv)` and returns the process's exit code.
 
-    0 on success, 2 for a wrong command line, 1 for everything else. A person gets one sentence on
-    the console; the stack of an unexpected error goes to standard error, which a run logs.
+    0 on success, 2 for a wrong command line, `disk.EXIT_FULL`, 1 for everything else. A person gets
+    one sentence on the console; the stack of an unexpected error goes to standard error, which a
+    run logs.
     """
     # Each shard of the arrays holds a file descriptor: thousands of them are no mistake here.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -38,14 +41,23 @@ def command(module: str, arguments: type[Arguments], function: Callable, argv: l
     except UsageError as error:
         _complain(module, str(error), argv)
         return 2
-    except ValueError as error:
-        _complain(module, str(error), argv)
-        return 1
     except Exception as error:  # noqa: BLE001 - the last resort of a process
-        traceback.print_exc()
+        if disk.is_full(error):
+            _log_stack()
+            _complain(module, str(error), argv)
+            return disk.EXIT_FULL
+        if isinstance(error, ValueError):
+            _complain(module, str(error), argv)
+            return 1
+        _log_stack()
         _complain(module, f"{type(error).__name__}: {error}", argv)
         return 1
     return 0
+
+
+def _log_stack() -> None:
+    with contextlib.suppress(OSError):  # the log's disk may be full
+        traceback.print_exc()
 
 
 def _read(kind: type[Arguments], path: Path) -> Arguments:

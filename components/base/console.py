@@ -5,8 +5,10 @@ the number in `DARKROOM_CONSOLE_FD`; it and its child processes write there what
 Without the variable (a step run by hand) that is standard error.
 """
 
+import contextlib
 import os
 import sys
+import traceback
 
 from rich.console import Console
 from rich.progress import (
@@ -55,6 +57,12 @@ class _TimeLeft(TimeRemainingColumn):
     def render(self, task: Task) -> Text:
         text = super().render(task)
         return text.append(" left") if text else text
+
+
+def log_stack() -> None:
+    """The stack of the error that is being handled, for the log."""
+    with contextlib.suppress(OSError):  # its disk may be full
+        traceback.print_exc()
 
 
 def flush_standard_streams() -> None:

@@ -1,15 +1,18 @@
 """Running a step in a process of its own: its memory, its GPU and its crashes stay there."""
 
+import contextlib
 import math
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from components.base import disk
 from components.base.console import console, inherited
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +47,47 @@ class StepFailed(RuntimeError):
     exit_code = 1
 
 
+class _Children:
+    """The processes that `run_module` waits for, from whichever threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._running, self._ended = threading.Lock(), set[subprocess.Popen](), False
+
+    @contextlib.contextmanager
+    def holding(self, start: Callable[[], subprocess.Popen]) -> Iterator[subprocess.Popen]:
+        with self._lock:
+            if self._ended:
+                raise StepFailed("the run is being ended")
+            process = start()
+            self._running.add(process)
+        try:
+            with process:
+                yield process
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+    def end(self, ended: bool) -> None:
+        with self._lock:
+            self._ended = ended
+            for process in self._running if ended else ():
+                process.kill()
+
+
+_children = _Children()
+
+
+@contextlib.contextmanager
+def ended_children() -> Iterator[None]:
+    """Kills the processes that `run_module` waits for, in whichever threads, and lets none be
+    started meanwhile; what they had begun, and their checkpoints, are as after any kill."""
+    _children.end(True)
+    try:
+        yield
+    finally:
+        _children.end(False)
+
+
 def run_module(
     module: str,
     arguments: BaseModel,
@@ -64,27 +108,36 @@ def run_module(
     `threads` bounds OpenMP's where it is not 0, and without `gpu` no GPU is seen.
 
     Raises StepFailed with the sentence the process left in `MODULE.args.error`, or with how it
-    ended when it left none (killed, out of memory, out of time).
+    ended when it left none (killed, out of memory, out of time), DiskFull when it found no room.
     """
     path = Path(directory) / f"{module}.args.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".error").unlink(missing_ok=True)
     path.write_text(arguments.model_dump_json(indent=1))
+
     # Nothing of ours runs between fork and exec (`preexec_fn`): TFX's process has threads, and a
     # lock that one of them holds at that moment stays locked in the child.
-    with subprocess.Popen(
-        [sys.executable, "-m", "components.base.child", str(os.getpid()), module, str(path)],
-        env=_environment(module, threads, gpu),
-        pass_fds=inherited(),
-        stdin=subprocess.DEVNULL,
-    ) as process:
+    def start() -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "components.base.child", str(os.getpid()), module, str(path)],
+            env=_environment(module, threads, gpu),
+            pass_fds=inherited(),
+            stdin=subprocess.DEVNULL,
+        )
+
+    with _children.holding(start) as process:
         status = _wait(process, module, seconds, watch)
-    if status:
-        left = path.with_suffix(".error")
-        reason = left.read_text().strip() if left.is_file() else f"exit status {status}"
-        if status < 0 and not left.is_file():
+    if not status:
+        return
+    left = path.with_suffix(".error")
+    reason = left.read_text().strip() if left.is_file() else ""
+    if status == disk.EXIT_FULL or (not reason and disk.nothing_free(directory)):
+        raise disk.disk_full(directory)
+    if not reason:
+        reason = f"exit status {status}"
+        if status < 0:
             reason = f"killed by signal {-status} (9, 6 and 11 are often for want of memory)"
-        raise StepFailed(reason)
+    raise StepFailed(reason)
 
 
 def _environment(module: str, threads: int, gpu: bool) -> dict[str, str]:
@@ -152,6 +205,7 @@ def leave_error(arguments_path: str | Path, name: str, sentence: str) -> None:
 
     Run by hand, without a run around it, the step says it itself.
     """
-    Path(arguments_path).with_suffix(".error").write_text(sentence)
+    with contextlib.suppress(OSError):  # a full disk: the exit status says as much
+        Path(arguments_path).with_suffix(".error").write_text(sentence)
     if not inherited():
         console().print(f"{name}: {sentence}", markup=False, highlight=False)

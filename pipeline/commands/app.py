@@ -3,6 +3,7 @@
 Nothing heavy is imported before a run needs it: help, list and show answer at once.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +27,7 @@ def run(
     """Run the whole line: ingest, train, judge, export, verify, release.
 
     Exit codes: 0 released or unchanged, 1 internal error, 2 configuration, 3 refused by a gate,
-    4 refused data, 75 another run holds the output root.
+    4 refused data, 75 another run holds the output root, 130 Ctrl-C, 143 SIGTERM.
     """
     from pipeline.commands.run import run as run_line
 
@@ -302,8 +303,8 @@ def tune(
 ) -> None:
     """Search for better hyperparameters: tune.trials=20 tune.framework=torch tune.space={...}.
 
-    The same command goes on where it was interrupted. Exit codes: 0 done, 1 internal error or
-    interrupted, 2 configuration, 4 refused data, 75 another run holds the output root.
+    The same command goes on where it was interrupted. Exit codes: 0 done, 1 internal error,
+    2 configuration, 4 refused data, 75 another run holds the output root, 130 Ctrl-C, 143 SIGTERM.
     """
     from pipeline.commands.tune import tune as search
 
@@ -334,6 +335,7 @@ def compile_line(
 
 def main() -> None:
     """Runs the command line; an expected error is one line on standard error."""
+    from components.base.console import flush_standard_streams
     from components.base.process import StepFailed
     from components.base.refusal import Refusal
     from pipeline.commands.words import refuse_option
@@ -341,6 +343,12 @@ def main() -> None:
     try:
         refuse_option(sys.argv[1:], "root", "count")
         app()
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > 128:
+            # After a signal: what Beam was doing in other threads must not hold the process.
+            flush_standard_streams()
+            os._exit(end.code)
+        raise
     except (Refusal, StepFailed) as error:
         typer.echo(f"darkroom: {error}", err=True)
         sys.exit(error.exit_code)

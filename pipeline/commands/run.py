@@ -6,12 +6,12 @@ lock -> look at the source -> unchanged? -> DAG -> verdict.json, report.html, ta
 import contextlib
 import datetime
 import time
-import traceback
 from pathlib import Path
 
-from components.base import atomic
+from components.base import atomic, disk
+from components.base.console import log_stack
 from components.base.frameworks import FRAMEWORKS
-from components.base.refusal import DataRefused
+from components.base.refusal import DataRefused, Refusal
 from components.sources.listing import content_fingerprint
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
@@ -20,20 +20,21 @@ from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
 from pipeline.configuration.fitting import check_classes, check_signing
 from pipeline.configuration.inferred import inferred_keys
 from pipeline.configuration.overrides import as_arguments, parse_overrides, restored
+from pipeline.line import reserve
 from pipeline.line.inputs import classes, schema_text
-from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
+from pipeline.line.interruption import Interrupted, interruptible
+from pipeline.line.output_root import check_outside, locked, writable
+from pipeline.line.scratch import scratch
 from pipeline.line.steps import Outputs, Step
 from pipeline.operation.afterwards import Afterwards, follow
 from pipeline.outcome import unchanged
 from pipeline.outcome.kept_files import keep_files
 from pipeline.outcome.step_history import read_history, slow_steps
 from pipeline.outcome.terminal import Terminal
+from pipeline.outcome.unfinished import Progress, close_killed, forget
 from pipeline.outcome.verdict import (
     CONFIGURATION,
     EXIT_INTERNAL,
-    MISTAKES,
-    SAMPLES,
-    SAMPLES_DARK,
     Verdict,
     last_verdict,
     point_latest,
@@ -45,8 +46,6 @@ _KEPT_OF = (("ingest", "report"), ("data_gate", "verdict"), ("augment", "plan"))
 
 LISTINGS = "listings"
 """Folder of the output root with what `content_fingerprint` keeps."""
-
-_INTERRUPTED = "Interrupted: the same command goes on from the last finished step."
 
 
 @listed_once()
@@ -72,31 +71,48 @@ def run(preset: str, arguments: list[str]) -> int:
     check_outside(root, config.data.source if refusal is None else preset)
     if refusal is None:
         schema = schema_text(config.data.schema_path)
-    with locked(writable(root)):
+    with disk.explained(root), locked(writable(root)), scratch(root):
         started = time.monotonic()
-        name = overrides.get("name", preset)
+        name = config.name if refusal is None else overrides.get("name", preset)
         verdict = Verdict(run_id=_run_id(), preset=preset, name=name)
         verdict.inferred = inferred_keys(preset, overrides)
         directory = root / "runs" / verdict.run_id
+        reserve.hold(root)
+        killed = close_killed(root / "runs")
         directory.mkdir(parents=True)
-        with Terminal(directory / "log.txt") as terminal, sigterm_as_ctrl_c():
+        progress = Progress(directory, verdict)
+        with Terminal(directory / "log.txt") as terminal, interruptible() as signals:
             try:
+                terminal.notes = [
+                    f"run {of.run_id} left no verdict: {of.sentence}" for of in killed
+                ]
                 if refusal is not None:
                     raise refusal
-                _decide(config, source, schema, verdict, root, terminal)
+                _decide(config, source, schema, verdict, root, terminal, progress)
             except DataRefused as error:
                 from pipeline.outcome.collect import collect_refusal
 
                 collect_refusal(verdict, error)
-            except KeyboardInterrupt:
-                verdict.sentence = _INTERRUPTED
+            except Interrupted as error:
+                from pipeline.outcome.collect import collect_interruption
+
+                collect_interruption(verdict, error)
             except Exception as error:
                 # A run never ends without a verdict.
-                traceback.print_exc()
+                log_stack()
                 verdict.status, verdict.exit_code = "failed", EXIT_INTERNAL
-                verdict.sentence = " ".join(f"{type(error).__name__}: {error}".split())
+                verdict.sentence = _sentence(error, root)
+            signals.defer()
             verdict.seconds = time.monotonic() - started
             return _close(verdict, directory, terminal, afterwards)
+
+
+def _sentence(error: Exception, root: Path) -> str:
+    known = isinstance(error, Refusal)
+    if disk.is_full(error) or (not known and disk.nothing_free(root)):
+        return str(disk.disk_full(root))
+    kind = "" if known else f"{type(error).__name__}: "
+    return " ".join(f"{kind}{error}".split())
 
 
 def _decide(
@@ -106,6 +122,7 @@ def _decide(
     verdict: Verdict,
     root: Path,
     terminal: Terminal,
+    progress: Progress,
 ) -> None:
     """Repeats the last verdict where nothing changed, otherwise runs the line."""
     verdict.name = config.name
@@ -129,39 +146,50 @@ def _decide(
         if current and labels != tuple(current.contract()["labels"]):
             terminal.say(f"other classes than release {current.version} has: {', '.join(labels)}")
         plan = {"source": images, "labels": labels, "schema": schema, "baseline": current}
-        _run_line(config, plan, verdict, root, terminal)
+        _run_line(config, plan, verdict, root, terminal, progress)
         current = store.current(config.name)
     verdict.current = current.version if current else None
 
 
 def _run_line(
-    config: RunConfig, plan: dict, verdict: Verdict, root: Path, terminal: Terminal
+    config: RunConfig,
+    plan: dict,
+    verdict: Verdict,
+    root: Path,
+    terminal: Terminal,
+    progress: Progress,
 ) -> None:
     """Builds the DAG (`plan` holds what `dag.build` asks for), runs it, and fills `verdict` from
     what its steps left."""
     terminal.say("starting TFX")
     from pipeline.line import dag, runner
     from pipeline.outcome.collect import collect
+    from pipeline.outcome.pictures import draw_answers, draw_preview
 
     pipeline = dag.build(config, run_id=verdict.run_id, **plan)
 
+    def started(name: str) -> None:
+        progress.started(name)
+        terminal.step_started(name)
+
     def finished(step: Step) -> None:
+        progress.finished(step)
         terminal.step_finished(step)
         _drop_checkpoints(checkpoints_path(config), step)
 
-    steps, error = runner.execute(
-        pipeline, terminal.step_started, finished, inferred=frozenset(verdict.inferred)
-    )
+    steps, error = runner.execute(pipeline, started, finished, inferred=frozenset(verdict.inferred))
     collect(verdict, config.export, steps, error)
+    if isinstance(error, Interrupted):
+        return  # there is no time for more
     earlier = [past for past in read_history(root / "runs") if past.name == config.name]
     verdict.warnings += slow_steps(verdict.steps, earlier)
-    _draw_preview(config, Outputs(steps))
+    draw_preview(config.augment, Outputs(steps))
     for step, output in _KEPT_OF:
         if directory := Outputs(steps).directory(step, output):
             keep_files(directory, root / "runs" / verdict.run_id)
     if findings := getattr(error, "findings", b""):
         (root / "runs" / verdict.run_id / "findings.csv").write_bytes(findings)
-    _draw_answers(Outputs(steps), root / "runs" / verdict.run_id)
+    draw_answers(Outputs(steps), root / "runs" / verdict.run_id)
 
 
 def _drop_checkpoints(directory: Path, step: Step) -> None:
@@ -177,59 +205,24 @@ def _drop_checkpoints(directory: Path, step: Step) -> None:
                 Checkpoints(directory / framework, identity="").clear()
 
 
-def _draw_preview(config: RunConfig, outputs: Outputs) -> None:
-    """`preview.png` beside the augmentation plan that it shows, once for each plan. Not by the step
-    itself: how a picture is drawn must not decide whether a model is trained again."""
-    from components.data.arrays import ImageArrays
-    from pipeline.outcome.preview_sheet import write_preview
-
-    arrays, plan = outputs.directory("pack", "arrays"), outputs.directory("augment", "plan")
-    if arrays is None or plan is None or (plan / "preview.png").is_file():
-        return
-    try:
-        work = plan / "preview"
-        write_preview(ImageArrays(arrays), config.augment, work, plan / "preview.png")
-    except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
-        traceback.print_exc()
-
-
-def _draw_answers(outputs: Outputs, directory: Path) -> None:
-    """`samples.png` and `mistakes.json` of what was packed and predicted, whether a gate let it
-    pass or not."""
-    from components.data import image_index
-    from components.data.arrays import ImageArrays
-    from pipeline.outcome.gallery import write_mistakes
-    from pipeline.outcome.samples import DARK, write_samples
-
-    arrays = outputs.directory("pack", "arrays")
-    found = {name: outputs.directory(f"evaluate_{name}", "predictions") for name in FRAMEWORKS}
-    report = outputs.directory("ingest", "report")
-    if arrays is None:
-        return
-    try:
-        images = ImageArrays(arrays)
-        answers = {name: path / "test.npz" for name, path in found.items() if path}
-        write_samples(images, answers, directory / SAMPLES)
-        write_samples(images, answers, directory / SAMPLES_DARK, DARK)
-        index = report / image_index.INDEX if report else None
-        write_mistakes(images, answers, index, directory / MISTAKES)
-    except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
-        traceback.print_exc()
-
-
 def _close(verdict: Verdict, directory: Path, terminal: Terminal, afterwards: Afterwards) -> int:
     """Writes verdict, report and link, prints the table, tells who is to be told, cleans up behind
     earlier runs, returns the exit code."""
     from pipeline.outcome import report
 
+    root = directory.parent.parent
+    reserve.give_up(root)
     verdict.write(directory)
+    forget(directory)
     point_latest(directory.parent, verdict.run_id)
+    reserve.hold(root)
     try:
         report.write(verdict, directory)
     except Exception as error:  # noqa: BLE001 - the verdict stands whatever its page looks like
-        traceback.print_exc()
+        log_stack()
         terminal.say(f"the report could not be written: {error}")
-    terminal.show_outcome(verdict, directory)
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        terminal.show_outcome(verdict, directory)
     for failure in follow(afterwards, verdict, directory):
         terminal.say(failure)
     return verdict.exit_code

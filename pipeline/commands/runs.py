@@ -11,6 +11,7 @@ from rich.text import Text
 
 from components.base.refusal import ConfigError
 from pipeline.line.output_root import holder
+from pipeline.outcome.unfinished import noted, where
 from pipeline.outcome.words import number
 from serving.store.release import StoreError
 from serving.store.store import Store
@@ -92,9 +93,11 @@ def _row(directory: Path, running: bool) -> tuple[Text, ...]:
         state = verdict["status"]
         good, sentence = verdict["exit_code"] == 0, str(verdict["sentence"])
     except (OSError, ValueError, KeyError, TypeError):
-        state = Text("running", style="bold") if running else Text("none", style="red")
-        why = "" if running else "it ended without a verdict: killed, or the machine stopped"
-        return tuple(map(_text, (directory.name, "", "", state, "", "", "", why)))
+        state = Text("running", style="bold") if running else Text("killed", style="red")
+        name, why = noted(directory)["name"], where(directory)
+        if not running:
+            why = f"it ended without a verdict {why}: killed, or the machine stopped"
+        return tuple(map(_text, (directory.name, name, "", state, "", "", "", why)))
     champion, version = verdict.get("champion"), verdict.get("version")
     model = verdict.get("models", {}).get(champion, {})
     cells = (

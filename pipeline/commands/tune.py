@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from components.base import atomic
+from components.base import atomic, disk
 from components.base.config import json_slice
 from components.base.process import StepFailed
 from components.base.refusal import ConfigError, DataRefused
@@ -25,10 +25,12 @@ from pipeline.configuration.fitting import check_classes, check_searched
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.line import step_modules
 from pipeline.line.inputs import classes, schema_text
-from pipeline.line.output_root import check_outside, locked, sigterm_as_ctrl_c, writable
+from pipeline.line.interruption import Interrupted, interruptible
+from pipeline.line.output_root import check_outside, locked, writable
+from pipeline.line.scratch import scratch
 from pipeline.line.steps import Outputs
 from pipeline.outcome.terminal import Terminal, short
-from pipeline.outcome.verdict import EXIT_INTERNAL, EXIT_OK
+from pipeline.outcome.verdict import EXIT_OK
 from pipeline.search.search import Outcome, Search
 from pipeline.search.search_space import Space, left_out, search_space
 from serving.store.store import Store
@@ -51,10 +53,10 @@ def tune(preset: str, arguments: list[str]) -> int:
     check_searched(config, check_classes(config, source.labels))
     check_outside(root, config.data.source)
     schema = schema_text(config.data.schema_path)
-    with locked(writable(root)):
+    with disk.explained(root), locked(writable(root)), scratch(root):
         directory = root / "tune" / f"{config.name}-{config.tune.framework}"
         directory.mkdir(parents=True, exist_ok=True)
-        with Terminal(directory / "log.txt") as terminal, sigterm_as_ctrl_c():
+        with Terminal(directory / "log.txt") as terminal, interruptible():
             try:
                 terminal.show(_heading(config, directory))
                 for line in left_out(config, space):
@@ -69,9 +71,10 @@ def tune(preset: str, arguments: list[str]) -> int:
                 python, best = short(Path(sys.executable)), shlex.quote(short(directory / BEST))
                 command = f"{python} -m pipeline run {shlex.quote(preset)} @{best}"
                 terminal.show(Text(f"\nTry next:\n  {command}"))
-            except KeyboardInterrupt:
-                terminal.show(Text("Interrupted: the same command goes on.", "bold red"))
-                return EXIT_INTERNAL
+            except Interrupted as error:
+                line = f"Interrupted by {error}: the same command goes on."
+                terminal.show(Text(line, "bold red"))
+                return error.exit_code
     return EXIT_OK
 
 
@@ -129,7 +132,7 @@ def _run_steps(config: RunConfig, plan: dict, terminal: Terminal) -> dict[str, s
     )
     outputs = Outputs(steps)
     arrays, augment = outputs.directory("pack", "arrays"), outputs.directory("augment", "plan")
-    if isinstance(error, (DataRefused, ConfigError)):
+    if isinstance(error, (DataRefused, ConfigError, Interrupted)):
         raise error
     if error is not None or arrays is None or augment is None:
         last = f"step {steps[-1].name} failed" if steps else "TFX did not start"

@@ -4,12 +4,12 @@ import contextlib
 import datetime
 import fcntl
 import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from components.base import disk
 from components.base.refusal import ConfigError, Locked
 
 LOCK = ".lock"
@@ -33,6 +33,8 @@ def writable(root: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
+        if disk.is_full(error):
+            raise disk.disk_full(root) from error
         raise ConfigError(
             f"Output root {str(root)!r} is not writable ({error.strerror}): "
             "pass root=PATH with a folder you may write to."
@@ -43,22 +45,23 @@ def writable(root: Path) -> Path:
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Raises Locked (exit code 75), naming the holder, while another process is in here."""
-    with open(root / LOCK, "a+") as file:
+    descriptor = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    with open(descriptor, "r+") as file:
         if not _lock(file):
             raise Locked(
                 f"Another run is using {str(root)!r} ({_read(file)}): wait for it, or pass another "
                 "root=PATH."
             )
-        file.truncate(0)
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        file.write(f"process {os.getpid()} since {now}")
-        file.flush()
+        who = f"process {os.getpid()} since {now}".encode()
+        with contextlib.suppress(OSError):  # over what is there, which takes no room
+            os.ftruncate(file.fileno(), os.pwrite(file.fileno(), who, 0))
         yield
 
 
 def _lock(file: TextIO) -> bool:
-    """Tries for a second: `holder` holds it for a moment, too."""
-    ending = time.monotonic() + 1
+    """Tries for half a second: `holder` holds it for a moment, too."""
+    ending = time.monotonic() + 0.5
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,13 +88,3 @@ def holder(root: Path) -> str | None:
 def _read(file: TextIO) -> str:
     file.seek(0)
     return file.read(200) or "its process has not said who it is"
-
-
-@contextlib.contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """A scheduler's SIGTERM ends a run like Ctrl-C does, with a verdict."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

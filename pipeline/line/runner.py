@@ -5,7 +5,9 @@ carry a reference to anything living; BeamDagRunner runs them in this very proce
 """
 
 import contextlib
+import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,33 +20,86 @@ from tfx.orchestration import metadata
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner, PipelineNodeAsDoFn
 from tfx.orchestration.pipeline import Pipeline, RunOptions
 
-from components.base.process import ROOT
+from components.base import disk
+from components.base.process import ROOT, ended_children
 from components.base.refusal import Refusal
 from components.data import image_index
 from components.data.image_changes import changes, phrase
 from pipeline.configuration.beam import RUNNER
+from pipeline.line import damage, interruption, leftovers
+from pipeline.line.interruption import Interrupted
 from pipeline.line.memory import PeakMemory
-from pipeline.line.steps import STOPPED, Step
+from pipeline.line.steps import INTERRUPTED, STOPPED, Step
 from pipeline.line.why import IMAGES, why_it_ran
 
+_PATIENCE = 4.0  # seconds
 _BEAM_WORKER = Path(__file__).with_name("beam_worker")
 
 
 class _Watcher:
+    """What the steps report, from whichever threads; `artifacts` is where they write, `damaged`
+    says of nodes why their outputs could not be taken from the cache, `inferred` are the steps'
+    parameters that follow from the images."""
+
     def __init__(
         self,
         started: Callable[[str], None],
         finished: Callable[[Step], None],
         inferred: frozenset[str],
+        artifacts: Path,
+        damaged: dict[str, str],
     ):
-        self.started, self.finished, self.inferred = started, finished, inferred
+        self.inferred = inferred
         self.images = ""  # what became of them, once ingest has run on other ones
         self.steps: list[Step] = []
         self.error: BaseException | None = None
+        self.artifacts, self.damaged = artifacts, damaged
+        self._started, self._finished = started, finished
+        self._running: dict[str, float] = {}
+        self._ended = False
+        self._lock = threading.RLock()
 
-    def end(self, step: Step) -> None:
-        self.steps.append(step)
-        self.finished(step)
+    def begin(self, name: str) -> None:
+        with self._lock:
+            if self._ended:
+                raise RuntimeError("the run has ended")
+            self._running[name] = time.monotonic()
+            self._started(name)
+
+    def end(
+        self,
+        name: str,
+        cached: bool,
+        why: str,
+        outputs: dict[str, str] | None = None,
+        peak_memory: int = 0,
+    ) -> None:
+        with self._lock:
+            if not self._ended:
+                seconds = time.monotonic() - self._running.pop(name)
+                self.steps.append(Step(name, seconds, cached, why, outputs or {}, peak_memory))
+                self._finished(self.steps[-1])
+
+    def fail(self, error: BaseException) -> None:
+        """Keeps the first error; an interruption is the reason of all that follow it."""
+        with self._lock:
+            if self.error is None or isinstance(error, Interrupted):
+                self.error = error
+
+    def explained(self, error: BaseException, name: str) -> BaseException:
+        """The error of the step `name`, or that the disk is full where that is behind it."""
+        known = isinstance(error, Refusal) and not isinstance(error, disk.DiskFull)
+        if known or not (disk.is_full(error) or disk.nothing_free(self.artifacts)):
+            return error
+        logging.error("The disk is full", exc_info=error)
+        return disk.disk_full(self.artifacts, _room(self.artifacts, self.steps, name))
+
+    def close(self) -> None:
+        """Steps that still run are given up, and nothing is reported any more."""
+        with self._lock:
+            for name in list(self._running):
+                self.end(name, False, INTERRUPTED)
+            self._ended = True
 
 
 _watcher: _Watcher | None = None
@@ -54,20 +109,27 @@ class _WatchedNode(PipelineNodeAsDoFn):
     """A node of the DAG that tells the watcher when it starts, ends or fails."""
 
     def _run_node(self) -> None:
-        watcher, name, start = _watcher, self._node_id, time.monotonic()
+        watcher, name = _watcher, self._node_id
         assert watcher is not None, "nodes run within `execute`"
-        watcher.started(name)
+        watcher.begin(name)
         memory = PeakMemory()
         try:
             with memory:
                 super()._run_node()
+            cached, why, outputs = self._explain()
+            if not cached:
+                why = watcher.damaged.get(name, why)
+                for directory in outputs.values():
+                    damage.record(Path(directory))
         except BaseException as error:
             # Beam and TFX wrap what passes through them: keep the error as it was raised.
-            watcher.error = watcher.error or _cause(error)
-            seconds = time.monotonic() - start
-            watcher.end(Step(name, seconds, False, STOPPED, peak_memory=memory.bytes))
+            watcher.fail(watcher.explained(_cause(error), name))
+            interrupted = isinstance(watcher.error, Interrupted)
+            watcher.end(
+                name, False, INTERRUPTED if interrupted else STOPPED, {}, peak_memory=memory.bytes
+            )
             raise
-        watcher.end(Step(name, time.monotonic() - start, *self._explain(), memory.bytes))
+        watcher.end(name, cached, why, outputs, memory.bytes)
 
     def _explain(self) -> tuple[bool, str, dict[str, str]]:
         run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
@@ -110,8 +172,9 @@ def _default_beam_runner(name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def beam_workers() -> Iterator[None]:
     """Lets Beam's worker processes (--direct_running_mode=multi_processing), which inherit the
-    environment, find this project and import TFX in the one order that works."""
+    environment, find this project, import TFX in the one order that works, and die with us."""
     before = os.environ.get("PYTHONPATH", "")
+    os.environ["DARKROOM_RUN"] = str(os.getpid())
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_BEAM_WORKER), str(ROOT), before]))
     try:
         yield
@@ -130,20 +193,53 @@ def execute(
     the last one that which failed, and the first error, if any.
 
     `inferred` are the steps' parameters that follow from the images (`train.epochs`).
-    `started(name)` and `finished(step)` are called as steps begin and end, from Beam's thread.
+    `started(name)` and `finished(step)` are called as steps begin and end, from Beam's threads.
+    An interruption (interruption.py) is returned as the error: it kills the steps' processes, and
+    gives a step without one _PATIENCE seconds before it is given up.
     """
     global _watcher
-    _watcher = _Watcher(started, finished, inferred)
-    options = RunOptions(to_nodes=[until]) if until else None
+    interruption.check()
+    with metadata.Metadata(pipeline.metadata_connection_config) as handle:
+        artifacts = Path(pipeline.pipeline_info.pipeline_root)
+        leftovers.clear(handle.store, artifacts)
+        damaged = damage.discard_damaged(handle.store, artifacts)
+    watcher = _watcher = _Watcher(started, finished, inferred, artifacts, damaged)
+    ended = threading.Event()
+
+    def work() -> None:
+        options = RunOptions(to_nodes=[until]) if until else None
+        try:
+            with beam_workers():
+                LineRunner().run(pipeline, run_options=options)
+        except BaseException as error:  # noqa: BLE001 - the caller turns it into a verdict
+            watcher.fail(error)
+        finally:
+            ended.set()
+
+    # Not in the main thread: that one alone hears signals, and must not be inside of Beam then.
+    threading.Thread(target=work, name="line", daemon=True).start()
     try:
-        with beam_workers():
-            LineRunner().run(pipeline, run_options=options)
-    except Exception as error:  # noqa: BLE001 - the caller turns it into a verdict
-        _watcher.error = _watcher.error or error
-    if isinstance(_watcher.error, KeyboardInterrupt):
-        raise KeyboardInterrupt
-    watcher, _watcher = _watcher, None
+        ended.wait()
+    except Interrupted as error:
+        watcher.fail(error)
+        with ended_children():
+            ended.wait(_PATIENCE)
+    watcher.close()
     return watcher.steps, watcher.error
+
+
+def _room(artifacts: Path, steps: list[Step], name: str) -> str:
+    """What is known of how much the step `name`, which found the disk full, needs."""
+    listed = [
+        (int(path.name), bytes_)
+        for path in (artifacts / name).glob("[!.]*/*")
+        if path.name.isdigit() and (bytes_ := damage.listed_bytes(path))
+    ]
+    if listed:
+        took = sum(bytes_ for number, bytes_ in listed if number == max(listed)[0])
+        return f", and step {name} wrote {disk.size(took)} the time before"
+    took = sum(damage.listed_bytes(Path(uri)) for step in steps for uri in step.outputs.values())
+    return f", and this run's finished steps wrote {disk.size(took)}"
 
 
 def _explain(

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-STOPPED = "stopped the run"
-"""Why a step ran that did not come to its end."""
+STOPPED, INTERRUPTED, KILLED = UNFINISHED = "stopped the run", "interrupted", "killed"
+"""Why a step ran that did not come to its end: an error, a signal, or the end of the process."""
 
 
 @dataclasses.dataclass

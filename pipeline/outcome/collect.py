@@ -1,6 +1,5 @@
 """From what the steps left to the verdict: status, sentence and numbers."""
 
-import dataclasses
 import json
 import logging
 
@@ -11,7 +10,9 @@ from components.networks.network import FRAMEWORKS
 from export.verification.artifact_gates import artifact_gates, format_of, left_out
 from export.verification.config import ExportConfig
 from export.verification.records import LATENCY, PARITY, Latencies
-from pipeline.line.steps import Outputs, Step
+from pipeline.line.interruption import Interrupted
+from pipeline.line.steps import INTERRUPTED, Outputs, Step
+from pipeline.outcome.unfinished import as_row
 from pipeline.outcome.verdict import EXIT_INTERNAL, EXIT_OK, Verdict
 from serving.contract.release_files import CONTRACT, FORMATS
 
@@ -21,10 +22,7 @@ def collect(
 ) -> None:
     """Fills `verdict` from the steps and the error that ended the run, if any."""
     outputs = Outputs(steps)
-    verdict.steps = [
-        {key: value for key, value in dataclasses.asdict(step).items() if key != "outputs"}
-        for step in steps
-    ]
+    verdict.steps = [as_row(step) for step in steps]
     verdict.data = outputs.read("ingest", "report", "accounting.json", {})
     verdict.data |= outputs.read("data_gate", "verdict", "accounting.json", {})
     if verdict.data:
@@ -176,6 +174,15 @@ def collect_refusal(verdict: Verdict, error: DataRefused | GateRefused) -> None:
     verdict.gates += [gate for gate in error.gates if _of(gate) not in known]
 
 
+def collect_interruption(verdict: Verdict, error: Interrupted, step: str = "") -> None:
+    """Fills `verdict` from a signal that ended the run, within `step` if any."""
+    verdict.status, verdict.exit_code = "failed", error.exit_code
+    during = f" during {step}" if step else ""
+    verdict.sentence = (
+        f"Interrupted by {error}{during}: the same command goes on from the last finished step."
+    )
+
+
 def _of(gate: dict) -> tuple:
     return gate["name"], gate["model"], gate["artifact"], gate.get("scope")
 
@@ -183,6 +190,9 @@ def _of(gate: dict) -> tuple:
 def _stopped(verdict: Verdict, steps: list[Step], error: BaseException | None) -> None:
     if isinstance(error, (DataRefused, GateRefused)):
         return collect_refusal(verdict, error)
+    if isinstance(error, Interrupted):
+        running = [step.name for step in steps if step.why == INTERRUPTED]
+        return collect_interruption(verdict, error, " and ".join(running))
     logging.error("The run failed", exc_info=error)
     verdict.status = "failed"
     verdict.exit_code = error.exit_code if isinstance(error, Refusal) else EXIT_INTERNAL

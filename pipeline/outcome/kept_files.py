@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+from components.base import atomic
 from pipeline.outcome.verdict import MISTAKES, SAMPLES, SAMPLES_DARK
 
 KEPT = ("preview.png", "findings.csv", "images.csv", SAMPLES, SAMPLES_DARK, MISTAKES)
@@ -21,4 +22,5 @@ def keep_files(source: Path, directory: Path, link: bool = False) -> None:
                 with contextlib.suppress(OSError):  # of file systems without hard links
                     os.link(source / name, directory / name)
                     continue
-            shutil.copyfile(source / name, directory / name)
+            with atomic.replacing(directory / name) as temporary:
+                shutil.copyfile(source / name, temporary)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.line.steps import STOPPED
+from pipeline.line.steps import UNFINISHED
 
 _FEWEST = 3
 """Earlier runs of a step, below which nothing is usual."""
@@ -37,11 +37,11 @@ class RunSteps:
 
 
 def taken(steps: Iterable[dict[str, Any]]) -> dict[str, Taken]:
-    """Of a verdict's `steps`, without those that were cached or stopped the run."""
+    """Of a verdict's `steps`, without those that were cached or came to no end."""
     return {
         step["name"]: Taken(float(step["seconds"]), step.get("peak_memory") or None)
         for step in steps
-        if not step["cached"] and step["why"] != STOPPED
+        if not step["cached"] and step["why"] not in UNFINISHED
     }
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from components.base.console import CONSOLE_FD, console, flush_standard_streams
 from pipeline.configuration.config import RunConfig
 from pipeline.line.steps import Step
+from pipeline.outcome.rotated_log import RotatedLog
 from pipeline.outcome.verdict import EXIT_OK, Verdict
 from pipeline.outcome.words import number
 from serving.contract.release_files import titles
@@ -31,6 +32,8 @@ class Terminal:
 
     def __init__(self, log: Path):
         self._log = log
+        self.notes: list[str] = []
+        """What the heading adds."""
 
     def __enter__(self) -> "Terminal":
         flush_standard_streams()
@@ -39,20 +42,28 @@ class Terminal:
         self._console = console()
         if not self._console.is_terminal:
             self._console.width = _WIDTH
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._rotated = RotatedLog(self._log)
+        log = self._rotated.__enter__()
         os.dup2(log, 1)
         os.dup2(log, 2)
-        os.close(log)
         self._status: Status | None = None
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop_status()
-        flush_standard_streams()
+        try:
+            flush_standard_streams()
+        except OSError:  # a full disk: what could not be logged must not come out on the terminal
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (1, 2):
+                os.dup2(nowhere, stream)
+            os.close(nowhere)
+            flush_standard_streams()
         del os.environ[CONSOLE_FD]
         for stream, saved in zip((1, 2), self._saved):
             os.dup2(saved, stream)
             os.close(saved)
+        self._rotated.__exit__()
 
     def heading(self, config: RunConfig, run_id: str) -> None:
         image, model = config.image, config.model
@@ -61,6 +72,8 @@ class Terminal:
             f"{config.data.source} as {image.height}x{image.width}x{image.channels}, network "
             f"{model.architecture}; log in {short(self._log)}"
         )
+        for note in self.notes:
+            self.say(note)
 
     def show(self, what: Text | Table) -> None:
         """Prints what is ready to be printed."""

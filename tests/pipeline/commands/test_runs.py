@@ -34,7 +34,7 @@ def test_runs_are_listed_newest_first_with_what_came_of_them(tmp_path):
         "RUN", "OF", "IMAGES", "VERDICT", "RELEASE", "ACCURACY", "TIME", "SENTENCE",
     ]  # fmt: skip
     assert [line.split()[0] for line in lines] == [f"2026010{n}-000000-000001" for n in (3, 2, 1)]
-    assert "none" in lines[0] and "it ended without a verdict" in lines[0]
+    assert "killed" in lines[0] and "it ended without a verdict before its first step" in lines[0]
     assert "refused" in lines[1] and "1 min 23 s" in lines[1]
     assert lines[2].split()[1:6] == ["digits", "1,797", "released", "3", "(torch)"]
     assert "0.9900" in lines[2]

@@ -1,0 +1,285 @@
+"""Runs that kill or interrupt themselves at a point of a step, and what must hold after the next.
+
+One process imports TFX and forks for each run, so that a run costs seconds. In tests that is
+`KilledLine`; by hand, a run each:
+
+    python -m tests.helpers.killed_line train_torch:middle run digits root=/tmp/out
+    python -m tests.helpers.killed_line export:end:SIGTERM run digits root=/tmp/out
+    python -m tests.helpers.killed_line 12.5 run digits root=/tmp/out     # seconds after the start
+    python -m tests.helpers.killed_line - run digits root=/tmp/out        # undisturbed
+"""
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from components.base.fingerprint import ROOT
+from pipeline.line import scratch
+from serving.store.store import Store
+
+POINTS = ("start", "middle", "end", "after")
+"""Before TFX looks at the step; when it has written its first file; when it has ended and is not
+published; when it is published, and the run does not know yet."""
+VERDICT = "run:verdict"
+"""When a run is about to write its verdict."""
+_MARK = "KILLED_LINE"
+_RUNNING = 2  # mlmd.Execution.RUNNING
+
+
+_signal = signal.SIGKILL
+
+
+def strike() -> None:
+    os.kill(os.getpid(), _signal)
+
+
+def arm(where: str) -> None:
+    """Makes this process, which has imported the line, send itself a signal at
+    `STEP:POINT[:SIGNAL]`, or SIGKILL after so many seconds."""
+    global _signal
+    step, point, name, *_ = [*where.split(":"), "", "SIGKILL"]
+    _signal = signal.Signals[name or "SIGKILL"]
+    if not point:
+        timer = threading.Timer(float(step), strike)
+        timer.daemon = True
+        timer.start()
+    elif where == VERDICT:
+        from pipeline.outcome.unfinished import EXIT_KILLED
+        from pipeline.outcome.verdict import Verdict
+
+        # Its own, not that of a killed run before it.
+        _before(Verdict, "write", lambda verdict, *_: verdict.exit_code != EXIT_KILLED)
+    else:
+        _ARM[point](step)
+
+
+def _before(owner: object, name: str, matches: Callable[..., bool]) -> None:
+    """Strikes before a call of `owner.name` whose arguments match."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapper(*arguments, **named):
+        if matches(*arguments):
+            strike()
+        return original(*arguments, **named)
+
+    setattr(owner, name, wrapper)
+
+
+def _start(step: str) -> None:
+    from tfx.orchestration.portable.launcher import Launcher
+
+    _before(Launcher, "launch", lambda launcher: _node(launcher) == step)
+
+
+def _middle(step: str) -> None:
+    from tfx.orchestration.portable.launcher import Launcher
+
+    original = Launcher._run_executor
+
+    def wrapper(launcher, info):
+        if _node(launcher) != step:
+            return original(launcher, info)
+        outputs = [Path(a.uri) for artifacts in info.output_dict.values() for a in artifacts]
+        threading.Thread(target=_strike_at_first_file, args=(outputs,), daemon=True).start()
+        result = original(launcher, info)
+        if _signal == signal.SIGKILL:
+            strike()  # it wrote nothing, or faster than anyone could look
+        return result
+
+    Launcher._run_executor = wrapper
+
+
+def _strike_at_first_file(directories: list[Path]) -> None:
+    while True:
+        for directory in directories:
+            for path in directory.rglob("*"):
+                if path.is_file() and not path.name.endswith((".args.json", ".args.error")):
+                    return strike()
+        time.sleep(0.001)
+
+
+def _end(step: str) -> None:
+    from tfx.orchestration.portable.launcher import Launcher
+
+    _before(Launcher, "_publish_successful_execution", lambda launcher, *_: _node(launcher) == step)
+
+
+def _after(step: str) -> None:
+    from pipeline.line import damage
+
+    _before(damage, "record", lambda directory: directory.parts[-3] == step)
+
+
+def _node(launcher: object) -> str:
+    return launcher._pipeline_node.node_info.id  # type: ignore[attr-defined]
+
+
+_ARM = {"start": _start, "middle": _middle, "end": _end, "after": _after}
+
+
+class KilledLine:
+    """The process that forks runs; a context manager."""
+
+    def __enter__(self) -> "KilledLine":
+        self._said = tempfile.TemporaryDirectory()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.helpers.killed_line", "--serve"],
+            cwd=ROOT,
+            env=os.environ | {_MARK: str(os.getpid())},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._said.cleanup()
+
+    def run(self, root: Path, *arguments: str, kill: str = "-") -> tuple[int, str]:
+        """Exit status of `run ARGUMENTS root=ROOT` (-9 when it was killed), and what it said.
+        Checks that none of its processes outlives it."""
+        (ended,) = self._ask(1, root, *arguments, kill=kill)
+        return ended
+
+    def race(self, root: Path, *arguments: str) -> list[tuple[int, str]]:
+        """The same of two runs that start at once, in the order in which they end. Who gets to its
+        first step waits there, and is killed when the other has ended."""
+        return self._ask(2, root, *arguments, kill="ingest:start:SIGSTOP")
+
+    def _ask(self, count: int, root: Path, *arguments: str, kill: str) -> list[tuple[int, str]]:
+        output = Path(self._said.name, root.name)
+        request = [count, kill, str(output), "run", *arguments, f"root={root}"]
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        ended = json.loads(self._process.stdout.readline())
+        _no_process_is_left(self._process.pid)
+        return [(code, Path(f"{output}-{number}").read_text()) for number, code in ended]
+
+
+def _no_process_is_left(server: int) -> None:
+    """Of those that carry the mark, a few seconds after a run; a kill takes a moment to arrive."""
+    end = time.monotonic() + 20
+    while left := _marked(server):
+        assert time.monotonic() < end, f"processes outlive their run: {left}"
+        time.sleep(0.05)
+
+
+def _marked(server: int) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != server and process.environ().get(_MARK) == str(os.getpid()):
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def _serve() -> None:
+    """Answers each request, `[COUNT, KILL, OUTPUT, ARGUMENT, ...]` as a line, with `[NUMBER, EXIT
+    STATUS]` of each of so many runs at once, in the order in which they ended."""
+    from pipeline.line import dag, runner  # noqa: F401 - so that forks need not
+
+    for line in sys.stdin:
+        count, kill, output, *arguments = json.loads(line)
+        children = [_fork(kill, f"{output}-{number}", arguments) for number in range(count)]
+        ended: list[tuple[int, int]] = []
+        stopped: list[int] = []
+        while len(ended) < count:
+            child, status = os.waitpid(-1, os.WUNTRACED)
+            if os.WIFSTOPPED(status):
+                stopped.append(child)
+            else:
+                ended.append((children.index(child), os.waitstatus_to_exitcode(status)))
+            if len(ended) + len(stopped) >= count:
+                while stopped:
+                    os.kill(stopped.pop(), signal.SIGKILL)
+        print(json.dumps(ended), flush=True)
+
+
+def _fork(kill: str, output: str, arguments: list[str]) -> int:
+    child = os.fork()
+    if child == 0:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        _run(kill, arguments)
+    return child
+
+
+def _run(kill: str, arguments: list[str]) -> None:
+    """Ends this process with the exit code of `python -m pipeline ARGUMENTS`."""
+    from pipeline.commands.app import main
+
+    code: object = 1
+    try:
+        if kill != "-":
+            arm(kill)
+        sys.argv = ["pipeline", *arguments]
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+def running(root: Path) -> list[int]:
+    """Ids of the executions that ML Metadata thinks are running."""
+    with contextlib.closing(sqlite3.connect(root / "metadata.sqlite")) as database:
+        rows = database.execute("SELECT id FROM Execution WHERE last_known_state = ?", [_RUNNING])
+        return [row[0] for row in rows]
+
+
+def orphans(root: Path) -> list[str]:
+    """Output directories that no published artifact names, and TFX's scratch files."""
+    with contextlib.closing(sqlite3.connect(root / "metadata.sqlite")) as database:
+        uris = {row[0] for row in database.execute("SELECT uri FROM Artifact")}
+    artifacts = root / "artifacts"
+    outputs = [path for path in artifacts.glob("*/[!.]*/*") if str(path) not in uris]
+    return [str(path.relative_to(artifacts)) for path in outputs]
+
+
+def check_whole(root: Path) -> None:
+    """What must hold in an output root after a run that came to its end, whatever went before."""
+    with contextlib.closing(sqlite3.connect(root / "metadata.sqlite")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert running(root) == [] and orphans(root) == [] and not scratch.folder(root).exists()
+    runs = sorted(path for path in (root / "runs").iterdir() if not path.is_symlink())
+    for directory in runs:
+        assert json.loads((directory / "verdict.json").read_text())["sentence"], directory
+        assert not (directory / "progress.json").exists() and not list(directory.glob(".*"))
+    assert (root / "runs" / "latest").readlink().name == runs[-1].name
+    store = Store(root / "serving")
+    for name in store.names():
+        versions = []
+        for release in store.releases(name):
+            release.verify()
+            versions.append(release.version)
+        folders = [path.name for path in (root / "serving/models" / name).iterdir()]
+        assert sorted(int(n) for n in folders if n.isdigit()) == sorted(versions)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--serve"]:
+        _serve()
+    else:
+        from pipeline.line import dag, runner  # noqa: F401 - what `arm` changes
+
+        _run(sys.argv[1], sys.argv[2:])
