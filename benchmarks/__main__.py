@@ -9,13 +9,13 @@ import re
 import signal
 import sys
 
-from benchmarks import accuracy, data, demo, memory, serve, time_to_accuracy, train
+from benchmarks import accuracy, data, demo, line, memory, serve, time_to_accuracy, train
 from components.base.process import StepFailed
 from components.base.refusal import ConfigError
 from pipeline.configuration.overrides import parse_overrides
 
 _OVERRIDE = re.compile(r"[a-z][a-z_.]*=")
-_CONFIGURED = (train, accuracy, time_to_accuracy)
+_CONFIGURED = (line, train, accuracy, time_to_accuracy)
 
 
 def main() -> int:
@@ -25,6 +25,7 @@ def main() -> int:
     for name, module, what in (
         ("demo", demo, "the whole line on the digits: seconds and memory"),
         ("data", data, "CIFAR-10's files to arrays, beside plain TFX: minutes"),
+        ("line", line, "images to a release, beside a plain TFX line: minutes"),
         ("memory", memory, "100,000 and 300,000 images: peak memory and rates: minutes"),
         ("train", train, "images/s of both trainers beside tutorial loops: minutes"),
         ("time_to_accuracy", time_to_accuracy, "until as good as the tutorials' recipes: minutes"),

@@ -15,7 +15,6 @@ import psutil
 import tensorflow as tf
 import tensorflow_datasets  # noqa: F401 - or it would be imported while the clock runs
 from apache_beam.options.pipeline_options import StandardOptions
-from ml_metadata import MetadataStore
 from tfx.components import ExampleValidator, ImportExampleGen, SchemaGen, StatisticsGen, Transform
 from tfx.orchestration import metadata
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner
@@ -23,6 +22,7 @@ from tfx.orchestration.pipeline import Pipeline, RunOptions
 from tfx.proto import example_gen_pb2
 
 from benchmarks.measure import memory
+from benchmarks.steps_tfx import steps
 from components.sources.open_source import open_source
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, root_path
@@ -109,7 +109,7 @@ def main() -> None:
         "seconds": time.perf_counter() - start,
         "cpu_seconds": _cpu_seconds() - cpu,
         "open_seconds": opened,
-        "steps": _steps(root),
+        "steps": steps(root / "metadata.sqlite"),
         "imported_bytes": imported,
         "shards": sorted(
             (path.stat().st_mtime, path.name)
@@ -127,19 +127,6 @@ def _cpu_seconds() -> float:
 def _images(root: Path) -> int:
     (account,) = root.glob("artifacts/ingest/report/*/accounting.json")
     return json.loads(account.read_text())["read"]
-
-
-def _steps(root: Path) -> list[dict]:
-    """The steps in order: name, start and stop in seconds of the epoch."""
-    store = MetadataStore(metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite")))
-    steps = []
-    for context in store.get_contexts_by_type("node"):
-        (execution,) = store.get_executions_by_context(context.id)
-        start = execution.create_time_since_epoch / 1000
-        stop = execution.last_update_time_since_epoch / 1000
-        name = context.name.rpartition(".")[2]
-        steps.append({"name": name, "start": start, "stop": stop})
-    return sorted(steps, key=lambda step: step["start"])
 
 
 if __name__ == "__main__":

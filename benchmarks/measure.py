@@ -1,6 +1,7 @@
-"""Wall time and memory of a command with all its processes."""
+"""Wall time, processor time and memory of a command with all its processes."""
 
 import dataclasses
+import resource
 import subprocess
 import threading
 import time
@@ -11,10 +12,12 @@ import psutil
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """`seconds` is wall time; `samples` are pairs of time (of the epoch) and bytes held."""
+    """`seconds` is wall time, `cpu_seconds` that of all processes that have ended; `samples` are
+    pairs of time (of the epoch) and bytes held."""
 
     code: int
     seconds: float
+    cpu_seconds: float
     samples: list[tuple[float, int]]
 
     def peak(self, start: float = 0.0, stop: float = float("inf")) -> int:
@@ -29,7 +32,7 @@ class Measured:
 
 def measure(command: list[str], stderr: IO[str] | None = None) -> Measured:
     """Runs a command to its end; its standard output is dropped."""
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), _children_seconds()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
     samples, done = [], threading.Event()
 
@@ -39,11 +42,20 @@ def measure(command: list[str], stderr: IO[str] | None = None) -> Measured:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    code = process.wait()
-    seconds = time.perf_counter() - start
-    done.set()
-    watcher.join()
-    return Measured(code, seconds, samples)
+    try:
+        code = process.wait()
+        seconds, cpu = time.perf_counter() - start, _children_seconds() - cpu
+    finally:  # where the benchmark itself is told to end, too
+        process.terminate()
+        done.set()
+        watcher.join()
+    return Measured(code, seconds, cpu, samples)
+
+
+def _children_seconds() -> float:
+    """Processor seconds of this process's children that have ended, with theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def memory(pid: int) -> int:

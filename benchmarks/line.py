@@ -1,0 +1,219 @@
+"""The whole line beside a plain TFX line, from image files to a release, in one run.
+
+Ours trains two networks, in Keras and in PyTorch, and releases the better one in every format;
+plain TFX trains one, in Keras, and pushes a SavedModel. Both get the same part of CIFAR-10 with the
+same splits and train for the same number of epochs, each in processes of its own from a cold start,
+imports included, in turns. key=value goes to ours, `train.threads=1` for instance.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import subset
+from benchmarks.measure import measure
+from benchmarks.ratios import Ratio, ratio
+from benchmarks.records import write
+from components.base.frameworks import FRAMEWORKS
+from components.base.process import ROOT, StepFailed
+from components.base.refusal import ConfigError
+from components.sources.source import SPLITS
+
+RATIO = 1.0
+_LINES = ("plain", "ours")
+_SETTINGS = {
+    "name": "line",
+    "model.architecture": "cifar10",  # the tutorial's network, in both frameworks
+    "train.batch_size": "64",
+    # Whatever little they learn in so short a time: it is the whole line that is to be timed.
+    "gates.min_accuracy": "0.001",
+    "gates.significance": "1",
+}
+_GIVEN = ("root", "train.epochs", *_SETTINGS)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    default = ROOT.parent / "shared" / "data" / "tfds"
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=default if default.is_dir() else None,
+        help="TFDS's data directory, with a prepared cifar10",
+    )
+    parser.add_argument(
+        "--images", type=int, nargs=2, default=(5000, 1000), metavar=("TRAIN", "TEST"),
+        help="of CIFAR-10; a tenth of the first are for validation (default: 5000 1000)",
+    )  # fmt: skip
+    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="of every training")
+    parser.add_argument("--repetitions", type=int, default=1, metavar="N", help="of each line")
+    parser.add_argument("--root", type=Path, default=Path("out"), help="for benchmarks/line.json")
+
+
+def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
+    """Prints medians and their ratio; 1 when ours takes longer.
+
+    Raises ConfigError for a wrong command line or without CIFAR-10, StepFailed when a line failed
+    or released nothing.
+    """
+    _check(arguments, overrides)
+    console = Console(width=100)
+    runs: dict[str, list[dict]] = {line: [] for line in _LINES}
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder, "images")
+        records = Path(folder, "records")
+        counts = _write(arguments.data_dir, tuple(arguments.images), images, records)
+        _read_libraries()
+        for repetition in range(arguments.repetitions):
+            # The other one first each time: what the machine warms up favours neither.
+            for line in _LINES if repetition % 2 == 0 else reversed(_LINES):
+                with tempfile.TemporaryDirectory(dir=folder) as directory:
+                    if line == "plain":
+                        run = plain(records, counts, arguments.epochs, Path(directory))
+                    else:
+                        run = ours(images, arguments.epochs, overrides, Path(directory))
+                runs[line].append(run)
+                console.print(f"{line}: {run['seconds']:.1f} s", highlight=False)
+    return report(runs, {"images": counts, "epochs": arguments.epochs}, arguments.root, console)
+
+
+def _check(arguments: argparse.Namespace, overrides: dict[str, str]) -> None:
+    if arguments.data_dir is None or not (arguments.data_dir / "cifar10").is_dir():
+        raise ConfigError(
+            f"No prepared cifar10 in {arguments.data_dir or 'any known place'}: pass "
+            "--data-dir=PATH, TFDS's data directory with cifar10/3.0.2/*.tfrecord* in it."
+        )
+    if min(arguments.epochs, arguments.repetitions) < 1:
+        raise ConfigError("--epochs and --repetitions must be 1 or more.")
+    if given := [key for key in overrides if key in _GIVEN]:
+        raise ConfigError(
+            f"{given[0]} is the same for both lines or of the benchmark's own: leave it out "
+            "(--epochs sets that of both)."
+        )
+
+
+def _write(data_dir: Path, wanted: tuple[int, int], images: Path, records: Path) -> dict[str, int]:
+    """Both forms of the subset; returns how many images each split has."""
+    classes, found = subset.read_cifar10(data_dir)
+    chosen = subset.choose(classes, found["train"], found["test"], wanted)
+    chosen.write_records(records)
+    chosen.write_folder(images)
+    return {name: len(split) for name, split in chosen.splits.items()}
+
+
+def _read_libraries() -> None:
+    """So that neither line finds the libraries' files on a cold disk."""
+    command = [sys.executable, "-c", "import pipeline.line.dag, torch, onnxruntime, keras"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+
+
+def plain(records: Path, counts: dict[str, int], epochs: int, directory: Path) -> dict:
+    """A run of benchmarks/plain_line_tfx.py in `directory`. Raises StepFailed."""
+    path = directory / "result.json"
+    command = ["benchmarks.plain_line_tfx", "--records", str(records), "--result", str(path)]
+    command += ["--root", str(directory / "out"), "--epochs", str(epochs), "--counts"]
+    code, run = _measured([*command, *(str(counts[name]) for name in SPLITS)], directory)
+    result = json.loads(path.read_text()) if path.exists() else {}
+    if code or not result.get("pushed"):
+        raise StepFailed(f"The plain line pushed no model:\n{_errors(directory)}")
+    steps = {step["name"]: step["stop"] - step["start"] for step in result["steps"]}
+    accuracy = {"keras": result["accuracy"]}
+    return run | {"accuracy": accuracy, "images": result["images"], "files": 1, "steps": steps}
+
+
+def ours(images: Path, epochs: int, overrides: dict[str, str], directory: Path) -> dict:
+    """A run of the line in `directory`. Raises StepFailed when it released nothing."""
+    root = directory / "out"
+    settings = _SETTINGS | overrides | {"train.epochs": str(epochs), "root": str(root)}
+    pairs = [f"{key}={value}" for key, value in settings.items()]
+    code, run = _measured(["pipeline", "run", f"folder:{images}", *pairs], directory)
+    path = root / "runs" / "latest" / "verdict.json"
+    verdict = json.loads(path.read_text()) if path.exists() else {}
+    if code or verdict.get("status") != "released":
+        reason = verdict.get("sentence") or _errors(directory)
+        raise StepFailed(f"The line released no model: {reason}")
+    models = verdict["models"]
+    return run | {
+        "accuracy": {framework: model["accuracy"] for framework, model in models.items()},
+        "images": min(model["metrics"]["images"] for model in models.values()),
+        "files": sum(not artifact["left_out"] for artifact in verdict["artifacts"]),
+        "steps": {step["name"]: step["seconds"] for step in verdict["steps"]},
+    }
+
+
+def _measured(module: list[str], directory: Path) -> tuple[int, dict]:
+    """(exit code, what it took) of `python -m MODULE`; standard error goes into `directory`."""
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    with (directory / "errors.txt").open("w") as file:
+        found = measure([sys.executable, "-m", *module], stderr=file)
+    return found.code, {
+        "seconds": found.seconds,
+        "cpu_seconds": found.cpu_seconds,
+        "peak_bytes": found.peak(),
+        "load": load,
+    }
+
+
+def _errors(directory: Path) -> str:
+    return (directory / "errors.txt").read_text()[-3000:]
+
+
+def report(runs: dict[str, list[dict]], given: dict, root: Path, console: Console) -> int:
+    """Prints steps and the comparison of `runs`, as `plain` and `ours` return them, and writes them
+    with what was `given`; 1 when ours takes longer."""
+    for line in _LINES:
+        console.print(_step_table(f"{line}, median of {len(runs[line])}", runs[line]))
+    times, cpu = (
+        ratio([run[key] for run in runs["ours"]], [run[key] for run in runs["plain"]])
+        for key in ("seconds", "cpu_seconds")
+    )
+    console.print(_comparison(runs, times, cpu))
+    write(
+        root,
+        "line",
+        given | {"ratio": times.median, "cpu_ratio": cpu.median, "runs": runs},
+        console,
+    )
+    return int(times.median > RATIO)
+
+
+def _comparison(runs: dict[str, list[dict]], times: Ratio, cpu: Ratio) -> Table:
+    table = Table("what", *_LINES, "ratio", "at most")
+
+    def row(what: str, key: str, shown: Callable[[float], str], *rest: str) -> None:
+        medians = (statistics.median(run[key] for run in runs[line]) for line in _LINES)
+        table.add_row(what, *map(shown, medians), *rest)
+
+    missed = " missed" if times.median > RATIO else ""
+    row(
+        "wall seconds, imports included", "seconds", "{:.1f}".format, str(times), f"{RATIO}{missed}"
+    )
+    row("processor seconds", "cpu_seconds", "{:.1f}".format, str(cpu))
+    row("peak memory, GiB", "peak_bytes", lambda held: f"{held / 2**30:.2f}")
+    for framework in FRAMEWORKS:
+        found = ([run["accuracy"].get(framework) for run in runs[line]] for line in _LINES)
+        cells = (f"{statistics.median(of):.4f}" if None not in of else "" for of in found)
+        table.add_row(f"test accuracy, {framework}", *cells)
+    row("test images", "images", "{:.0f}".format)
+    row("verified artifacts", "files", "{:.0f}".format)
+    row("others' load per core before", "load", "{:.2f}".format)
+    return table
+
+
+def _step_table(title: str, runs: list[dict]) -> Table:
+    """Medians; what is left of the wall time are mostly imports, unless steps overlap."""
+    table = Table("step", "seconds", title=title)
+    for name in runs[0]["steps"]:
+        table.add_row(name, f"{statistics.median(run['steps'][name] for run in runs):.1f}")
+    rest = statistics.median(run["seconds"] - sum(run["steps"].values()) for run in runs)
+    if rest >= 0:
+        table.add_row("imports and all else", f"{rest:.1f}")
+    return table

@@ -1,0 +1,149 @@
+"""A plain TFX line, in a process of its own: `python -m benchmarks.plain_line_tfx ARGUMENTS`.
+
+TFX's standard components as its tutorials wire them, from TFRecords of tf.Examples to a pushed
+SavedModel. Where these leave a choice it is made in their favour: no statistics of transformed
+images, no source package of TFX for each Beam step, no TensorBoard.
+"""
+
+import argparse
+import json
+import math
+from collections import Counter
+from pathlib import Path
+
+import tensorflow_model_analysis as tfma
+from apache_beam.options.pipeline_options import StandardOptions
+from tensorflow_model_analysis.proto import config_pb2
+from tfx.components import (
+    Evaluator,
+    ExampleValidator,
+    ImportExampleGen,
+    Pusher,
+    SchemaGen,
+    StatisticsGen,
+    Trainer,
+    Transform,
+)
+from tfx.orchestration import metadata
+from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
+
+from benchmarks.steps_tfx import steps
+from benchmarks.tutorial import BATCH
+from components.sources.source import SPLITS
+
+_MODEL = "benchmarks.plain_model_tfx"
+_BEAM = ["--runner=FnApiRunner", "--sdk_container_image=unused"]
+"""As the line has it: Beam's default local runner would be downloaded, and without a packaging
+option TFX would build a source package of itself for every Beam step."""
+
+
+def build(records: Path, root: Path, counts: dict[str, int], epochs: int) -> Pipeline:
+    """The pipeline over `records`, with `counts` images in its splits."""
+    splits = [
+        example_gen_pb2.Input.Split(name=split, pattern=f"{split}.tfrecord") for split in SPLITS
+    ]
+    examples = ImportExampleGen(
+        input_base=str(records), input_config=example_gen_pb2.Input(splits=splits)
+    )
+    statistics = StatisticsGen(examples=examples.outputs["examples"])
+    schema = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    transform = Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn=f"{_MODEL}.preprocessing_fn",
+        disable_statistics=True,
+    )
+    per_epoch = {split: math.ceil(count / BATCH) for split, count in counts.items()}
+    trainer = Trainer(
+        run_fn=f"{_MODEL}.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        train_args=trainer_pb2.TrainArgs(splits=["train"], num_steps=epochs * per_epoch["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["val"], num_steps=per_epoch["val"]),
+        custom_config={"epochs": epochs},
+    )
+    evaluator = Evaluator(
+        examples=examples.outputs["examples"],
+        example_splits=["test"],
+        model=trainer.outputs["model"],
+        eval_config=_eval_config(),
+    )
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(root / "pushed"))
+        ),
+    )
+    return Pipeline(
+        pipeline_name="plain",
+        pipeline_root=str(root / "artifacts"),
+        components=[
+            examples, statistics, schema, validator, transform, trainer, evaluator, pusher
+        ],
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(
+            str(root / "metadata.sqlite")
+        ),
+        beam_pipeline_args=_BEAM,
+    )  # fmt: skip
+
+
+def _eval_config() -> config_pb2.EvalConfig:
+    """Accuracy over all images, which must not be nothing, and for each class."""
+    bound = config_pb2.MetricThreshold(
+        value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": 0.001})
+    )
+    metric = config_pb2.MetricConfig(class_name="SparseCategoricalAccuracy", threshold=bound)
+    return config_pb2.EvalConfig(
+        model_specs=[
+            config_pb2.ModelSpec(
+                signature_name="serving_default", label_key="label", model_type=tfma.TF_GENERIC
+            )
+        ],
+        slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=["label"])],
+        metrics_specs=[
+            config_pb2.MetricsSpec(
+                metrics=[metric, config_pb2.MetricConfig(class_name="ExampleCount")]
+            )
+        ],
+    )
+
+
+def result(root: Path) -> dict:
+    """What the line came to: `pushed`, `accuracy` and the number of `images` that it was measured
+    on, `classes` that were sliced, `steps`."""
+    (evaluation,) = root.glob("artifacts/Evaluator/evaluation/*")
+    slices = dict(tfma.load_eval_result(str(evaluation)).slicing_metrics)
+    metrics = slices[()][""][""]
+    return {
+        "pushed": len(list(root.glob("pushed/*/saved_model.pb"))) == 1,
+        "accuracy": metrics["sparse_categorical_accuracy"]["doubleValue"],
+        "images": int(metrics["example_count"]["doubleValue"]),
+        "classes": Counter(len(key) for key in slices)[1],
+        "steps": steps(root / "metadata.sqlite"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=Path, required=True, help="with SPLIT.tfrecord")
+    parser.add_argument("--root", type=Path, required=True, help="for all that the line writes")
+    parser.add_argument("--result", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--counts", type=int, nargs=len(SPLITS), required=True, metavar="N")
+    arguments = parser.parse_args()
+    StandardOptions.DEFAULT_RUNNER = "FnApiRunner"  # of the DAG itself, which gets none
+    counts = dict(zip(SPLITS, arguments.counts))
+    arguments.root.mkdir(parents=True, exist_ok=True)
+    BeamDagRunner().run(build(arguments.records, arguments.root, counts, arguments.epochs))
+    arguments.result.write_text(json.dumps(result(arguments.root)))
+
+
+if __name__ == "__main__":
+    main()
