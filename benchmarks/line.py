@@ -27,6 +27,7 @@ from components.base.frameworks import FRAMEWORKS
 from components.base.process import ROOT, StepFailed
 from components.base.refusal import ConfigError
 from components.sources.source import SPLITS
+from pipeline.outcome.terminal import Terminal
 
 RATIO = 1.0
 _LINES = ("plain", "ours")
@@ -66,11 +67,13 @@ def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
     """
     _check(arguments, overrides)
     console = Console(width=100)
+    console.print("choosing images of CIFAR-10, and reading the libraries' files once")
     runs: dict[str, list[dict]] = {line: [] for line in _LINES}
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder, "images")
         records = Path(folder, "records")
-        counts = _write(arguments.data_dir, tuple(arguments.images), images, records)
+        with Terminal(Path(folder, "log.txt")):  # for what TensorFlow has to say
+            counts = _write(arguments.data_dir, tuple(arguments.images), images, records)
         _read_libraries()
         for repetition in range(arguments.repetitions):
             # The other one first each time: what the machine warms up favours neither.
