@@ -178,10 +178,10 @@ def test_the_plain_line_pushes_a_model_that_is_as_good_as_it_says(tmp_path):
     chosen.write_records(tmp_path / "records")
     counts = {name: len(of) for name, of in chosen.splits.items()}
     result = line.plain(tmp_path / "records", counts, 1, tmp_path)
-    assert list(result["steps"]) == [
+    assert set(result["steps"]) == {
         "ImportExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform",
         "Trainer", "Evaluator", "Pusher",
-    ]  # fmt: skip
+    }  # fmt: skip
     assert result["images"] == 200
     assert sum(result["steps"].values()) < result["seconds"]
     assert result["cpu_seconds"] > 0 and result["peak_bytes"] > 2**28
