@@ -207,7 +207,7 @@ def _comparison(runs: dict[str, list[dict]], times: Ratio, cpu: Ratio) -> Table:
         cells = (f"{statistics.median(of):.4f}" if None not in of else "" for of in found)
         table.add_row(f"test accuracy, {framework}", *cells)
     row("test images", "images", "{:.0f}".format)
-    row("verified artifacts", "files", "{:.0f}".format)
+    row("artifacts exported", "files", "{:.0f}".format)
     row("others' load per core before", "load", "{:.2f}".format)
     return table
 
