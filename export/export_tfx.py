@@ -62,4 +62,6 @@ def Export(
         output=exports.uri,
         export=ExportConfig.model_validate_json(export),
     )
-    run_module("export", arguments, exports.uri, seconds=HOURS, gpu=False)
+    run_module(
+        "export", arguments, exports.uri, seconds=HOURS, gpu=False, imports="tensorflow"
+    )

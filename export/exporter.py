@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import json
 import shutil
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from export.formats.inexpressible import sentence
 from export.formats.trained_model import TrainedModel
 from export.verification.config import BATCHES, ExportConfig
 from export.verification.held_out import GOLDEN_ANSWERS
-from export.verification.latency import LatencyArgs
+from export.verification.latency import measure
 from export.verification.parity import ParityArgs
 from export.verification.parity_gates import parity_gates
 from export.verification.records import CURRENT, LATENCY, PARITY, blank_record
@@ -73,6 +72,7 @@ class Exporter:
         self.args, self.limits, self.pool, self.say = args, args.export, pool, say
         self.verifications: list[concurrent.futures.Future[list[dict]]] = []
         self.not_made: list[list[dict]] = []
+        self._tensorflow_is_set = False
 
     def run(self) -> list[dict]:
         """Exports everything; parity.json's records. Raises ExportError."""
@@ -127,9 +127,10 @@ class Exporter:
             self._verify(framework, row, model.contract)
 
     def _load_tensorflow(self, framework: Framework) -> None:
-        """Imports TensorFlow, once, and sets its threads, which works only before it is used."""
-        if "tensorflow" in sys.modules:
+        """Imports TensorFlow and sets its threads, which works only once, before it is used."""
+        if self._tensorflow_is_set:
             return
+        self._tensorflow_is_set = True
         with self._step(framework, "start of TensorFlow"):
             import tensorflow as tf
 
@@ -157,6 +158,7 @@ class Exporter:
                 seconds=CHILD_SECONDS,
                 threads=THREADS,
                 gpu=False,
+                imports="torch",
             )
         failures = json.loads(args.failures.read_text())
         for row in rows:
@@ -234,15 +236,9 @@ class Exporter:
                 (CURRENT, row.name, row.in_release(self.args.current))
                 for row in formats_of(manifest)
             ]
-        args = LatencyArgs(
-            artifacts=artifacts, arrays=self.args.arrays, output=self.args.output / LATENCY
-        )
-        scratch = self.args.output / "processes"
         with self._step("both", "latencies"):
-            run_module(
-                "export.verification.latency", args, scratch, seconds=CHILD_SECONDS, threads=1,
-                gpu=False,
-            )  # fmt: skip
+            found = measure(artifacts, self.args.arrays, CHILD_SECONDS)
+        atomic.write(self.args.output / LATENCY, json.dumps(found, indent=1) + "\n")
 
     @contextlib.contextmanager
     def _step(self, framework: str, what: str) -> Iterator[None]:

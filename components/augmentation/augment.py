@@ -32,7 +32,7 @@ import numpy as np
 from components.augmentation.copies import SEED, CopyArgs
 from components.augmentation.plan import COPIES
 from components.augmentation.policy import AugmentConfig
-from components.base.frameworks import FRAMEWORKS
+from components.base.frameworks import FRAMEWORKS, IMPORTED
 from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays, open_split
 
@@ -90,7 +90,9 @@ def _make_copies(
             output=directory / COPIES / framework,
         )
         module = f"components.augmentation.{framework}_copies"
-        run_module(module, arguments, directory, seconds=24 * HOURS)
+        run_module(
+            module, arguments, directory, seconds=24 * HOURS, imports=IMPORTED[framework]
+        )
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:

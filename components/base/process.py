@@ -12,13 +12,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from components.base import disk
+from components.base import disk, warm
 from components.base.console import console, inherited
 
 ROOT = Path(__file__).resolve().parents[2]
 HOURS = 3600.0
 """Seconds; a step whose time grows with the images is given so many that only one that hangs meets
 the end of them."""
+_NVIDIA = Path("/dev/nvidiactl")
 _WATCHED = 0.5  # seconds between two looks at a process
 
 
@@ -41,6 +42,9 @@ _KEEP_MEMORY = ":".join(
 _SPINS = "100000"
 
 
+_Process = subprocess.Popen | warm.WarmProcess
+
+
 class StepFailed(RuntimeError):
     """A step's process ended badly; the message is one sentence."""
 
@@ -51,10 +55,10 @@ class _Children:
     """The processes that `run_module` waits for, from whichever threads."""
 
     def __init__(self) -> None:
-        self._lock, self._running, self._ended = threading.Lock(), set[subprocess.Popen](), False
+        self._lock, self._running, self._ended = threading.Lock(), set[_Process](), False
 
     @contextlib.contextmanager
-    def holding(self, start: Callable[[], subprocess.Popen]) -> Iterator[subprocess.Popen]:
+    def holding(self, start: Callable[[], _Process]) -> Iterator[_Process]:
         with self._lock:
             if self._ended:
                 raise StepFailed("the run is being ended")
@@ -97,6 +101,7 @@ def run_module(
     watch: Callable[[], None] | None = None,
     threads: int = 0,
     gpu: bool = True,
+    imports: str = "",
 ) -> None:
     """Runs `python -m MODULE ARGS.json` to its end; its chatter goes where ours goes.
 
@@ -105,7 +110,8 @@ def run_module(
     `arguments` are left in `directory` as `MODULE.args.json`, so that the step can be repeated by
     hand. It is ended after `seconds`; None is for trainings, whose time is the user's. `watch` is
     called twice a second meanwhile; what it raises kills the process and goes to the caller.
-    `threads` bounds OpenMP's where it is not 0, and without `gpu` no GPU is seen.
+    `threads` bounds OpenMP's where it is not 0, and without `gpu` no GPU is seen. `imports` names
+    the framework that it begins by importing (of `warm.IMPORTS`), where that need not be anew.
 
     Raises StepFailed with the sentence the process left in `MODULE.args.error`, or with how it
     ended when it left none (killed, out of memory, out of time), DiskFull when it found no room.
@@ -115,15 +121,10 @@ def run_module(
     path.with_suffix(".error").unlink(missing_ok=True)
     path.write_text(arguments.model_dump_json(indent=1))
 
-    # Nothing of ours runs between fork and exec (`preexec_fn`): TFX's process has threads, and a
-    # lock that one of them holds at that moment stays locked in the child.
-    def start() -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, "-m", "components.base.child", str(os.getpid()), module, str(path)],
-            env=_environment(module, threads, gpu),
-            pass_fds=inherited(),
-            stdin=subprocess.DEVNULL,
-        )
+    def start() -> _Process:
+        environment = _environment(module, threads, gpu)
+        forked = _forked(imports, module, path, environment, threads, gpu)
+        return forked or _started(module, path, environment)
 
     with _children.holding(start) as process:
         status = _wait(process, module, seconds, watch)
@@ -138,6 +139,40 @@ def run_module(
         if status < 0:
             reason = f"killed by signal {-status} (9, 6 and 11 are often for want of memory)"
     raise StepFailed(reason)
+
+
+def _started(module: str, path: Path, environment: dict[str, str]) -> subprocess.Popen:
+    # Nothing of ours runs between fork and exec (`preexec_fn`): TFX's process has threads, and a
+    # lock that one of them holds at that moment stays locked in the child.
+    return subprocess.Popen(
+        [sys.executable, "-m", "components.base.child", str(os.getpid()), module, str(path)],
+        env=environment,
+        pass_fds=inherited(),
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _forked(
+    imports: str, module: str, path: Path, environment: dict[str, str], threads: int, gpu: bool
+) -> warm.WarmProcess | None:
+    # CUDA must be found from a process's start, and does not survive a fork.
+    if not imports or (gpu and _NVIDIA.exists()):
+        return None
+    return warm.fork(
+        imports,
+        {
+            "module": module,
+            "arguments": [str(path)],
+            "environment": environment,
+            "directory": os.getcwd(),
+            "threads": threads,
+        },
+    )
+
+
+def warm_processes() -> contextlib.AbstractContextManager[None]:
+    """While it lasts, steps' processes need not import their frameworks, see `warm.warm`."""
+    return warm.warm(_environment("", 0, gpu=False), inherited())
 
 
 def _environment(module: str, threads: int, gpu: bool) -> dict[str, str]:
@@ -165,7 +200,7 @@ def python_path() -> str:
 
 
 def _wait(
-    process: subprocess.Popen,
+    process: _Process,
     module: str,
     seconds: float | None,
     watch: Callable[[], None] | None,

@@ -20,4 +20,4 @@ def Corrupt(
     del code
     arguments = CorruptArgs(arrays=Path(arrays.uri), output=Path(corrupted.uri))
     module = "components.evaluation.torch_corruptions"
-    run_module(module, arguments, corrupted.uri, seconds=HOURS, gpu=False)
+    run_module(module, arguments, corrupted.uri, seconds=HOURS, gpu=False, imports="torch")

@@ -15,6 +15,7 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
+from components.base.frameworks import IMPORTED
 from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays
 from components.data.artifacts_tfx import ImageArraysArtifact
@@ -83,6 +84,8 @@ def predict(
         temperature_scaling=config.temperature_scaling,
     )
     module = f"components.evaluation.{framework}_predict"
-    run_module(module, arguments, directory, seconds=24 * HOURS)
+    run_module(
+        module, arguments, directory, seconds=24 * HOURS, imports=IMPORTED[framework]
+    )
     found = {"calibration": json.loads((directory / temperature.FILE).read_text())}
     return found | ({"robustness": robustness(directory)} if corrupted else {})

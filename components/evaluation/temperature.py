@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from scipy import optimize, special
 
 from components.networks.description import SMALLEST_PROBABILITY
 
@@ -36,6 +35,8 @@ def fit(probabilities: np.ndarray, labels: np.ndarray) -> float:
         )
     if not np.isfinite(probabilities).all():
         raise ValueError("val's probabilities hold NaN, expected finite ones.")
+    from scipy import optimize  # a second of import, for all who only apply what was fitted
+
     found = optimize.minimize_scalar(
         lambda log: negative_log_likelihood(probabilities, labels, float(np.exp(log))),
         bounds=tuple(np.log(LIMITS)),
@@ -59,15 +60,15 @@ def negative_log_likelihood(
     """Mean of -log p(label), natural logarithm, at that temperature."""
     logits = _logs(probabilities) / temperature
     of_label = np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
-    return float(np.mean(special.logsumexp(logits, axis=1) - of_label))
+    return float(np.mean(np.logaddexp.reduce(logits, axis=1) - of_label))
 
 
 def apply(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """float32 (N, classes): softmax(log p / temperature), and `probabilities` themselves at 1."""
     if temperature == 1:
         return probabilities.astype(np.float32)
-    scaled = special.softmax(_logs(probabilities) / temperature, axis=1)
-    return scaled.astype(np.float32)
+    logits = _logs(probabilities) / temperature
+    return np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
 
 
 def load(predictions: str | Path) -> float:

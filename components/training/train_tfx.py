@@ -7,6 +7,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from components.augmentation.artifacts_tfx import AugmentPlan
+from components.base.frameworks import IMPORTED
 from components.base.process import run_module
 from components.data.artifacts_tfx import ImageArraysArtifact
 from components.training.arguments import TrainArgs
@@ -41,4 +42,5 @@ def Train(
         checkpoints=Path(checkpoints) / framework,
         code=code,
     )
-    run_module(f"components.training.train_{framework}", arguments, model_run.uri, seconds=None)
+    module, imports = f"components.training.train_{framework}", IMPORTED[framework]
+    run_module(module, arguments, model_run.uri, seconds=None, imports=imports)

@@ -1,4 +1,4 @@
-"""How long artifacts take: `python -m export.verification.latency ARGS.json`.
+"""How long artifacts take.
 
 With one thread each and in turn, a few calls at a time, so that whatever else the machine does
 meanwhile falls on all alike. Every runtime is in a process of its own, which waits while the others
@@ -7,49 +7,28 @@ are measured: TensorFlow and PyTorch in one end each other.
 
 import contextlib
 import itertools
-import json
-import multiprocessing
-import time
-from collections.abc import Callable
+import multiprocessing.connection
+import socket
+import tempfile
+import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from components.base import atomic
-from components.base.commands import Arguments, run
-from components.data.arrays import ImageArrays, evenly
-from export.formats import contract as contracts
+from components.base.frameworks import IMPORTED
+from components.base.process import StepFailed, run_module
+from components.base.unix_socket import short_address
+from export.verification.latency_worker import BATCHES, ROUNDS, Artifact, WorkerArgs
 from export.verification.records import Latencies
-from export.verification.runtimes import open_artifact
 from serving.contract.release_files import FORMATS
 
-BATCHES = (1, 32)
-ROUNDS = 20
-_CALLS = 200
-_SECONDS = 0.4
-"""An artifact is called so often, or so long, at each batch size, over all rounds."""
-_PATIENCE = 10.0
-"""Seconds that a process may take to end."""
 
+def measure(artifacts: list[Artifact], arrays: Path, seconds: float) -> Latencies:
+    """Calls every artifact that can be opened, on images of the split test of `arrays`.
 
-class LatencyArgs(Arguments):
-    """Arguments of `latency`."""
-
-    artifacts: list[tuple[str, str, Path]]
-    """See `Artifact`."""
-    arrays: Path
-    output: Path
-    """JSON to write: `Latencies`."""
-
-
-def measure(args: LatencyArgs) -> Latencies:
-    """Calls every artifact that can be opened, on images of the split test.
-
-    One that cannot be opened, or not be run, has no entry: parity says of it what is wrong.
+    One that cannot be opened, or not be run, has no entry: parity says of it what is wrong. Its
+    processes are ended after so many seconds.
     """
-    split = ImageArrays(args.arrays).split("test")
-    images = [split.images(np.resize(evenly(len(split), batch), batch)) for batch in BATCHES]
 
     def runtime(artifact: Artifact) -> str:
         return FORMATS[artifact[1]].runtime
@@ -57,83 +36,74 @@ def measure(args: LatencyArgs) -> Latencies:
     found: Latencies = {}
     with contextlib.ExitStack() as stack:
         workers = [
-            stack.enter_context(_Worker(list(some), images))
-            for _, some in itertools.groupby(sorted(args.artifacts, key=runtime), runtime)
+            stack.enter_context(_Worker(of, list(some), arrays, seconds))
+            for of, some in itertools.groupby(sorted(artifacts, key=runtime), runtime)
         ]
-        for number, batch in enumerate(BATCHES):
+        for batch in BATCHES:
             times: dict[tuple[str, str], list[float]] = {}
             for _, worker in itertools.product(range(ROUNDS), workers):
-                for key, seconds in worker.round(number).items():
-                    times.setdefault(key, []).extend(seconds)
-            for (whose, name), seconds in times.items():
-                p50, p99 = (float(p) for p in np.percentile(seconds, (50, 99)) * 1000)
+                for key, measured in worker.round(batch).items():
+                    times.setdefault(key, []).extend(measured)
+            for (whose, name), measured in times.items():
+                p50, p99 = (float(p) for p in np.percentile(measured, (50, 99)) * 1000)
                 row = found.setdefault(whose, {}).setdefault(name, {})
-                row[str(batch)] = {"p50": p50, "p99": p99, "calls": len(seconds)}
+                row[str(batch)] = {"p50": p50, "p99": p99, "calls": len(measured)}
     return found
-
-
-Artifact = tuple[str, str, Path]
-"""Whose it is, a name in `release_files.FORMATS`, and where it lies."""
 
 
 class _Worker:
     """A process with one runtime's artifacts, which calls each a few times when it is asked to."""
 
-    def __init__(self, artifacts: list[Artifact], images: list[np.ndarray]):
-        context = multiprocessing.get_context("spawn")  # a runtime's threads survive no fork
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_work, args=(other, artifacts, images), daemon=True)
-        self._process.start()
-        other.close()
+    def __init__(self, runtime: str, artifacts: list[Artifact], arrays: Path, seconds: float):
+        self._runtime, self._artifacts, self._arrays = runtime, artifacts, arrays
+        self._seconds = seconds
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._connection: multiprocessing.connection.Connection | None = None
 
     def __enter__(self) -> "_Worker":
+        self._scratch = tempfile.TemporaryDirectory(prefix="darkroom-")
+        self._listener = socket.socket(socket.AF_UNIX)
+        with short_address(self._address()) as address:
+            self._listener.bind(address)
+        self._listener.listen(1)
+        self._listener.settimeout(0.2)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pipe.close()  # which ends it
-        self._process.join(_PATIENCE)
-        self._process.kill()
+        if self._connection is not None:
+            self._connection.close()  # which ends it
+        self._listener.close()
+        self._thread.join()
+        self._scratch.cleanup()
 
-    def round(self, number: int) -> dict[tuple[str, str], list[float]]:
-        """Seconds of a few calls of each artifact with the images of that number; nothing of a
-        process that has ended, as a runtime may end it."""
+    def round(self, batch: int) -> dict[tuple[str, str], list[float]]:
+        """Seconds of a few calls of each artifact with so many images; nothing of a process that
+        has ended, as a runtime may end it."""
         with contextlib.suppress(EOFError, OSError):
-            self._pipe.send(number)
-            return self._pipe.recv()
+            connection = self._connected()
+            if connection is not None:
+                connection.send(batch)
+                return connection.recv()
         return {}
 
+    def _address(self) -> str:
+        return str(Path(self._scratch.name) / "socket")
 
-def _work(pipe: Any, artifacts: list[Artifact], images: list[np.ndarray]) -> None:
-    """Answers each number that comes through the pipe, until it is closed."""
-    calls: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
-    for whose, name, path in artifacts:
+    def _connected(self) -> multiprocessing.connection.Connection | None:
+        while self._connection is None and self._thread.is_alive():
+            with contextlib.suppress(TimeoutError):
+                accepted, _ = self._listener.accept()
+                self._connection = multiprocessing.connection.Connection(accepted.detach())
+        return self._connection
+
+    def _run(self) -> None:
+        args = WorkerArgs(artifacts=self._artifacts, arrays=self._arrays, address=self._address())
+        module = "export.verification.latency_worker"
         try:
-            call = open_artifact(name, path, 1).signatures[contracts.IMAGE]
-            for some in (*images, *images):  # the first calls of a shape plan and allocate
-                call(some)
-            calls[whose, name] = call
-        except Exception as error:  # noqa: BLE001 - runtimes raise whatever they like
-            print(f"latency of {whose} {name}: {type(error).__name__}: {error}", flush=True)
-    with contextlib.suppress(EOFError):
-        while True:
-            number = pipe.recv()
-            pipe.send({key: _timed(call, images[number]) for key, call in calls.items()})
-
-
-def _timed(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> list[float]:
-    """Seconds of each call of one round, at least one."""
-    seconds: list[float] = []
-    while len(seconds) < _CALLS // ROUNDS and sum(seconds) < _SECONDS / ROUNDS:
-        started = time.perf_counter()
-        call(images)
-        seconds.append(time.perf_counter() - started)
-    return seconds
-
-
-def main(args: LatencyArgs) -> None:
-    """Writes what `measure` finds."""
-    atomic.write(args.output, json.dumps(measure(args), indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    run("export.verification.latency", LatencyArgs, main)
+            run_module(
+                module, args, self._scratch.name, seconds=self._seconds, threads=1, gpu=False,
+                imports=IMPORTED.get(self._runtime, ""),
+            )  # fmt: skip
+        except StepFailed as error:
+            print(f"latency of {self._runtime}: {error}", flush=True)

@@ -4,10 +4,12 @@ import json
 import tempfile
 from pathlib import Path
 
+from components.base.frameworks import IMPORTED
 from components.base.process import StepFailed, run_module
 from export.verification.config import ExportConfig
 from export.verification.parity import ParityArgs
 from export.verification.parity_gates import check_parity
+from serving.contract.release_files import FORMATS
 
 CHILD_SECONDS = 900
 """A process of the export that takes longer has failed; the largest preset takes seconds."""
@@ -33,6 +35,7 @@ def verify_artifact(args: ParityArgs, framework: str, limits: ExportConfig) -> l
                 seconds=CHILD_SECONDS,
                 threads=args.threads,
                 gpu=False,
+                imports=IMPORTED.get(FORMATS[args.artifact].runtime, ""),
             )
         except StepFailed as error:
             raise NotMeasured(str(error)) from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from components.base import atomic, disk
 from components.base.console import log_stack
 from components.base.frameworks import FRAMEWORKS
+from components.base.process import warm_processes
 from components.base.refusal import DataRefused, Refusal
 from components.sources.listing import content_fingerprint
 from components.sources.open_source import listed_once, open_source
@@ -161,12 +162,6 @@ def _run_line(
 ) -> None:
     """Builds the DAG (`plan` holds what `dag.build` asks for), runs it, and fills `verdict` from
     what its steps left."""
-    terminal.say("starting TFX")
-    from pipeline.line import dag, runner
-    from pipeline.outcome.collect import collect
-    from pipeline.outcome.pictures import draw_answers, draw_preview
-
-    pipeline = dag.build(config, run_id=verdict.run_id, **plan)
 
     def started(name: str) -> None:
         progress.started(name)
@@ -177,7 +172,16 @@ def _run_line(
         terminal.step_finished(step)
         _drop_checkpoints(checkpoints_path(config), step)
 
-    steps, error = runner.execute(pipeline, started, finished, inferred=frozenset(verdict.inferred))
+    terminal.say("starting TFX")
+    with warm_processes():
+        from pipeline.line import dag, runner
+        from pipeline.outcome.collect import collect
+        from pipeline.outcome.pictures import draw_answers, draw_preview
+
+        pipeline = dag.build(config, run_id=verdict.run_id, **plan)
+        steps, error = runner.execute(
+            pipeline, started, finished, inferred=frozenset(verdict.inferred)
+        )
     collect(verdict, config.export, steps, error)
     if isinstance(error, Interrupted):
         return  # there is no time for more

@@ -31,7 +31,7 @@ STEP_MODULES: dict[str, tuple[str, ...]] = {
         "export.__main__",
         "export.export_formats",
         "export.verification.parity",
-        "export.verification.latency",
+        "export.verification.latency_worker",
         *dict.fromkeys(f"export.formats.{row.module}" for row in FORMATS.values()),
         "export.formats.torch_tflite",
     ),
