@@ -62,6 +62,4 @@ def Export(
         output=exports.uri,
         export=ExportConfig.model_validate_json(export),
     )
-    run_module(
-        "export", arguments, exports.uri, seconds=HOURS, gpu=False, imports="tensorflow"
-    )
+    run_module("export", arguments, exports.uri, seconds=HOURS, gpu=False, imports="tensorflow")

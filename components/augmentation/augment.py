@@ -90,9 +90,7 @@ def _make_copies(
             output=directory / COPIES / framework,
         )
         module = f"components.augmentation.{framework}_copies"
-        run_module(
-            module, arguments, directory, seconds=24 * HOURS, imports=IMPORTED[framework]
-        )
+        run_module(module, arguments, directory, seconds=24 * HOURS, imports=IMPORTED[framework])
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""A process that has imported a framework: `python -m components.base.warm_child PARENT FD MODULE...`.
+"""A process that has imported a framework, and lends it.
 
-It imports the modules once, then forks a step's process for each request that comes through the
-listening socket FD: a JSON object with `module`, `arguments`, `environment`, `directory` and
-`threads`. Such a process begins where `python -m MODULE ARGS.json` would be seconds later. Whoever
-asked is told its exit status, negative for a signal, and ends it by hanging up, also by dying.
+`python -m components.base.warm_child PARENT FD MODULE...` imports the modules once, then forks a
+step's process for each request that comes through the listening socket FD: a JSON object with
+`module`, `arguments`, `environment`, `directory` and `threads`. Such a process begins where
+`python -m MODULE ARGS.json` would be seconds later. Whoever asked is told its exit status, negative
+for a signal, and ends it by hanging up, also by dying.
 
 Memory and crashes stay apart as those of processes that are started from nothing; what they share
 is what importing leaves.

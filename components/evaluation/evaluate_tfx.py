@@ -84,8 +84,6 @@ def predict(
         temperature_scaling=config.temperature_scaling,
     )
     module = f"components.evaluation.{framework}_predict"
-    run_module(
-        module, arguments, directory, seconds=24 * HOURS, imports=IMPORTED[framework]
-    )
+    run_module(module, arguments, directory, seconds=24 * HOURS, imports=IMPORTED[framework])
     found = {"calibration": json.loads((directory / temperature.FILE).read_text())}
     return found | ({"robustness": robustness(directory)} if corrupted else {})

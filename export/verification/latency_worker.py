@@ -1,7 +1,7 @@
-"""Calls one runtime's artifacts when told to: `python -m export.verification.latency_worker ARGS.json`.
+"""Calls one runtime's artifacts when told to.
 
-It answers each number of images that comes through its connection with the seconds of some calls,
-until that is closed.
+`python -m export.verification.latency_worker ARGS.json` answers each number of images that comes
+through its connection with the seconds of some calls, until that is closed.
 """
 
 import contextlib

@@ -27,6 +27,7 @@ from pipeline.line.interruption import Interrupted, interruptible
 from pipeline.line.output_root import check_outside, locked, writable
 from pipeline.line.scratch import scratch
 from pipeline.line.steps import Outputs, Step
+from pipeline.line.without_torch import without_torch
 from pipeline.operation.afterwards import Afterwards, follow
 from pipeline.outcome import unchanged
 from pipeline.outcome.kept_files import keep_files
@@ -174,7 +175,8 @@ def _run_line(
 
     terminal.say("starting TFX")
     with warm_processes():
-        from pipeline.line import dag, runner
+        with without_torch():
+            from pipeline.line import dag, runner
         from pipeline.outcome.collect import collect
         from pipeline.outcome.pictures import draw_answers, draw_preview
 
@@ -182,12 +184,13 @@ def _run_line(
         steps, error = runner.execute(
             pipeline, started, finished, inferred=frozenset(verdict.inferred)
         )
+        if not isinstance(error, Interrupted):
+            draw_preview(config.augment, Outputs(steps))
     collect(verdict, config.export, steps, error)
     if isinstance(error, Interrupted):
         return  # there is no time for more
     earlier = [past for past in read_history(root / "runs") if past.name == config.name]
     verdict.warnings += slow_steps(verdict.steps, earlier)
-    draw_preview(config.augment, Outputs(steps))
     for step, output in _KEPT_OF:
         if directory := Outputs(steps).directory(step, output):
             keep_files(directory, root / "runs" / verdict.run_id)

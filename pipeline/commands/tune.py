@@ -29,6 +29,7 @@ from pipeline.line.interruption import Interrupted, interruptible
 from pipeline.line.output_root import check_outside, locked, writable
 from pipeline.line.scratch import scratch
 from pipeline.line.steps import Outputs
+from pipeline.line.without_torch import without_torch
 from pipeline.outcome.terminal import Terminal, short
 from pipeline.outcome.verdict import EXIT_OK
 from pipeline.search.search import Outcome, Search
@@ -124,7 +125,8 @@ def _digest(*parts: object) -> str:
 
 def _run_steps(config: RunConfig, plan: dict, terminal: Terminal) -> dict[str, str]:
     terminal.say("starting TFX")
-    from pipeline.line import dag, runner
+    with without_torch():
+        from pipeline.line import dag, runner
 
     pipeline = dag.build(config, run_id="search", **plan)
     steps, error = runner.execute(

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from components.augmentation.copies import CopyArgs
 from components.augmentation.policy import AugmentConfig, Policy
 from components.base import atomic
-from components.base.frameworks import FRAMEWORKS
+from components.base.frameworks import FRAMEWORKS, IMPORTED
 from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays, Split
 from pipeline.outcome.sheet import GAP, TEXT, fitted, font, tile, tile_size
@@ -42,7 +42,7 @@ def write_preview(arrays: ImageArrays, config: AugmentConfig, work: Path, output
             output=work / framework,
         )
         module = f"components.augmentation.{framework}_copies"
-        run_module(module, arguments, work, seconds=HOURS)
+        run_module(module, arguments, work, seconds=HOURS, imports=IMPORTED[framework])
         variants = Split(arrays.spec, work / framework).packed(np.arange(len(rows) * VARIANTS))
         title = {"keras": "Keras", "torch": "PyTorch"}[framework]
         title = "Both frameworks (drawn by PyTorch)" if same else title
