@@ -2,20 +2,23 @@
 
 import contextlib
 import threading
+import time
 from types import TracebackType
 
 import psutil
 
 _SECONDS = 0.5
+_COST = 0.02
+"""Of a core, at most: pages that are shared have to be counted one by one."""
 
 
 class PeakMemory:
-    """The most memory in use within the `with` block: `bytes`, resident, of this process and all
-    that descend from it together, looked at twice a second.
+    """The most memory in use within the `with` block: `bytes` of this process and all that descend
+    from it together, looked at every one to five seconds. Pages that processes share are divided
+    among them.
 
     It is what the machine needs while the step runs, the libraries of the line's own process
-    included; a shorter peak than half a second may be missed, and pages that processes share count
-    in each.
+    included; a shorter peak may be missed.
     """
 
     def __init__(self) -> None:
@@ -40,12 +43,15 @@ class PeakMemory:
         self._look()
 
     def _watch(self) -> None:
-        while not self._ended.wait(_SECONDS):
+        wait = _SECONDS
+        while not self._ended.wait(wait):
+            started = time.thread_time()
             self._look()
+            wait = max(_SECONDS, (time.thread_time() - started) / _COST)
 
     def _look(self) -> None:
         total = 0
         for process in (self._process, *self._process.children(recursive=True)):
             with contextlib.suppress(psutil.Error):  # it has just ended
-                total += process.memory_info().rss
+                total += process.memory_full_info().pss
         self.bytes = max(self.bytes, total)
