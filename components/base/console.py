@@ -22,6 +22,8 @@ from rich.progress import (
 from rich.text import Text
 
 CONSOLE_FD = "DARKROOM_CONSOLE_FD"
+PLAIN = "DARKROOM_PLAIN"
+"""The environment variable that, in a process beside others, keeps it to whole lines."""
 
 
 def console() -> Console:
@@ -30,7 +32,8 @@ def console() -> Console:
     if number is None:
         return Console(stderr=True, soft_wrap=True)
     stream = os.fdopen(os.dup(int(number)), "w", buffering=1)
-    return Console(file=stream, force_terminal=os.isatty(stream.fileno()), soft_wrap=True)
+    moving = os.isatty(stream.fileno()) and PLAIN not in os.environ
+    return Console(file=stream, force_terminal=moving, soft_wrap=True)
 
 
 def inherited() -> tuple[int, ...]:

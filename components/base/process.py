@@ -13,13 +13,12 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from components.base import disk, warm
-from components.base.console import console, inherited
+from components.base.console import PLAIN, console, inherited
 
 ROOT = Path(__file__).resolve().parents[2]
 HOURS = 3600.0
 """Seconds; a step whose time grows with the images is given so many that only one that hangs meets
 the end of them."""
-_NVIDIA = Path("/dev/nvidiactl")
 _WATCHED = 0.5  # seconds between two looks at a process
 
 
@@ -102,6 +101,7 @@ def run_module(
     threads: int = 0,
     gpu: bool = True,
     imports: str = "",
+    beside: bool = False,
 ) -> None:
     """Runs `python -m MODULE ARGS.json` to its end; its chatter goes where ours goes.
 
@@ -111,7 +111,8 @@ def run_module(
     hand. It is ended after `seconds`; None is for trainings, whose time is the user's. `watch` is
     called twice a second meanwhile; what it raises kills the process and goes to the caller.
     `threads` bounds OpenMP's where it is not 0, and without `gpu` no GPU is seen. `imports` names
-    the framework that it begins by importing (of `warm.IMPORTS`), where that need not be anew.
+    the framework that it begins by importing (of `warm.IMPORTS`), where that need not be anew. One
+    that runs `beside` others draws no progress bar.
 
     Raises StepFailed with the sentence the process left in `MODULE.args.error`, or with how it
     ended when it left none (killed, out of memory, out of time), DiskFull when it found no room.
@@ -122,7 +123,7 @@ def run_module(
     path.write_text(arguments.model_dump_json(indent=1))
 
     def start() -> _Process:
-        environment = _environment(module, threads, gpu)
+        environment = _environment(module, threads, gpu) | ({PLAIN: "1"} if beside else {})
         forked = _forked(imports, module, path, environment, threads, gpu)
         return forked or _started(module, path, environment)
 
@@ -156,7 +157,7 @@ def _forked(
     imports: str, module: str, path: Path, environment: dict[str, str], threads: int, gpu: bool
 ) -> warm.WarmProcess | None:
     # CUDA must be found from a process's start, and does not survive a fork.
-    if not imports or (gpu and _NVIDIA.exists()):
+    if not imports or (gpu and has_gpu()):
         return None
     return warm.fork(
         imports,
@@ -168,6 +169,11 @@ def _forked(
             "threads": threads,
         },
     )
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU of NVIDIA's, for which nothing need be imported."""
+    return Path("/dev/nvidiactl").exists()
 
 
 def warm_processes() -> contextlib.AbstractContextManager[None]:

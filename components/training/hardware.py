@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+from components.base.process import has_gpu
 from components.training.config import TrainConfig
 from components.training.training_record import TrainingError
+
+_MEMORY = 4 * 2**30
+"""Bytes of the machine for each training and what it has beside it."""
 
 
 def cpu_has_bfloat16() -> bool:
@@ -19,6 +23,24 @@ def cpu_has_bfloat16() -> bool:
 def thread_count(threads: int) -> int:
     """`threads`, or as many as there are cores for this process when it is 0."""
     return threads or len(os.sched_getaffinity(0))
+
+
+def fit_beside_each_other(trainings: int, threads: int) -> bool:
+    """Whether so many trainings may run at once, each with `threads` threads or, where that is 0,
+    with its share of the cores.
+
+    Two with half of the cores each are done sooner than one after the other with all of them: what
+    a second thread adds to a small network's step is little. Not on a GPU, which one of them fills,
+    nor where memory is short.
+    """
+    cores = len(os.sched_getaffinity(0))
+    enough = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >= trainings * _MEMORY
+    return not has_gpu() and enough and trainings * max(1, threads) <= cores
+
+
+def share_of_threads(trainings: int, threads: int) -> int:
+    """Threads of each of so many trainings at once; `threads` where it is not 0."""
+    return threads or max(1, len(os.sched_getaffinity(0)) // trainings)
 
 
 def too_large(config: TrainConfig) -> TrainingError:

@@ -12,6 +12,7 @@ from components.base.process import run_module
 from components.data.artifacts_tfx import ImageArraysArtifact
 from components.training.arguments import TrainArgs
 from components.training.config import TrainConfig
+from components.training.hardware import fit_beside_each_other, share_of_threads
 
 
 @component
@@ -24,23 +25,30 @@ def Train(
     architecture: Parameter[str],
     train: Parameter[str],
     checkpoints: Parameter[str],
+    trainings: Parameter[int],
     code: Parameter[str],
 ) -> None:
     """Trains `framework` (keras or torch); `train` is a TrainConfig as JSON.
 
     `checkpoints` is a directory that outlives the step: TFX gives a step that runs again a new
     output directory. The last ones stay until the run sees that TFX has the model, so that a kill
-    in between costs no training.
+    in between costs no training. There are `trainings` in the line, which run at once where the
+    machine allows it.
     """
+    config = TrainConfig.model_validate_json(train)
+    beside = trainings > 1 and fit_beside_each_other(trainings, config.threads)
+    if beside:
+        threads = share_of_threads(trainings, config.threads)
+        config = config.model_copy(update={"threads": threads})
     arguments = TrainArgs(
         arrays=Path(arrays.uri),
         plan=Path(plan.uri),
         architecture=architecture,
-        train=TrainConfig.model_validate_json(train),
+        train=config,
         model_dir=Path(model.uri),
         run_dir=Path(model_run.uri),
         checkpoints=Path(checkpoints) / framework,
         code=code,
     )
     module, imports = f"components.training.train_{framework}", IMPORTED[framework]
-    run_module(module, arguments, model_run.uri, seconds=None, imports=imports)
+    run_module(module, arguments, model_run.uri, seconds=None, imports=imports, beside=beside)

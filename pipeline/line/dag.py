@@ -21,6 +21,7 @@ from components.gates.data_gate_tfx import DataGate
 from components.gates.model_gates_tfx import Gates
 from components.networks.architectures import architecture_of
 from components.networks.custom_network import frameworks_of
+from components.training.hardware import fit_beside_each_other
 from components.training.train_tfx import Train
 from export.export_tfx import Export
 from export.release import provenance
@@ -166,7 +167,8 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
     if config.evaluate.corruptions or config.gates.min_robustness is not None:
         corrupt = [Corrupt(arrays=arrays, code=code("corrupt")).with_id("corrupt")]
         corrupted = {"corrupted": corrupt[0].outputs["corrupted"]}
-    for framework in frameworks_of(architecture_of(config.model.architecture, len(labels))):
+    frameworks = frameworks_of(architecture_of(config.model.architecture, len(labels)))
+    for framework in frameworks:
         train[framework] = Train(
             arrays=arrays,
             plan=plan,
@@ -174,6 +176,7 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
             architecture=config.model.architecture,
             train=json_slice(config.train),
             checkpoints=str(checkpoints_path(config)),
+            trainings=len(frameworks),
             code=code(f"train_{framework}", config.model.architecture),
         ).with_id(f"train_{framework}")
         evaluate[framework] = Evaluate(
@@ -185,9 +188,9 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
             evaluate=json_slice(config.evaluate, exclude={"corruptions"}),
             code=code(f"evaluate_{framework}", config.model.architecture),
         ).with_id(f"evaluate_{framework}")
-    # One after the other: two trainers at once would share the cores and the progress line.
-    for earlier, later in itertools.pairwise(train.values()):
-        later.add_upstream_node(earlier)
+    if not fit_beside_each_other(len(frameworks), config.train.threads):
+        for earlier, later in itertools.pairwise(train.values()):
+            later.add_upstream_node(earlier)
     return _steps(*train.values(), *corrupt, *evaluate.values())
 
 

@@ -47,6 +47,7 @@ class Terminal:
         os.dup2(log, 1)
         os.dup2(log, 2)
         self._status: Status | None = None
+        self._own: set[str] = set()  # running steps that print their progress themselves
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,7 +84,9 @@ class Terminal:
         self._console.print(f"  {text}", style="dim", highlight=False, markup=False)
 
     def step_started(self, name: str) -> None:
-        if name not in _OWN_PROGRESS:
+        if name in _OWN_PROGRESS:
+            self._own.add(name)
+        elif not self._own:
             self.waiting(name)
 
     def waiting(self, what: str) -> None:
@@ -95,6 +98,7 @@ class Terminal:
 
     def step_finished(self, step: Step) -> None:
         """Prints a step as one line."""
+        self._own.discard(step.name)
         self._stop_status()
         seconds = "cached" if step.cached else f"{step.seconds:.1f} s"
         line = Text.assemble((f"  {step.name:<16}", "bold"), f"{seconds:>8}   ", (step.why, "dim"))

@@ -24,7 +24,9 @@ STEPS = (
     "ingest", "statistics", "schema", "validator", "data_gate", "transform", "pack", "augment",
     "train_keras", "evaluate_keras", "train_torch", "evaluate_torch", "gates", "export", "push",
 )  # fmt: skip
-"""In the order in which they run."""
+"""In an order in which they may run."""
+MODELS = {"train_keras", "evaluate_keras", "train_torch", "evaluate_torch"}
+"""Those of which two may run at once."""
 NETWORK = """
 from torch import nn
 from components.networks.custom_network import Builders
@@ -68,9 +70,11 @@ class Killed:
         assert where == VERDICT or step in noted["running"]
         self._check(noted["steps"])
         if (self.root / "metadata.sqlite").exists():
-            # What earlier ones left is gone: there is only this one's.
-            assert len(running(self.root)) == (point in ("middle", "end")), where
-            assert {path.split("/")[0] for path in orphans(self.root)} <= {step}
+            # What earlier ones left is gone: there is only this one's, and of a training beside it.
+            beside = {step} | (MODELS if step in MODELS else set())
+            least = point in ("middle", "end")
+            assert least <= len(running(self.root)) < least + len(beside), where
+            assert {path.split("/")[0] for path in orphans(self.root)} <= beside
         if point == "after":
             self._finished.add(step)
 
