@@ -156,7 +156,7 @@ class Exporter:
                 args,
                 scratch,
                 seconds=CHILD_SECONDS,
-                threads=THREADS,
+                threads=1,
                 gpu=False,
                 imports="torch",
             )
@@ -185,7 +185,7 @@ class Exporter:
             images=self.limits.images,
             tie=self.limits.max_difference if row.precision == "float32" else 0.0,
             lineage=contract["lineage"],
-            threads=THREADS,
+            threads=1,  # two are under way beside the export, and OpenMP's threads spin
             golden=self._directory(framework) / GOLDEN_ANSWERS / f"{row.name}.npy",
             output=self.args.output / "processes" / f"{framework}-{row.name}.json",
         )

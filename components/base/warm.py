@@ -18,8 +18,9 @@ from typing import Any
 
 from components.base.unix_socket import short_address
 
-IMPORTS = {"tensorflow": ("tensorflow", "keras"), "torch": ("torch",)}
-"""What the warm processes import, by name; two, as TensorFlow and PyTorch in one end each other."""
+IMPORTS = {"tensorflow": ("tensorflow", "keras"), "torch": ("torch", "torch.export.pt2_archive")}
+"""What the warm processes import, by name: the framework, and what of it is slow to follow. Two, as
+TensorFlow and PyTorch in one end each other."""
 
 _SOCKETS = "DARKROOM_WARM"
 """The environment variable with the directory of the sockets, for all processes of a run."""

@@ -6,6 +6,7 @@ import graphlib
 import os
 import queue
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,11 @@ class LineRunner(tfx_runner.IrBasedRunner):
 
     def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
         run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S.%f")
-        runtime_parameter_utils.substitute_runtime_parameter(
-            pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
-        )
+        with warnings.catch_warnings():  # TFX calls what protobuf deprecates
+            warnings.simplefilter("ignore", DeprecationWarning)
+            runtime_parameter_utils.substitute_runtime_parameter(
+                pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+            )
         if run_options:
             partial = run_options.partial_run
             partial_run_utils.mark_pipeline(
