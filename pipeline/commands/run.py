@@ -31,7 +31,7 @@ from pipeline.line.without_torch import without_torch
 from pipeline.operation.afterwards import Afterwards, follow
 from pipeline.outcome import unchanged
 from pipeline.outcome.kept_files import keep_files
-from pipeline.outcome.step_history import read_history, slow_steps
+from pipeline.outcome.step_history import read_history, slow_steps, usual_seconds
 from pipeline.outcome.terminal import Terminal
 from pipeline.outcome.unfinished import Progress, close_killed, forget
 from pipeline.outcome.verdict import (
@@ -173,6 +173,8 @@ def _run_line(
         terminal.step_finished(step)
         _drop_checkpoints(checkpoints_path(config), step)
 
+    earlier = [past for past in read_history(root / "runs") if past.name == config.name]
+    terminal.usual = usual_seconds(earlier)
     terminal.say("starting TFX")
     with warm_processes():
         with without_torch():
@@ -189,7 +191,6 @@ def _run_line(
     collect(verdict, config.export, steps, error)
     if isinstance(error, Interrupted):
         return  # there is no time for more
-    earlier = [past for past in read_history(root / "runs") if past.name == config.name]
     verdict.warnings += slow_steps(verdict.steps, earlier)
     for step, output in _KEPT_OF:
         if directory := Outputs(steps).directory(step, output):

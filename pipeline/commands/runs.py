@@ -12,7 +12,7 @@ from rich.text import Text
 from components.base.refusal import ConfigError
 from pipeline.line.output_root import holder
 from pipeline.outcome.unfinished import noted, where
-from pipeline.outcome.words import number
+from pipeline.outcome.words import duration, number
 from serving.store.release import StoreError
 from serving.store.store import Store
 
@@ -60,17 +60,6 @@ def status(root: Path, console: Console | None = None) -> None:
         out.print(f"Released   {_released(store, name)}", highlight=False)
     if not store.models():
         out.print("Released   nothing", highlight=False)
-
-
-def duration(seconds: float) -> str:
-    """As people say it: `52 s`, `3 min 5 s`, `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _console(console: Console | None) -> Console:

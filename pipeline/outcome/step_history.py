@@ -66,6 +66,15 @@ def median(values: Iterable[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
+def usual_seconds(earlier: Iterable[RunSteps]) -> dict[str, float]:
+    """Of each step the median of the `earlier` runs, which are of the same name."""
+    known: dict[str, list[float]] = {}
+    for run in earlier:
+        for name, step in run.steps.items():
+            known.setdefault(name, []).append(step.seconds)
+    return {name: statistics.median(seconds) for name, seconds in known.items()}
+
+
 def slow_steps(steps: Iterable[dict[str, Any]], earlier: Iterable[RunSteps]) -> list[str]:
     """A sentence for each of a verdict's steps that took much longer than in the `earlier` runs,
     which are of the same name."""

@@ -6,6 +6,7 @@ Everything libraries print goes to the run's log instead, see components/base/co
 import os
 import shlex
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from pipeline.configuration.config import RunConfig
 from pipeline.line.steps import Step
 from pipeline.outcome.rotated_log import RotatedLog
 from pipeline.outcome.verdict import EXIT_OK, Verdict
-from pipeline.outcome.words import number
+from pipeline.outcome.words import duration, number
 from serving.contract.release_files import titles
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _OWN_PROGRESS = ("train_keras", "train_torch", "export")
 _WIDTH = 110
+_LONG, _SOON = 60, 2
+"""Seconds of a step of which it is said beforehand how long it takes, and after how many."""
 
 
 class Terminal:
@@ -34,6 +37,9 @@ class Terminal:
         self._log = log
         self.notes: list[str] = []
         """What the heading adds."""
+        self.usual: dict[str, float] = {}
+        """How many seconds steps take as a rule: of long ones it is said beforehand."""
+        self._announced: dict[str, threading.Timer] = {}
 
     def __enter__(self) -> "Terminal":
         flush_standard_streams()
@@ -84,6 +90,12 @@ class Terminal:
         self._console.print(f"  {text}", style="dim", highlight=False, markup=False)
 
     def step_started(self, name: str) -> None:
+        if self.usual.get(name, 0) >= _LONG:
+            words = f"{name} takes {duration(self.usual[name])} as a rule"
+            # Not of one that turns out to be cached.
+            self._announced[name] = threading.Timer(_SOON, self.say, [words])
+            self._announced[name].daemon = True
+            self._announced[name].start()
         if name in _OWN_PROGRESS:
             self._own.add(name)
         elif not self._own:
@@ -99,6 +111,8 @@ class Terminal:
     def step_finished(self, step: Step) -> None:
         """Prints a step as one line."""
         self._own.discard(step.name)
+        if timer := self._announced.pop(step.name, None):
+            timer.cancel()
         self._stop_status()
         seconds = "cached" if step.cached else f"{step.seconds:.1f} s"
         line = Text.assemble((f"  {step.name:<16}", "bold"), f"{seconds:>8}   ", (step.why, "dim"))

@@ -51,3 +51,14 @@ def sentence(text: str, most: int = 280) -> str:
         kept += 1
     more = len(parts) - kept
     return "; ".join(parts[:kept]) + (f"; and {more:,} more, below." if more else "")
+
+
+def duration(seconds: float) -> str:
+    """As people say it: `52 s`, `3 min 5 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

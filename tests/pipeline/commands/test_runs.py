@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from components.base.refusal import ConfigError, Locked
-from pipeline.commands.runs import duration, runs, status
+from pipeline.commands.runs import runs, status
 from pipeline.line.output_root import holder, locked
+from pipeline.outcome.words import duration
 from serving.store.store import Store
 from tests.helpers.command_line import darkroom
 from tests.helpers.finished_runs import finished

@@ -5,7 +5,15 @@ import json
 import pytest
 
 from pipeline.line.steps import STOPPED
-from pipeline.outcome.step_history import RunSteps, Taken, median, read_history, slow_steps, taken
+from pipeline.outcome.step_history import (
+    RunSteps,
+    Taken,
+    median,
+    read_history,
+    slow_steps,
+    taken,
+    usual_seconds,
+)
 from pipeline.outcome.verdict import Verdict, point_latest
 
 
@@ -39,6 +47,11 @@ def test_a_step_that_takes_more_than_twice_its_median_is_named_with_both():
 )
 def test_otherwise_nothing_is_said(now, before):
     assert slow_steps([now], earlier(*before)) == []
+
+
+def test_what_a_step_takes_as_a_rule_is_the_median_of_the_runs_that_went_through_it():
+    runs = [*earlier(100, 300, 200), RunSteps("9", "a", {"pack": Taken(2.0, None)})]
+    assert usual_seconds(runs) == {"train": 200, "pack": 2.0}
 
 
 def test_only_work_that_was_done_to_its_end_counts(tmp_path):
