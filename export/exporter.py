@@ -21,10 +21,17 @@ from export.formats.inexpressible import sentence
 from export.formats.trained_model import TrainedModel
 from export.verification.config import BATCHES, ExportConfig
 from export.verification.held_out import GOLDEN_ANSWERS
-from export.verification.latency import measure
+from export.verification.latency import workers
+from export.verification.latency_worker import Artifact
 from export.verification.parity import ParityArgs
 from export.verification.parity_gates import parity_gates
-from export.verification.records import CURRENT, LATENCY, PARITY, blank_record
+from export.verification.records import (
+    CURRENT,
+    LATENCY,
+    PARITY,
+    Latencies,
+    blank_record,
+)
 from export.verification.verify import CHILD_SECONDS, NotMeasured, verify_artifact
 from serving.contract.release_files import CONTRACT, FORMATS, MANIFEST, Format, formats_of
 
@@ -71,11 +78,12 @@ class Exporter:
     ):
         self.args, self.limits, self.pool, self.say = args, args.export, pool, say
         self.verifications: list[concurrent.futures.Future[list[dict]]] = []
+        self.made: list[Artifact] = []
         self.not_made: list[list[dict]] = []
         self._tensorflow_is_set = False
 
-    def run(self) -> list[dict]:
-        """Exports everything; parity.json's records. Raises ExportError."""
+    def run(self) -> tuple[list[dict], Latencies]:
+        """Exports everything; parity.json's records and latency.json's. Raises ExportError."""
         elsewhere: list[concurrent.futures.Future[None]] = []
         try:
             # PyTorch first: what it writes itself is made elsewhere, while TensorFlow loads here.
@@ -83,7 +91,11 @@ class Exporter:
                 elsewhere += self._export(framework)
             for future in elsewhere:
                 future.result()
-            return self._records()
+            # While the last are verified, those who will measure them open them.
+            with workers(self._measured_ones(), self.args.arrays, CHILD_SECONDS) as latencies:
+                records = self._records()
+                with self._step("both", "latencies"):
+                    return records, latencies.measure()
         finally:
             for verification in self.verifications:
                 verification.cancel()
@@ -176,9 +188,11 @@ class Exporter:
         return self.args.output / framework
 
     def _verify(self, framework: Framework, row: Format, contract: dict) -> None:
+        path = self._directory(framework) / row.file
+        self.made.append((framework, row.name, path))
         args = ParityArgs(
             artifact=row.name,
-            path=self._directory(framework) / row.file,
+            path=path,
             arrays=self.args.arrays,
             predictions=self.args.predictions[framework],
             examples=self.args.examples,
@@ -226,19 +240,15 @@ class Exporter:
             f"{max(r['max_difference'] for r in records):.1e}"
         )
 
-    def measure_latency(self, records: list[dict]) -> None:
-        """Writes latency.json, of all artifacts and of the current release's."""
-        made = dict.fromkeys((r["framework"], r["artifact"]) for r in records if r["sha256"])
-        artifacts = [(f, name, self._directory(f) / FORMATS[name].file) for f, name in made]
-        if self.args.current is not None:
-            manifest = json.loads((self.args.current / MANIFEST).read_text())
-            artifacts += [
-                (CURRENT, row.name, row.in_release(self.args.current))
-                for row in formats_of(manifest)
-            ]
-        with self._step("both", "latencies"):
-            found = measure(artifacts, self.args.arrays, CHILD_SECONDS)
-        atomic.write(self.args.output / LATENCY, json.dumps(found, indent=1) + "\n")
+    def _measured_ones(self) -> list[Artifact]:
+        """Whose latency is measured: what was made, and the current release's."""
+        if self.args.current is None:
+            return self.made
+        manifest = json.loads((self.args.current / MANIFEST).read_text())
+        current = [
+            (CURRENT, row.name, row.in_release(self.args.current)) for row in formats_of(manifest)
+        ]
+        return [*self.made, *current]
 
     @contextlib.contextmanager
     def _step(self, framework: str, what: str) -> Iterator[None]:
@@ -261,7 +271,7 @@ def export(args: ExportArgs, say: Callable[[str], None]) -> None:
         (args.output / name).unlink(missing_ok=True)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         exporter = Exporter(args, pool, say)
-        records = exporter.run()
-    exporter.measure_latency(records)
+        records, latencies = exporter.run()
     shutil.rmtree(args.output / "processes", ignore_errors=True)
+    atomic.write(args.output / LATENCY, json.dumps(latencies, indent=1) + "\n")
     atomic.write(args.output / PARITY, json.dumps(records, indent=1) + "\n")

@@ -2,5 +2,11 @@
 
 FRAMEWORKS = ("keras", "torch")
 
-IMPORTED = {"keras": "tensorflow", "tensorflow": "tensorflow", "torch": "torch"}
+IMPORTED = {
+    "keras": "tensorflow",
+    "tensorflow": "tensorflow",
+    "torch": "torch",
+    "litert": "numpy",
+    "onnxruntime": "numpy",
+}
 """What a process of a framework or runtime imports, see `run_module`."""

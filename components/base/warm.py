@@ -18,9 +18,14 @@ from typing import Any
 
 from components.base.unix_socket import short_address
 
-IMPORTS = {"tensorflow": ("tensorflow", "keras"), "torch": ("torch", "torch.export.pt2_archive")}
-"""What the warm processes import, by name: the framework, and what of it is slow to follow. Two, as
-TensorFlow and PyTorch in one end each other."""
+IMPORTS = {
+    "tensorflow": ("tensorflow", "keras"),
+    "torch": ("torch", "torch.export.pt2_archive"),
+    "numpy": ("numpy", "pydantic", "PIL.Image"),
+}
+"""What the warm processes import, by name: the framework, and what of it is slow to follow; for the
+many that need none, what they all begin with. TensorFlow and PyTorch in one process end each
+other."""
 
 _SOCKETS = "DARKROOM_WARM"
 """The environment variable with the directory of the sockets, for all processes of a run."""

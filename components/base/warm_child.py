@@ -10,6 +10,7 @@ Memory and crashes stay apart as those of processes that are started from nothin
 is what importing leaves.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -21,7 +22,7 @@ import signal
 import socket
 import sys
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 from components.base.child import die_with_parent
 
@@ -106,8 +107,8 @@ class _Server:
             forked.close()
 
 
-def _become(request: dict[str, Any]) -> None:
-    """Runs the module as `python -m` does."""
+def _become(request: dict[str, Any]) -> NoReturn:
+    """Runs the module as `python -m` does, and ends this process as it would end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["directory"])
     os.environ.clear()
@@ -115,7 +116,19 @@ def _become(request: dict[str, Any]) -> None:
     if request["threads"] and "torch" in sys.modules:  # too late for OMP_NUM_THREADS
         sys.modules["torch"].set_num_threads(request["threads"])
     sys.argv = [request["module"], *request["arguments"]]
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    code: object = None
+    try:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        code = error.code
+    atexit._run_exitfuncs()
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Without taking the framework down object by object, which takes a second or two.
+    os._exit(code or 0)
 
 
 def _main(parent: int, listener: int, modules: list[str]) -> None:

@@ -11,6 +11,7 @@ import multiprocessing.connection
 import socket
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,32 +24,50 @@ from export.verification.records import Latencies
 from serving.contract.release_files import FORMATS
 
 
-def measure(artifacts: list[Artifact], arrays: Path, seconds: float) -> Latencies:
-    """Calls every artifact that can be opened, on images of the split test of `arrays`.
-
-    One that cannot be opened, or not be run, has no entry: parity says of it what is wrong. Its
-    processes are ended after so many seconds.
-    """
+@contextlib.contextmanager
+def workers(artifacts: list[Artifact], arrays: Path, seconds: float) -> Iterator["Workers"]:
+    """Processes that open the artifacts, while the caller does something else; those that cannot be
+    opened are left out. Each is ended after so many seconds."""
 
     def runtime(artifact: Artifact) -> str:
         return FORMATS[artifact[1]].runtime
 
-    found: Latencies = {}
+    found = [
+        _Worker(of, list(some), arrays, seconds)
+        for of, some in itertools.groupby(sorted(artifacts, key=runtime), runtime)
+    ]
     with contextlib.ExitStack() as stack:
-        workers = [
-            stack.enter_context(_Worker(of, list(some), arrays, seconds))
-            for of, some in itertools.groupby(sorted(artifacts, key=runtime), runtime)
-        ]
+        for worker in found:
+            stack.enter_context(worker)
+        try:
+            yield Workers(found)
+        finally:
+            for worker in found:  # all at once: ending takes a framework a second
+                worker.hang_up()
+
+
+class Workers:
+    """One process for each runtime, see `workers`."""
+
+    def __init__(self, found: list["_Worker"]):
+        self._workers = found
+
+    def measure(self) -> Latencies:
+        """Calls every artifact that could be opened, on images of the split test.
+
+        One that could not, or cannot be run, has no entry: parity says of it what is wrong.
+        """
+        found: Latencies = {}
         for batch in BATCHES:
             times: dict[tuple[str, str], list[float]] = {}
-            for _, worker in itertools.product(range(ROUNDS), workers):
+            for _, worker in itertools.product(range(ROUNDS), self._workers):
                 for key, measured in worker.round(batch).items():
                     times.setdefault(key, []).extend(measured)
             for (whose, name), measured in times.items():
                 p50, p99 = (float(p) for p in np.percentile(measured, (50, 99)) * 1000)
                 row = found.setdefault(whose, {}).setdefault(name, {})
                 row[str(batch)] = {"p50": p50, "p99": p99, "calls": len(measured)}
-    return found
+        return found
 
 
 class _Worker:
@@ -71,11 +90,15 @@ class _Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.close()  # which ends it
-        self._listener.close()
+        self.hang_up()
         self._thread.join()
         self._scratch.cleanup()
+
+    def hang_up(self) -> None:
+        """Ends the process, at the latest when it has opened its artifacts."""
+        if self._connection is not None:
+            self._connection.close()
+        self._listener.close()
 
     def round(self, batch: int) -> dict[tuple[str, str], list[float]]:
         """Seconds of a few calls of each artifact with so many images; nothing of a process that
@@ -103,7 +126,7 @@ class _Worker:
         try:
             run_module(
                 module, args, self._scratch.name, seconds=self._seconds, threads=1, gpu=False,
-                imports=IMPORTED.get(self._runtime, ""),
+                imports=IMPORTED[self._runtime],
             )  # fmt: skip
         except StepFailed as error:
             print(f"latency of {self._runtime}: {error}", flush=True)

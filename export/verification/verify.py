@@ -35,7 +35,7 @@ def verify_artifact(args: ParityArgs, framework: str, limits: ExportConfig) -> l
                 seconds=CHILD_SECONDS,
                 threads=args.threads,
                 gpu=False,
-                imports=IMPORTED.get(FORMATS[args.artifact].runtime, ""),
+                imports=IMPORTED[FORMATS[args.artifact].runtime],
             )
         except StepFailed as error:
             raise NotMeasured(str(error)) from error
