@@ -287,5 +287,5 @@ def test_a_pytorch_builders_network_is_exported_verified_and_bundled_as_pytorch_
     assert manifest["formats"] == list(written)
     assert manifest["files"].keys() == {
         "README.md", "contract.json", "golden.npz", "labels.txt", "model.onnx",
-        "model_float16.onnx", "model.pt2",
+        "model_float16.onnx", "model.pt2", "sbom.cdx.json",
     }  # fmt: skip
