@@ -24,7 +24,13 @@ except interruption.Interrupted as error:
 """
 
 
-def _ends(body: str, *numbers: int, first: str = "pass", before=None) -> tuple[int, str]:
+def _by_default() -> None:
+    """What the tests' own process may have been started without, in the background or by nohup."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _ends(body: str, *numbers: int, first: str = "pass", before=_by_default) -> tuple[int, str]:
     process = subprocess.Popen(
         [sys.executable, "-c", CODE.format(body=body, before=first)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=before,
