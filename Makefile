@@ -3,13 +3,14 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv/bin/python
 
-.PHONY: help setup lock audit demo test test-full mutants lint benchmarks clean
+.PHONY: help setup lock audit demo test test-full mutants year lint benchmarks clean
 
 help:
 	@echo "make demo       run the whole line on scikit-learn's digits (a few minutes)"
 	@echo "make test       build .venv if needed and run the tests"
 	@echo "make test-full  the tests and the long proofs (MNIST, CIFAR-10, refused and rolled-back releases)"
 	@echo "make mutants    that the tests notice every small fault put into what guards a release"
+	@echo "make year       365 nights on a growing folder, with kills and full disks (most of an hour)"
 	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
 	@echo "make lock       rebuild requirements.txt from pyproject.toml"
 	@echo "make audit      look the lock's packages up among the known vulnerabilities (needs pypi.org)"
@@ -44,6 +45,10 @@ test-full: setup
 # All of some four thousand take an hour; `$(VENV) -m tests.mutants 'serving/store/*'` those of a part.
 mutants: setup
 	@$(VENV) -m tests.mutants
+
+# Ends like an undisturbed year, and goes on where it was ended; its table is in out/year.
+year: setup
+	@$(VENV) -m tests.year
 
 lint: setup
 	@$(VENV) -m ruff check . && $(VENV) -m ruff format --check . && $(VENV) -m mypy

@@ -13,6 +13,7 @@ import contextlib
 import functools
 import json
 import os
+import secrets
 import signal
 import sqlite3
 import subprocess
@@ -134,11 +135,11 @@ class KilledLine:
     """The process that forks runs; a context manager."""
 
     def __enter__(self) -> "KilledLine":
-        self._said = tempfile.TemporaryDirectory()
+        self._said, self._mark = tempfile.TemporaryDirectory(), secrets.token_hex(8)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.helpers.killed_line", "--serve"],
             cwd=ROOT,
-            env=os.environ | {_MARK: str(os.getpid())},
+            env=os.environ | {_MARK: self._mark},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -167,23 +168,23 @@ class KilledLine:
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         ended = json.loads(self._process.stdout.readline())
-        _no_process_is_left(self._process.pid)
+        _no_process_is_left(self._process.pid, self._mark)
         return [(code, Path(f"{output}-{number}").read_text()) for number, code in ended]
 
 
-def _no_process_is_left(server: int) -> None:
+def _no_process_is_left(server: int, mark: str) -> None:
     """Of those that carry the mark, a few seconds after a run; a kill takes a moment to arrive."""
     end = time.monotonic() + 20
-    while left := _marked(server):
+    while left := _marked(server, mark):
         assert time.monotonic() < end, f"processes outlive their run: {left}"
         time.sleep(0.05)
 
 
-def _marked(server: int) -> list[str]:
+def _marked(server: int, mark: str) -> list[str]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.pid != server and process.environ().get(_MARK) == str(os.getpid()):
+            if process.pid != server and process.environ().get(_MARK) == mark:
                 found.append(" ".join(process.cmdline()))
     return found
 
