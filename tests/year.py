@@ -13,6 +13,7 @@ on where it was ended. Exit codes: 0 alike, 1 not.
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import statistics
@@ -73,7 +74,8 @@ class Year:
     def live(self) -> Iterator[Row]:
         """The nights that are left, in turn; then `problems` holds what is wrong at the end."""
         photos = self.work / NAME
-        with KilledLine() as first, KilledLine() as second, ThreadPoolExecutor(2) as pool:
+        line = functools.partial(KilledLine, warm=True)
+        with line() as first, line() as second, ThreadPoolExecutor(2) as pool:
             lives = (
                 Life(first, (self.disk or self.work) / "disturbed", NAME, self.disk or self.work),
                 Life(second, self.work / "undisturbed", NAME),
