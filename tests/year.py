@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.helpers.killed_line import KilledLine
-from tests.helpers.lived_nights import Life, Outcome, at_the_end, differences
+from tests.helpers.lived_nights import Life, Outcome, at_the_end, differences, release_kept
 from tests.helpers.nights import Night, bring, calendar, epochs, expected, images
 
 NAME = "photos"
@@ -113,6 +113,9 @@ class Year:
     def _note(self, night: Night, disturbed: Outcome, undisturbed: Outcome, code: int) -> None:
         problems = [*disturbed.problems, *undisturbed.problems]
         problems += differences(disturbed, undisturbed)
+        before = self.rows[-1] if self.rows else None
+        problems += release_kept(night, before and before.disturbed, disturbed)
+        problems += release_kept(night, before and before.undisturbed, undisturbed)
         if undisturbed.code != code:
             problems.append(f"exit code {undisturbed.code} instead of {code}")
         if not night.events and not undisturbed.repeated:

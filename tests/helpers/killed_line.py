@@ -1,4 +1,4 @@
-"""Runs that kill or interrupt themselves at a point of a step, and what must hold after the next.
+"""Runs that kill or interrupt themselves at a point of a step.
 
 One process imports TFX and forks for each run, so that a run costs seconds. In tests that is
 `KilledLine`; by hand, a run each:
@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -28,8 +27,6 @@ from typing import Any, TextIO
 import psutil
 
 from components.base.fingerprint import ROOT
-from pipeline.line import scratch
-from serving.store.store import Store
 
 POINTS = ("start", "middle", "end", "after")
 """Before TFX looks at the step; when it has written its first file; when it has ended and is not
@@ -37,7 +34,6 @@ published; when it is published, and the run does not know yet."""
 VERDICT = "run:verdict"
 """When a run is about to write its verdict."""
 _MARK, _WARM = "KILLED_LINE", "components.base.warm_child"
-_RUNNING = 2  # mlmd.Execution.RUNNING
 
 
 _signal = signal.SIGKILL
@@ -271,42 +267,6 @@ def _run(kill: str, arguments: list[str]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else 0 if code is None else 1)
-
-
-def running(root: Path) -> list[int]:
-    """Ids of the executions that ML Metadata thinks are running."""
-    with contextlib.closing(sqlite3.connect(root / "metadata.sqlite")) as database:
-        rows = database.execute("SELECT id FROM Execution WHERE last_known_state = ?", [_RUNNING])
-        return [row[0] for row in rows]
-
-
-def orphans(root: Path) -> list[str]:
-    """Output directories that no published artifact names, and TFX's scratch files."""
-    with contextlib.closing(sqlite3.connect(root / "metadata.sqlite")) as database:
-        uris = {row[0] for row in database.execute("SELECT uri FROM Artifact")}
-    artifacts = root / "artifacts"
-    outputs = [path for path in artifacts.glob("*/[!.]*/*") if str(path) not in uris]
-    return [str(path.relative_to(artifacts)) for path in outputs]
-
-
-def check_whole(root: Path) -> None:
-    """What must hold in an output root after a run that came to its end, whatever went before."""
-    with contextlib.closing(sqlite3.connect(root / "metadata.sqlite")) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert running(root) == [] and orphans(root) == [] and not scratch.folder(root).exists()
-    runs = sorted(path for path in (root / "runs").iterdir() if not path.is_symlink())
-    for directory in runs:
-        assert json.loads((directory / "verdict.json").read_text())["sentence"], directory
-        assert not (directory / "progress.json").exists() and not list(directory.glob(".*"))
-    assert (root / "runs" / "latest").readlink().name == runs[-1].name
-    store = Store(root / "serving")
-    for name in store.names():
-        versions = []
-        for release in store.releases(name):
-            release.verify()
-            versions.append(release.version)
-        folders = [path.name for path in (root / "serving/models" / name).iterdir()]
-        assert sorted(int(n) for n in folders if n.isdigit()) == sorted(versions)
 
 
 if __name__ == "__main__":

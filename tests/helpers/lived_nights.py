@@ -21,8 +21,9 @@ from pipeline.operation.cleaning import freed
 from pipeline.outcome.unfinished import where
 from serving.store.store import Store
 from tests.helpers.command_line import darkroom
-from tests.helpers.killed_line import KilledLine, check_whole
+from tests.helpers.killed_line import KilledLine
 from tests.helpers.nights import Disturbance, Night
+from tests.helpers.whole_root import check_whole
 
 _CODES = {"SIGKILL": (-9,), "SIGTERM": (143, -15), "SIGINT": (130, 1), "disk": (1,)}
 """Exit status of a run that was disturbed: of a signal's also before the run has begun."""
@@ -199,6 +200,19 @@ def differences(disturbed: Outcome, undisturbed: Outcome) -> list[str]:
         same += ("sentence",)
     pairs = ((name, getattr(disturbed, name), getattr(undisturbed, name)) for name in same)
     return [f"{name}: {one!r} instead of {other!r}" for name, one, other in pairs if one != other]
+
+
+def release_kept(night: Night, before: Outcome | None, now: Outcome) -> list[str]:
+    """What is wrong with the release after a night: only a run that says so releases a version, a
+    new one, and only a rollback goes back."""
+    was, is_now = (before.version or 0) if before else 0, now.version or 0
+    if "rollback" in night.events:
+        right = is_now < was
+    elif now.status == "released" or (now.struck and now.status == "unchanged"):
+        right = is_now > was or now.status == "unchanged" and is_now == was
+    else:
+        right = is_now == was
+    return [] if right else [f"release {is_now} after {was}, {now.status} with {now.code}"]
 
 
 def at_the_end(disturbed: Life, undisturbed: Life, name: str) -> list[str]:

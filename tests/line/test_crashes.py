@@ -13,7 +13,8 @@ import pytest
 from components.base.process import python_path
 from pipeline.outcome.unfinished import FILE
 from serving.store.store import Store
-from tests.helpers.killed_line import POINTS, VERDICT, KilledLine, check_whole, orphans, running
+from tests.helpers.killed_line import POINTS, VERDICT, KilledLine
+from tests.helpers.whole_root import check_whole, orphans, running
 
 QUICK = (
     *("train.epochs=1", "train.threads=1", "train.checkpoint_seconds=0"),

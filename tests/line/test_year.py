@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from PIL import Image
 
-from tests.helpers.lived_nights import Outcome, differences
+from tests.helpers.lived_nights import Outcome, differences, release_kept
 from tests.helpers.nights import (
     MISLABELLED,
     SIGNALS,
@@ -129,6 +129,26 @@ def test_only_who_was_disturbed_may_find_that_its_model_is_released_already():
     assert differences(dataclasses.replace(refused, sentence="other"), refused)
 
 
+@pytest.mark.parametrize(
+    "events, before, now, right",
+    [
+        (("new",), 1, _changed(version=2), True),
+        (("new",), 2, _changed(version=2), False),
+        ((), 2, _changed(status="unchanged"), True),
+        ((), 1, _changed(status="unchanged"), False),
+        (("new",), 1, _changed(status="unchanged", struck=("SIGKILL",)), True),
+        (("corrupt",), 2, _changed(status="refused", code=4), True),
+        (("corrupt",), 1, _changed(status="refused", code=4), False),
+        (("mislabelled",), 1, _changed(status="refused", code=3, struck=("SIGKILL",)), False),
+        (("rollback",), 3, _changed(status="refused", code=3), True),
+        (("rollback",), 2, _changed(status="refused", code=3), False),
+    ],
+)
+def test_the_release_moves_only_when_a_run_says_so(events, before, now, right):
+    assert (release_kept(Night(9, events), _changed(version=before), now) == []) is right
+    assert release_kept(Night(1, ("new",)), None, _changed(version=1)) == []
+
+
 def test_the_table_tells_of_every_event_and_sums_up_quiet_nights():
     quiet = [Row(n, "nothing new", OUTCOME, OUTCOME, []) for n in (2, 3, 4)]
     struck = _changed(struck=("SIGKILL during train_torch",))
@@ -157,4 +177,5 @@ def test_a_disturbed_week_ends_every_night_as_an_undisturbed_one(tmp_path):
     assert [row.problems for row in rows] == [[]] * WEEK and year.problems == []
     assert [row.undisturbed.code for row in rows] == [0, 0, 4, 0, 3, 0, 3]
     assert [row.undisturbed.version for row in rows] == [1, 1, 1, 2, 2, 3, 2]
+    assert "rolled_back is the same model" in rows[-1].disturbed.sentence
     assert sum(bool(row.disturbed.struck) for row in rows) >= 3
