@@ -10,7 +10,7 @@ help:
 	@echo "make test       build .venv if needed and run the tests"
 	@echo "make test-full  the tests and the long proofs (MNIST, CIFAR-10, refused and rolled-back releases)"
 	@echo "make mutants    that the tests notice every small fault put into what guards a release"
-	@echo "make year       365 nights on a growing folder, with kills and full disks (most of an hour)"
+	@echo "make year       365 nights on a growing folder, with kills and full disks (an hour or two)"
 	@echo "make setup      build or update .venv; GPU=1 adds what TensorFlow needs on an NVIDIA GPU"
 	@echo "make lock       rebuild requirements.txt from pyproject.toml"
 	@echo "make audit      look the lock's packages up among the known vulnerabilities (needs pypi.org)"
