@@ -199,8 +199,10 @@ class TrainingRecord:
             f"val_accuracy {row['val_accuracy']:.3f}  lr {row['learning_rate']:.1e}  "
             f"{row['images_per_second']:,.0f} img/s"
         )
-        if left := time_left(self._seconds(), row["epoch"], self._config.epochs):
-            self._line += f"  {left}"
+        seconds = self._seconds()
+        # A first epoch that is short is mostly tracing, and says little of the others.
+        if row["epoch"] > 1 or seconds > 60:
+            self._line += f"  {time_left(seconds, row['epoch'], self._config.epochs)}".rstrip()
         if time.monotonic() - self._line_at >= LINE_INTERVAL:
             self.say(self._line)
             self._line, self._line_at = "", time.monotonic()
