@@ -49,6 +49,8 @@ def arm(where: str) -> None:
     global _signal
     step, point, name, *_ = [*where.split(":"), "", "SIGKILL"]
     _signal = signal.Signals[name or "SIGKILL"]
+    if signal.getsignal(_signal) == signal.SIG_IGN:  # the tests run in the background, or by nohup
+        signal.signal(_signal, signal.SIG_DFL)
     if not point:
         timer = threading.Timer(float(step), strike)
         timer.daemon = True
