@@ -7,10 +7,12 @@ are measured: TensorFlow and PyTorch in one end each other.
 
 import contextlib
 import itertools
+import math
 import multiprocessing.connection
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,11 +25,15 @@ from export.verification.latency_worker import BATCHES, ROUNDS, Artifact, Worker
 from export.verification.records import Latencies
 from serving.contract.release_files import FORMATS
 
+_PATIENCE = 10.0
+"""Seconds that a process may take to end."""
+
 
 @contextlib.contextmanager
 def workers(artifacts: list[Artifact], arrays: Path, seconds: float) -> Iterator["Workers"]:
     """Processes that open the artifacts, while the caller does something else; those that cannot be
-    opened are left out. Each is ended after so many seconds."""
+    opened are left out. One that does not answer for so many seconds is ended; how long the caller
+    takes meanwhile does not count."""
 
     def runtime(artifact: Artifact) -> str:
         return FORMATS[artifact[1]].runtime
@@ -78,6 +84,7 @@ class _Worker:
         self._seconds = seconds
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._connection: multiprocessing.connection.Connection | None = None
+        self._hung_up_at = math.inf
 
     def __enter__(self) -> "_Worker":
         self._scratch = tempfile.TemporaryDirectory(prefix="darkroom-")
@@ -95,7 +102,8 @@ class _Worker:
         self._scratch.cleanup()
 
     def hang_up(self) -> None:
-        """Ends the process, at the latest when it has opened its artifacts."""
+        """Ends the process: when it notices, or after _PATIENCE."""
+        self._hung_up_at = min(self._hung_up_at, time.monotonic())
         if self._connection is not None:
             self._connection.close()
         self._listener.close()
@@ -107,7 +115,9 @@ class _Worker:
             connection = self._connected()
             if connection is not None:
                 connection.send(batch)
-                return connection.recv()
+                if connection.poll(self._seconds):
+                    return connection.recv()
+                self.hang_up()
         return {}
 
     def _address(self) -> str:
@@ -125,8 +135,12 @@ class _Worker:
         module = "export.verification.latency_worker"
         try:
             run_module(
-                module, args, self._scratch.name, seconds=self._seconds, threads=1, gpu=False,
-                imports=IMPORTED[self._runtime],
+                module, args, self._scratch.name, seconds=None, threads=1, gpu=False,
+                imports=IMPORTED[self._runtime], watch=self._look,
             )  # fmt: skip
         except StepFailed as error:
             print(f"latency of {self._runtime}: {error}", flush=True)
+
+    def _look(self) -> None:
+        if time.monotonic() - self._hung_up_at > _PATIENCE:
+            raise StepFailed("its process did not end by itself")
