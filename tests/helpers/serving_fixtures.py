@@ -22,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
 
 from serving.contract.release_files import UNLISTED
+from serving.store.store import Store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABELS = [str(digit) for digit in range(10)]
@@ -247,3 +248,11 @@ def request(url: str, body: bytes | None = None, **headers: str) -> tuple[int, d
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.loads(error.read())
+
+
+def two_releases(directory: Path) -> Store:
+    """A store there with two releases of `digits`, the second one current."""
+    store = Store(directory / "serving")
+    for number in (1, 2):
+        store.publish("digits", bundle(directory / f"new{number}", text=f"weights {number}"))
+    return store

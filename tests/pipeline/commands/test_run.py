@@ -15,16 +15,13 @@ from pipeline.line.output_root import check_outside
 from pipeline.line.steps import Step
 from pipeline.outcome.verdict import Verdict, last_verdict, point_latest
 from serving.store.store import Store
-from tests.helpers.serving_fixtures import bundle
+from tests.helpers.serving_fixtures import two_releases
 
 
 @pytest.fixture
 def store(tmp_path) -> Store:
     """Two releases of `digits`, the second one current."""
-    store = Store(tmp_path / "serving")
-    for number in (1, 2):
-        store.publish("digits", bundle(tmp_path / f"new{number}", text=f"weights {number}"))
-    return store
+    return two_releases(tmp_path)
 
 
 def _verdict(**values) -> Verdict:

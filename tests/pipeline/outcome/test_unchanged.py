@@ -15,16 +15,13 @@ from pipeline.outcome.kept_files import keep_files
 from pipeline.outcome.unchanged import still_holds
 from pipeline.outcome.verdict import SAMPLES, Verdict
 from serving.store.store import Store
-from tests.helpers.serving_fixtures import bundle
+from tests.helpers.serving_fixtures import bundle, two_releases
 
 
 @pytest.fixture
 def store(tmp_path) -> Store:
     """Two releases of `digits`, the second one current."""
-    store = Store(tmp_path / "serving")
-    for number in (1, 2):
-        store.publish("digits", bundle(tmp_path / f"new{number}", text=f"weights {number}"))
-    return store
+    return two_releases(tmp_path)
 
 
 def _verdict(**values) -> Verdict:
