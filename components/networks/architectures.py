@@ -8,9 +8,10 @@ norm's moving statistics where nothing else is said.
 
 from collections.abc import Callable
 
+from components.networks.backbones import BACKBONES, layers_of
 from components.networks.custom_network import AnyArchitecture, custom_architecture
 from components.networks.custom_network import Builders as Builders
-from components.networks.description import Architecture
+from components.networks.description import Architecture, BackbonePart
 from components.networks.layers import (
     Activation,
     BatchNorm,
@@ -178,6 +179,32 @@ def smiles_v4(classes: int) -> Architecture:
     )  # fmt: skip
 
 
+def efficientnet_lite0(classes: int) -> Architecture:
+    """For photographs, with weights trained on ImageNet: on 224x224x3 with 1,000 classes 4,652,008
+    trainable parameters; 3,425,834 parameters for ten classes."""
+    return _pretrained("efficientnet_lite0", classes)
+
+
+def efficientnet_lite1(classes: int) -> Architecture:
+    """`efficientnet_lite0` in more layers, for 240x240x3: 4,202,154 parameters for ten classes."""
+    return _pretrained("efficientnet_lite1", classes)
+
+
+def efficientnet_lite2(classes: int) -> Architecture:
+    """`efficientnet_lite0` deeper and wider, for 260x260x3: 4,881,978 parameters for ten
+    classes."""
+    return _pretrained("efficientnet_lite2", classes)
+
+
+def _pretrained(name: str, classes: int) -> Architecture:
+    backbone, layers = BACKBONES[name], layers_of(name)
+    return Architecture(
+        name=name,
+        layers=(*layers, Dropout(rate=backbone.dropout), Dense(units=classes)),
+        backbone=BackbonePart(name=name, layers=len(layers), weights=backbone.weights),
+    )
+
+
 ARCHITECTURES: dict[str, Callable[[int], Architecture]] = {
     "digits": digits,
     "mnist": mnist,
@@ -189,6 +216,9 @@ ARCHITECTURES: dict[str, Callable[[int], Architecture]] = {
     "smiles_v2": smiles_v2,
     "smiles_v3": smiles_v3,
     "smiles_v4": smiles_v4,
+    "efficientnet_lite0": efficientnet_lite0,
+    "efficientnet_lite1": efficientnet_lite1,
+    "efficientnet_lite2": efficientnet_lite2,
 }
 
 

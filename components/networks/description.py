@@ -6,9 +6,9 @@ Shapes are without the batch dimension: (height, width, channels) for images, (u
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from components.networks.layers import (
     Activation,
@@ -16,9 +16,12 @@ from components.networks.layers import (
     BatchNorm,
     ChannelDropout,
     Conv,
+    Convolution,
     Dense,
+    DepthwiseConv,
     Flatten,
     GlobalAveragePool,
+    InvertedResidual,
     Pool,
     Residual,
 )
@@ -37,8 +40,8 @@ SMALLEST_PROBABILITY = 2.0**-126
 
 @dataclasses.dataclass(frozen=True)
 class Placed:
-    """A layer in its network: its name, and the shapes it takes and gives. A residual block also
-    has its inner layers and, where shapes differ, the projection of its input."""
+    """A layer in its network: its name, and the shapes it takes and gives. A block also has its
+    inner layers and, where a residual block's shapes differ, the projection of its input."""
 
     name: str
     layer: AnyLayer
@@ -54,12 +57,24 @@ class Placed:
         yield self
 
     @property
+    def adds_input(self) -> bool:
+        """Whether it is a block that adds its input, or a projection of it."""
+        match self.layer:
+            case Residual():
+                return True
+            case InvertedResidual():
+                return self.layer.adds_input(self.before[-1])
+        return False
+
+    @property
     def weights(self) -> int:
         """Number of its own trainable weights, without inner layers'."""
         match self.layer:
             case Conv():
                 kernel = self.layer.kernel**2 * self.before[-1] * self.layer.filters
                 return kernel + self.layer.filters * self.layer.bias
+            case DepthwiseConv():
+                return (self.layer.kernel**2 + self.layer.bias) * self.before[-1]
             case Dense():
                 return (self.before[-1] + 1) * self.layer.units
             case BatchNorm():
@@ -79,9 +94,22 @@ class Placed:
             case Conv():
                 height, width, filters = self.after
                 return height * width * filters * self.layer.kernel**2 * self.before[-1]
+            case DepthwiseConv():
+                height, width, channels = self.after
+                return height * width * channels * self.layer.kernel**2
             case Dense():
                 return self.before[-1] * self.layer.units
         return 0
+
+
+class BackbonePart(BaseModel):
+    """The leading layers of a network that begin with pretrained weights and give features; the
+    others are its head."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str = Field(description="one of components/networks/backbones.py")
+    layers: int = Field(gt=0, description="how many of the network's layers it is")
+    weights: str = Field(description="SHA-256 of the file that holds the pretrained weights")
 
 
 class Architecture(BaseModel):
@@ -91,6 +119,17 @@ class Architecture(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     layers: tuple[AnyLayer, ...]
+    # Left out where there is none, as in the descriptions of earlier releases.
+    backbone: BackbonePart | None = Field(None, exclude_if=lambda part: part is None)
+
+    @model_validator(mode="after")
+    def _has_a_head(self) -> Self:
+        if self.backbone and self.backbone.layers >= len(self.layers):
+            raise ValueError(
+                f"architecture {self.name!r} has a backbone of {self.backbone.layers} layers and "
+                f"{len(self.layers)} in all, expected a head behind it."
+            )
+        return self
 
     @property
     def output(self) -> Output:
@@ -121,7 +160,7 @@ class Architecture(BaseModel):
         return _place(self, self.layers, shape, "")
 
     def all_placed(self, shape: Shape) -> list[Placed]:
-        """As `placed`, with the layers inside of residual blocks in front of each block."""
+        """As `placed`, with the layers inside of blocks in front of each block."""
         return [layer for placed in self.placed(shape) for layer in placed.all()]
 
 
@@ -176,6 +215,10 @@ def _place(
             inner = _place(architecture, layer.layers, shape, f"{name}.")
             after = inner[-1].after
             projection = _projection(where, name, layer, shape, after)
+        elif isinstance(layer, InvertedResidual):
+            _check_spatial(where, layer, shape)
+            inner = _place(architecture, layer.layers(shape[-1]), shape, f"{name}.")
+            after = inner[-1].after
         else:
             after = _after(where, layer, shape)
         found.append(Placed(name, layer, shape, after, inner, projection))
@@ -211,13 +254,10 @@ def _after(where: str, layer: AnyLayer, shape: Shape) -> Shape:
             f"{where}: its input has shape {shape}, expected a flat one: put flatten or "
             "global_average_pool before it."
         )
-    spatial = (Conv, Pool, GlobalAveragePool, Flatten, ChannelDropout)
-    if isinstance(layer, spatial) and len(shape) != 3:
-        raise ValueError(
-            f"{where}: its input has shape {shape}, expected (height, width, channels): put it "
-            "before flattening or pooling."
-        )
+    _check_spatial(where, layer, shape)
     match layer:
+        case DepthwiseConv():
+            shape = (layer.size(shape[0]), layer.size(shape[1]), shape[2])
         case Conv():
             shape = (layer.size(shape[0]), layer.size(shape[1]), layer.filters)
         case Pool():
@@ -234,3 +274,14 @@ def _after(where: str, layer: AnyLayer, shape: Shape) -> Shape:
             "pooling layers."
         )
     return shape
+
+
+_SPATIAL = (Convolution, InvertedResidual, Pool, GlobalAveragePool, Flatten, ChannelDropout)
+
+
+def _check_spatial(where: str, layer: AnyLayer, shape: Shape) -> None:
+    if isinstance(layer, _SPATIAL) and len(shape) != 3:
+        raise ValueError(
+            f"{where}: its input has shape {shape}, expected (height, width, channels): put it "
+            "before flattening or pooling."
+        )

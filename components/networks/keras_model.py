@@ -5,11 +5,13 @@ from pathlib import Path
 import keras
 
 from components.base import atomic
+from components.networks import pretrained
 from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import SMALLEST_PROBABILITY, Placed, Shape
 from components.networks.keras_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
 from components.networks.layers import FINAL, Activation, AnyLayer
 from components.networks.network import Network, weights_file
+from components.networks.weight_layout import weights_of
 
 WEIGHTS = "model.weights.h5"
 
@@ -24,6 +26,14 @@ def layer(name: str, description: AnyLayer) -> keras.layers.Layer:
                 description.kernel,
                 strides=description.stride,
                 padding="same" if description.padding == "same" else "valid",
+                use_bias=description.bias,
+                name=name,
+            )
+        case "depthwise_conv":
+            return keras.layers.DepthwiseConv2D(
+                description.kernel,
+                strides=description.stride,
+                padding=description.padding,
                 use_bias=description.bias,
                 name=name,
             )
@@ -45,7 +55,7 @@ def layer(name: str, description: AnyLayer) -> keras.layers.Layer:
             return Dropout(description.rate, name=name)
         case "channel_dropout":
             return ChannelDropout(description.rate, name=name)
-        case "residual":
+        case "residual" | "inverted_residual":
             return keras.layers.Add(name=name)
     raise TypeError(f"layer {name}: Keras has no translation of {description!r} yet.")
 
@@ -54,6 +64,8 @@ def _activation(name: str, description: Activation) -> keras.layers.Layer:
     match description.function:
         case "relu":
             return keras.layers.ReLU(name=name)
+        case "relu6":
+            return keras.layers.ReLU(max_value=6, name=name)
         case "leaky_relu":
             return keras.layers.LeakyReLU(description.negative_slope, name=name)
         case "gelu":
@@ -72,7 +84,7 @@ def build(network: Network) -> keras.Model:
     """A network with fresh weights: `image` float32 (N, H, W, C), 0 to 255, to what
     `Architecture.output` says, (N, units).
 
-    Layers carry the names of the description, those inside of residual blocks too; the
+    Layers carry the names of the description, those inside of blocks too; the
     normalisation comes first. Raises ValueError when a custom network's builder gives no such one.
     """
     if isinstance(network.architecture, CustomNetwork):
@@ -109,13 +121,43 @@ def at_size(model: keras.Model, shape: Shape) -> keras.Model:
     return keras.models.clone_model(model, image, clone_function=lambda layer: layer)
 
 
+def load_backbone(model: keras.Model, network: Network) -> None:
+    """Puts the pretrained weights into the backbone of a `network` that `build` made.
+
+    Raises ValueError where it has none, and ConfigError where the weights cannot be had, see
+    `pretrained.weights_path`.
+    """
+    held = pretrained.backbone_weights(network)
+    for of in weights_of(network.backbone_layers):
+        array = held[f"{of.layer}.{of.torch}"].transpose(of.axes)
+        getattr(model.get_layer(of.layer), of.keras).assign(array)
+
+
+def backbone_of(model: keras.Model, network: Network) -> keras.Model:
+    """The model from `image` float32 (N, H, W, C), 0 to 255, to features (N, units), of the same
+    layers as `model`. Raises ValueError where it has no backbone."""
+    return keras.Model(model.input, _features(model, network), name=network.backbone.name)
+
+
+def head_of(model: keras.Model, network: Network) -> keras.Model:
+    """The model from features (N, units) to what `model` gives, of the same layers as it. Raises
+    ValueError where it has no backbone."""
+    return keras.Model(_features(model, network), model.output, name="head")
+
+
+def _features(model: keras.Model, network: Network) -> keras.KerasTensor:
+    return model.get_layer(network.backbone_layers[-1].name).output
+
+
 def _apply(placed: Placed, x: keras.KerasTensor) -> keras.KerasTensor:
     name, description = placed.name, placed.layer
-    if description.kind == "residual":
+    if placed.inner:
         shortcut = _apply(placed.projection, x) if placed.projection else x
         for inner in placed.inner:
             x = _apply(inner, x)
-        return layer(name, description)([x, shortcut])
+        if placed.adds_input:
+            return layer(name, description)([x, shortcut])
+        return keras.layers.Identity(name=name)(x)
     if description.kind == "conv" and description.padding == "full":
         x = keras.layers.ZeroPadding2D(description.kernel - 1, name=f"{name}.padding")(x)
     return layer(name, description)(x)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 Function = Literal[
-    "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softmax", "log_softmax"
-]
+    "relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softmax",
+    "log_softmax",
+]  # fmt: skip
 
 FINAL: tuple[Function, ...] = ("softmax", "log_softmax", "sigmoid")
 """Those that make probabilities, or their logarithms, of logits."""
@@ -27,7 +28,7 @@ class Layer(BaseModel):
         return self.kind
 
 
-class Conv(Layer):
+class Convolution(Layer):
     """2-D convolution with a square kernel.
 
     Padding is with zeros: `valid` has none, `same` gives ceil(n / stride) rows and columns as
@@ -35,12 +36,19 @@ class Conv(Layer):
     kernel - 1 on every side.
     """
 
-    kind: Literal["conv"] = "conv"
-    filters: int = Field(gt=0)
-    kernel: int = Field(3, gt=0)
-    stride: int = Field(1, gt=0)
-    padding: Literal["same", "valid", "full"] = "same"
-    bias: bool = True
+    if TYPE_CHECKING:  # fields below: they come after `kind`, and after the filters where there are
+
+        @property
+        def kernel(self) -> int: ...
+
+        @property
+        def stride(self) -> int: ...
+
+        @property
+        def padding(self) -> str: ...
+
+        @property
+        def bias(self) -> bool: ...
 
     def edges(self, size: int) -> tuple[int, int]:
         """Zeros before and after an axis of `size` pixels."""
@@ -57,6 +65,26 @@ class Conv(Layer):
         return (size + sum(self.edges(size)) - self.kernel) // self.stride + 1
 
 
+class Conv(Convolution):
+    kind: Literal["conv"] = "conv"
+    filters: int = Field(gt=0)
+    kernel: int = Field(3, gt=0)
+    stride: int = Field(1, gt=0)
+    padding: Literal["same", "valid", "full"] = "same"
+    bias: bool = True
+
+
+class DepthwiseConv(Convolution):
+    """Each channel is convolved by itself, with one kernel of its own: as many come out as go
+    in."""
+
+    kind: Literal["depthwise_conv"] = "depthwise_conv"
+    kernel: int = Field(3, gt=0)
+    stride: int = Field(1, gt=0)
+    padding: Literal["same", "valid"] = "same"
+    bias: bool = True
+
+
 class BatchNorm(Layer):
     """Batch normalisation over N, H, W. `momentum` is the share of the old moving statistics kept
     at each step (Keras's convention; PyTorch's momentum is one minus this)."""
@@ -68,7 +96,7 @@ class BatchNorm(Layer):
 
 class Activation(Layer):
     """An elementwise function, or a softmax over the channels. GELU is the exact one, ELU's alpha
-    is 1."""
+    is 1, ReLU6 is min(max(x, 0), 6)."""
 
     kind: Literal["activation"] = "activation"
     function: Function = "relu"
@@ -145,13 +173,46 @@ class Residual(Layer):
         product = 1
         for layer in self.layers:
             match layer:
-                case Conv():
+                case Convolution() | InvertedResidual():
                     product *= layer.stride
                 case Pool():
                     product *= layer.step
                 case Residual():
                     product *= layer.strides()
         return product
+
+
+class InvertedResidual(Layer):
+    """MobileNetV2's block (Sandler et al., https://arxiv.org/abs/1801.04381): a 1x1 convolution to
+    `expansion` times the channels, a depthwise one, both with batch norm and ReLU6, and a 1x1
+    convolution to `filters` with batch norm.
+
+    Its input is added where nothing in it has another shape: with stride 1 and as many channels as
+    `filters`. An expansion of 1 has no first convolution. `epsilon` and `momentum` are those of its
+    batch norms.
+    """
+
+    kind: Literal["inverted_residual"] = "inverted_residual"
+    filters: int = Field(gt=0)
+    expansion: int = Field(6, gt=0)
+    kernel: int = Field(3, gt=0)
+    stride: int = Field(1, gt=0)
+    epsilon: float = Field(1e-3, gt=0)
+    momentum: float = Field(0.9, gt=0, lt=1)
+
+    def layers(self, channels: int) -> "tuple[AnyLayer, ...]":
+        """Those inside, for an input of so many channels."""
+        norm = BatchNorm(epsilon=self.epsilon, momentum=self.momentum)
+        relu6 = Activation(function="relu6")
+        wider = Conv(filters=channels * self.expansion, kernel=1, bias=False)
+        depthwise = DepthwiseConv(kernel=self.kernel, stride=self.stride, bias=False)
+        project = Conv(filters=self.filters, kernel=1, bias=False)
+        expand = () if self.expansion == 1 else (wider, norm, relu6)
+        return (*expand, depthwise, norm, relu6, project, norm)
+
+    def adds_input(self, channels: int) -> bool:
+        """Whether an input of so many channels is added to what the layers make of it."""
+        return self.stride == 1 and self.filters == channels
 
 
 def _current(value: Any) -> Any:
@@ -164,6 +225,7 @@ def _current(value: Any) -> Any:
 AnyLayer = Annotated[
     Annotated[
         Conv
+        | DepthwiseConv
         | BatchNorm
         | Activation
         | MaxPool
@@ -173,7 +235,8 @@ AnyLayer = Annotated[
         | Dense
         | Dropout
         | ChannelDropout
-        | Residual,
+        | Residual
+        | InvertedResidual,
         Field(discriminator="kind"),
     ],
     BeforeValidator(_current),

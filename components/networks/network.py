@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from components.base import atomic
 from components.base.frameworks import FRAMEWORKS
 from components.networks.custom_network import AnyArchitecture, CustomNetwork
-from components.networks.description import Architecture
+from components.networks.description import Architecture, BackbonePart, Placed
 from components.networks.layers import Activation
 from serving.contract.image_spec import ImageSpec
 
@@ -43,6 +43,29 @@ class Network:
         else:
             _check_units(self.architecture, len(self.labels))
         self.architecture.placed(self.spec.shape)
+
+    @property
+    def backbone(self) -> BackbonePart:
+        """What of it begins with pretrained weights. Raises ValueError where nothing does."""
+        part = None
+        if isinstance(self.architecture, Architecture):
+            part = self.architecture.backbone
+        if part is None:
+            raise ValueError(
+                f"architecture {self.architecture.name!r} has no pretrained backbone, expected one "
+                "that has."
+            )
+        return part
+
+    @property
+    def backbone_layers(self) -> tuple[Placed, ...]:
+        """From normalised images to features. Raises ValueError where it has no backbone."""
+        return self.architecture.placed(self.spec.shape)[: self.backbone.layers]
+
+    @property
+    def head_layers(self) -> tuple[Placed, ...]:
+        """From features to answers. Raises ValueError where it has no backbone."""
+        return self.architecture.placed(self.spec.shape)[self.backbone.layers :]
 
     def with_framework(self, name: str) -> "Network":
         """The same network for the other framework."""

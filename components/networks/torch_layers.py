@@ -1,11 +1,12 @@
-"""Layers that mean what PyTorch's own do and cost less while training on a CPU. Twin of
-`keras_layers.py`.
+"""Layers that PyTorch does not have, and those that mean what its own do and cost less while
+training on a CPU. Twin of `keras_layers.py`.
 
 Measured on two cores with the CIFAR-10 network in bfloat16: dropout's serial random generator took
 a sixth of a step, and the gradient of a mean over height and width, which is spread by strides of
 zero, made every layer before it leave channels-last memory.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -73,3 +74,53 @@ class _Average(torch.autograd.Function):
         height, width = context.shape[2:]
         spread = (gradient / (height * width))[:, :, None, None].expand(context.shape)
         return spread.contiguous(memory_format=torch.channels_last)
+
+
+class ChannelsLastFlatten(nn.Module):
+    """(N, C, H, W) to (N, H*W*C): Keras's order, so that dense weights move by a transpose."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class PaddedConv2d(nn.Conv2d):
+    """A convolution with as many zeros as `edges` says for the sides of what comes in: PyTorch
+    itself pads both ends of an axis alike, whatever its size. TensorFlow's `same` pads the end by
+    one more where the number is odd, and with a stride the number depends on the size."""
+
+    def __init__(self, *arguments: Any, edges: Callable[[int], tuple[int, int]], **options: Any):
+        super().__init__(*arguments, **options)
+        self.edges = edges
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows, columns = self.edges(x.shape[2]), self.edges(x.shape[3])
+        return super().forward(nn.functional.pad(x, (*columns, *rows)))
+
+
+class Final(nn.Module):
+    """Softmax, log_softmax (over the channels) or sigmoid, in float32 under autocast too."""
+
+    def __init__(self, function: str):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.float()
+        if self.function == "sigmoid":
+            return x.sigmoid()
+        return x.softmax(1) if self.function == "softmax" else x.log_softmax(1)
+
+    def extra_repr(self) -> str:
+        return self.function
+
+
+class Normalise(nn.Module):
+    """`x * scale + offset`; the constants are no weights, see `torch_model.ImageNetwork`."""
+
+    def __init__(self, scale: torch.Tensor, offset: torch.Tensor):
+        super().__init__()
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("offset", offset, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.scale + self.offset

@@ -1,8 +1,7 @@
 """The architecture description as a PyTorch network. Twin of `keras_model.py`."""
 
-from collections.abc import Callable
+from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -10,77 +9,53 @@ import torch
 from torch import nn
 
 from components.base import atomic
+from components.networks import pretrained
 from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import SMALLEST_PROBABILITY, Placed
-from components.networks.layers import FINAL, Activation, Conv
+from components.networks.layers import FINAL, Activation, Conv, DepthwiseConv
 from components.networks.network import Network, weights_file
-from components.networks.torch_layers import BatchNorm, ChannelDropout, Dropout, GlobalAverage
+from components.networks.torch_layers import (
+    BatchNorm,
+    ChannelDropout,
+    ChannelsLastFlatten,
+    Dropout,
+    Final,
+    GlobalAverage,
+    Normalise,
+    PaddedConv2d,
+)
 
 WEIGHTS = "model.safetensors"
 
 _STATISTICS = ("running_mean", "running_var")
 # Their gradients do not need what they give, so that a ReLU may write over it.
-_OVERWRITABLE = ("conv", "batch_norm", "dense", "residual")
+_OVERWRITABLE = (
+    "conv", "depthwise_conv", "batch_norm", "dense", "residual", "inverted_residual"
+)  # fmt: skip
 
 
-class ChannelsLastFlatten(nn.Module):
-    """(N, C, H, W) to (N, H*W*C): Keras's order, so that dense weights move by a transpose."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.permute(0, 2, 3, 1).flatten(1)
-
-
-class PaddedConv2d(nn.Conv2d):
-    """A convolution with as many zeros as `edges` says for the sides of what comes in: PyTorch
-    itself pads both ends of an axis alike, whatever its size. TensorFlow's `same` pads the end by
-    one more where the number is odd, and with a stride the number depends on the size."""
-
-    def __init__(self, *arguments: Any, edges: Callable[[int], tuple[int, int]], **options: Any):
-        super().__init__(*arguments, **options)
-        self.edges = edges
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        rows, columns = self.edges(x.shape[2]), self.edges(x.shape[3])
-        return super().forward(nn.functional.pad(x, (*columns, *rows)))
-
-
-class Final(nn.Module):
-    """Softmax, log_softmax (over the channels) or sigmoid, in float32 under autocast too."""
-
-    def __init__(self, function: str):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.float()
-        if self.function == "sigmoid":
-            return x.sigmoid()
-        return x.softmax(1) if self.function == "softmax" else x.log_softmax(1)
-
-    def extra_repr(self) -> str:
-        return self.function
-
-
-class Residual(nn.Module):
-    """What the inner layers make of `x`, plus `x` itself, or its projection where there is one."""
+class Block(nn.Module):
+    """What the inner layers make of `x`. A residual block adds `x` itself, or its projection where
+    there is one, an inverted one only where the shapes are alike."""
 
     def __init__(self, placed: Placed):
         super().__init__()
         self.inner = tuple(_add_layers(self, placed.inner))
         self.projection = layer(placed.projection) if placed.projection else None
+        self.adds_input = placed.adds_input
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shortcut = x if self.projection is None else self.projection(x)
         for name in self.inner:
             x = self.get_submodule(name)(x)
-        return x + shortcut
+        return x + shortcut if self.adds_input else x
 
 
 class ImageNetwork(nn.Sequential):
     """`x` float32 (N, C, H, W), 0 to 255, to what `Architecture.output` says, (N, units);
     normalisation comes first.
 
-    Submodules carry the names of the description, those inside of residual blocks too. The
+    Submodules carry the names of the description, those inside of blocks too. The
     normalisation's constants are part of `network.json`, not of the weights: their buffers are not
     persistent.
     """
@@ -114,7 +89,7 @@ def layer(placed: Placed, overwrite: bool = False) -> nn.Module:
     """
     description, channels = placed.layer, placed.before[-1]
     match description.kind:
-        case "conv":
+        case "conv" | "depthwise_conv":
             module = _conv(description, channels)
         case "batch_norm":
             kind = BatchNorm if len(placed.before) == 3 else nn.BatchNorm1d
@@ -135,8 +110,8 @@ def layer(placed: Placed, overwrite: bool = False) -> nn.Module:
             module = Dropout(description.rate)
         case "channel_dropout":
             module = ChannelDropout(description.rate)
-        case "residual":
-            module = Residual(placed)
+        case "residual" | "inverted_residual":
+            module = Block(placed)
         case _:
             raise TypeError(f"{placed.name}: PyTorch has no translation of {description!r} yet.")
     if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -146,9 +121,14 @@ def layer(placed: Placed, overwrite: bool = False) -> nn.Module:
     return module
 
 
-def _conv(description: Conv, channels: int) -> nn.Conv2d:
+def _conv(description: Conv | DepthwiseConv, channels: int) -> nn.Conv2d:
     options = {"stride": description.stride, "bias": description.bias}
-    arguments = (channels, description.filters, description.kernel)
+    filters = channels
+    if isinstance(description, Conv):
+        filters = description.filters
+    else:
+        options["groups"] = channels
+    arguments = (channels, filters, description.kernel)
     same = description.padding == "same" and description.kernel > 1
     if same and (description.stride > 1 or description.kernel % 2 == 0):
         return PaddedConv2d(*arguments, edges=description.edges, **options)
@@ -159,6 +139,8 @@ def _activation(description: Activation, overwrite: bool) -> nn.Module:
     match description.function:
         case "relu":
             return nn.ReLU(inplace=overwrite)
+        case "relu6":
+            return nn.ReLU6(inplace=overwrite)
         case "leaky_relu":
             return nn.LeakyReLU(description.negative_slope)
         case "elu":
@@ -235,6 +217,34 @@ def _custom(architecture: CustomNetwork, network: Network) -> nn.Module:
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(f"{name}'s PyTorch network has no parameter to train, expected one.")
     return module.train()
+
+
+@torch.no_grad()
+def load_backbone(module: nn.Module, network: Network) -> None:
+    """Puts the pretrained weights into the backbone of a `network` that `build` made.
+
+    Raises ValueError where it has none, and ConfigError where the weights cannot be had, see
+    `pretrained.weights_path`.
+    """
+    state = module.state_dict()
+    for name, array in pretrained.backbone_weights(network).items():
+        state[name].copy_(torch.from_numpy(array))
+
+
+def backbone_of(module: nn.Module, network: Network) -> nn.Sequential:
+    """The module from float32 (N, C, H, W), 0 to 255, to features (N, units), of the same layers
+    as `module`, and where that is now. Raises ValueError where it has no backbone."""
+    assert isinstance(module, ImageNetwork)
+    layers = [(p.name, module.get_submodule(p.name)) for p in network.backbone_layers]
+    normalise = ("normalise", Normalise(module.scale, module.offset))
+    return nn.Sequential(OrderedDict([normalise, *layers]))
+
+
+def head_of(module: nn.Module, network: Network) -> nn.Sequential:
+    """The module from features (N, units) to what `module` gives, of the same layers as it. Raises
+    ValueError where it has no backbone."""
+    layers = [(p.name, module.get_submodule(p.name)) for p in network.head_layers]
+    return nn.Sequential(OrderedDict(layers))
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -24,7 +24,7 @@ import numpy as np
 from components.networks import keras_layers, keras_model
 from components.networks.custom_network import CustomNetwork
 from components.networks.description import Placed
-from components.networks.layers import Activation, BatchNorm, Conv, Dense
+from components.networks.layers import Activation, BatchNorm, Conv, Dense, DepthwiseConv
 from components.networks.network import Network
 
 _HOMOGENEOUS = ("relu", "leaky_relu")
@@ -88,7 +88,7 @@ class _Walk:
             match placed.layer.kind:
                 case "batch_norm":
                     todo = todo.then(norms[placed.name])
-                case "conv":
+                case "conv" | "depthwise_conv":
                     x, todo = self._conv(placed, x, todo)
                 case "dense":
                     x, todo = self._dense(placed, x, todo)
@@ -102,7 +102,9 @@ class _Walk:
                     x, todo = _flatten(placed, x, todo)
                 case "dropout" | "channel_dropout":
                     pass
-                case "residual":
+                case "inverted_residual" if not placed.adds_input:
+                    x, todo = self.through(placed.inner, x, todo), _Affine.none(placed.after[-1])
+                case "residual" | "inverted_residual":
                     x, todo = self._residual(placed, x, todo)
                 case _:
                     x, todo = _done(x, todo)
@@ -135,17 +137,19 @@ class _Walk:
         return _Affine(scale, beta - mean * scale)
 
     def _scale(self, name: str, scale: np.ndarray, offset: np.ndarray) -> None:
-        bias = self._bias(name, len(scale))
-        self.weights[f"{name}/kernel"] = self.weights[f"{name}/kernel"] * scale
+        bias, kernel = self._bias(name, len(scale)), self.weights[f"{name}/kernel"]
+        # What comes out is the last axis, but of a depthwise kernel, (H, W, channels, 1).
+        over = scale if kernel.shape[-1] == len(scale) else scale[:, None]
+        self.weights[f"{name}/kernel"] = kernel * over
         self.weights[f"{name}/bias"] = bias * scale + offset
 
     def _bias(self, name: str, filters: int) -> np.ndarray:
         return self.weights.get(f"{name}/bias", np.zeros(filters))
 
     def _conv(self, placed: Placed, x: Any, todo: _Affine) -> tuple[Any, _Affine]:
-        layer = placed.layer
-        assert isinstance(layer, Conv)
-        kernel, bias = self.weights[f"{placed.name}/kernel"], self._bias(placed.name, layer.filters)
+        layer, filters = placed.layer, placed.after[-1]
+        assert isinstance(layer, (Conv, DepthwiseConv))
+        kernel, bias = self.weights[f"{placed.name}/kernel"], self._bias(placed.name, filters)
         if layer.padding != "valid" and todo.offset.any():
             shift = todo.shift()
             if shift is None:
@@ -155,11 +159,12 @@ class _Walk:
         if layer.padding == "full":
             x = keras.layers.ZeroPadding2D(layer.kernel - 1)(x)
             layer = layer.model_copy(update={"padding": "valid"})
-        bias = bias + np.einsum("hwio,i->o", kernel, todo.offset)
+        sums = "hwio,i->o" if isinstance(layer, Conv) else "hwio,i->i"
+        bias = bias + np.einsum(sums, kernel, todo.offset)
         made = keras_model.layer(placed.name, layer.model_copy(update={"bias": True}))
         x = made(x)
         made.set_weights([kernel * todo.scale[:, None], bias])
-        return x, _Affine.none(layer.filters)
+        return x, _Affine.none(filters)
 
     def _dense(self, placed: Placed, x: Any, todo: _Affine) -> tuple[Any, _Affine]:
         assert isinstance(placed.layer, Dense)
@@ -188,7 +193,7 @@ def _source(before: Sequence[Placed]) -> tuple[str | None, bool]:
     between = False
     for placed in reversed(before):
         kind = placed.layer.kind
-        if kind in ("conv", "dense"):
+        if kind in ("conv", "depthwise_conv", "dense"):
             return placed.name, between
         layer = placed.layer
         homogeneous = isinstance(layer, Activation) and layer.function in _HOMOGENEOUS

@@ -2,17 +2,8 @@
 same numbers.
 
 PyTorch itself writes neither SavedModel nor TFLite; they are made of its weights in a Keras twin of
-the same architecture. Weights travel as a mapping from `<layer>/<weight>` to a float32 array in
-Keras's layout:
-
-    convolution   kernel (H, W, in, out)   PyTorch keeps (out, in, H, W)
-    dense         kernel (in, out)         PyTorch keeps (out, in)
-    batch norm    gamma, beta, moving_mean, moving_variance; PyTorch says weight, bias,
-                  running_mean, running_var
-
-Layers inside of residual blocks are named alike too (`03_residual.00_conv`). Flattening is
-channels-last in both (see `torch_model.ChannelsLastFlatten`), so that a transpose is all a dense
-kernel needs. PyTorch's `num_batches_tracked` is a step counter, no weight, and stays.
+the same architecture. Weights travel as a mapping from `<layer>/<weight>` to a float32 array, by
+Keras's name and in Keras's layout, see `components/networks/weight_layout.py`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,32 +13,16 @@ from typing import Any
 import numpy as np
 
 from components.networks.custom_network import CustomNetwork
-from components.networks.layers import BatchNorm, Conv, Dense, Layer
 from components.networks.network import Network, weights_file
+from components.networks.weight_layout import Weight, weights_of
 
 Weights = dict[str, np.ndarray]
-_Table = dict[str, tuple[str, tuple[int, ...]]]
-
-# Keras's weight: (PyTorch's weight, axes of the PyTorch array in Keras's order).
-_CONV: _Table = {"kernel": ("weight", (2, 3, 1, 0)), "bias": ("bias", (0,))}
-_DENSE: _Table = {"kernel": ("weight", (1, 0)), "bias": ("bias", (0,))}
-_BATCH_NORM: _Table = {
-    "gamma": ("weight", (0,)),
-    "beta": ("bias", (0,)),
-    "moving_mean": ("running_mean", (0,)),
-    "moving_variance": ("running_var", (0,)),
-}
-_TABLES: dict[type[Layer], _Table] = {Conv: _CONV, Dense: _DENSE, BatchNorm: _BATCH_NORM}
 
 
-def _entries(network: Network) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
-    """(layer, Keras's weight, PyTorch's weight, axes) for every weight, in order."""
+def _entries(network: Network) -> Iterator[Weight]:
     described = network.architecture
     assert not isinstance(described, CustomNetwork), "a custom network has no twin"
-    for placed in described.all_placed(network.spec.shape):
-        for keras_name, (torch_name, axes) in _TABLES.get(type(placed.layer), {}).items():
-            if keras_name != "bias" or getattr(placed.layer, "bias", True):
-                yield placed.name, keras_name, torch_name, axes
+    yield from weights_of(described.placed(network.spec.shape))
 
 
 def keras_weights(model: Any, network: Network) -> Weights:

@@ -19,7 +19,7 @@ from components.networks.architectures import architecture_of
 from components.networks.built_layers import BuiltLayer, SummaryArgs
 from components.networks.custom_network import CustomNetwork, frameworks_of
 from components.networks.description import Architecture, Placed, operations
-from components.networks.layers import AveragePool, ChannelDropout, Conv, Dropout, MaxPool
+from components.networks.layers import AveragePool, ChannelDropout, Convolution, Dropout, MaxPool
 from components.networks.network import FRAMEWORKS, Network
 from components.sources.open_source import open_source
 from pipeline.configuration.config import RunConfig
@@ -153,7 +153,7 @@ def custom_table(framework: str, layers: list[BuiltLayer]) -> Table:
 
 
 def in_order(architecture: Architecture, shape: tuple[int, ...]) -> list[Placed]:
-    """As `all_placed`, but each residual block in front of the layers inside of it."""
+    """As `all_placed`, but each block in front of the layers inside of it."""
 
     def nested(placed: Placed) -> list[Placed]:
         inside = [*placed.inner, *filter(None, [placed.projection])]
@@ -168,7 +168,7 @@ def _title(placed: Placed) -> str:
     *outer, name = placed.name.split(".")
     layer, details = placed.layer, ""
     match layer:
-        case Conv():
+        case Convolution():
             details = f" {layer.kernel}x{layer.kernel}"
             details += f" /{layer.stride}" if layer.stride > 1 else ""
             # A single pixel needs no padding.

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import special
 
 from components.networks.architectures import ARCHITECTURES
+from components.networks.backbones import BACKBONES
 from components.networks.description import Architecture
 from components.networks.layers import (
     Activation,
@@ -12,9 +13,11 @@ from components.networks.layers import (
     ChannelDropout,
     Conv,
     Dense,
+    DepthwiseConv,
     Dropout,
     Flatten,
     GlobalAveragePool,
+    InvertedResidual,
     Layer,
     MaxPool,
     Residual,
@@ -44,6 +47,14 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
     "full": _classifier(Conv(filters=4, kernel=4, padding="full"), RELU),
     "full strided": _classifier(Conv(filters=4, stride=2, padding="full"), RELU),
     "no bias": _classifier(Conv(filters=4, bias=False), BatchNorm(), RELU),
+    "depthwise": _classifier(
+        DepthwiseConv(), RELU, DepthwiseConv(kernel=5, stride=2), Activation(function="relu6"),
+        DepthwiseConv(kernel=2, padding="valid"), BatchNorm(),
+    ),
+    "depthwise without bias": _classifier(
+        BatchNorm(), DepthwiseConv(kernel=4, stride=3, padding="valid", bias=False), RELU,
+        BatchNorm(), DepthwiseConv(kernel=1, bias=False), BatchNorm(),
+    ),
     "overlapping max": _classifier(Conv(filters=4), RELU, MaxPool(kernel=3, stride=2)),
     "sparse max": _classifier(Conv(filters=4), RELU, MaxPool(kernel=2, stride=3)),
     "average": _classifier(Conv(filters=4), RELU, AveragePool(kernel=2)),
@@ -54,7 +65,8 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
         RELU, Dropout(rate=0.1), RELU, Dense(units=3),
     ),
     "activations": _classifier(
-        Conv(filters=8), *_activations("leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
+        Conv(filters=8),
+        *_activations("relu6", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"),
     ),
     "softmax over channels": _classifier(Conv(filters=4), *_activations("softmax", "log_softmax")),
     "flat batch norm": (Flatten(), Dense(units=6), BatchNorm(), RELU, Dense(units=3)),
@@ -68,6 +80,16 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
         Residual(layers=(RELU, Residual(layers=_INNER), RELU, Conv(filters=4, stride=2))),
         GlobalAveragePool(),
     )[:-2] + (Dense(units=3),),
+    "inverted residual": _classifier(
+        InvertedResidual(filters=3), InvertedResidual(filters=3, expansion=2, kernel=5),
+        InvertedResidual(filters=3, expansion=1), Activation(function="relu6"),
+    ),
+    "inverted residual of other shapes": _classifier(
+        BatchNorm(), InvertedResidual(filters=4, expansion=1, stride=2),
+        InvertedResidual(filters=5, expansion=3, kernel=5),
+        InvertedResidual(filters=5, expansion=3, stride=2),
+        Residual(layers=(InvertedResidual(filters=2, stride=2), BatchNorm())),
+    ),
     "flat residual": (
         GlobalAveragePool(),
         Residual(layers=(Dense(units=5), RELU)),
@@ -99,7 +121,8 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
 _SPEC = ImageSpec(9, 11, 3, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
 _SIDES = {"digits": (8, 1), "mnist": (28, 1), "mnist_tiny": (28, 1), "smiles": (64, 3)}
 
-NAMES = (*ARCHITECTURES, *LAYERS)
+# Without the pretrained networks, which are large; their layers are among the others'.
+NAMES = (*(name for name in ARCHITECTURES if name not in BACKBONES), *LAYERS)
 OUTPUTS = ("digits", "smiles_v1", "softmax", "log_softmax", "sigmoid")
 """One network for each kind of output."""
 

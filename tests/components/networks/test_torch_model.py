@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from components.evaluation.temperature import apply
-from components.networks import torch_model
+from components.networks import torch_layers, torch_model
 from components.networks.description import Architecture, parameter_count
 from components.networks.layers import Activation, BatchNorm, Conv, Dense, Flatten, Residual
 from components.networks.network import Network
@@ -124,7 +124,7 @@ def test_batch_norm_keeps_the_share_of_the_old_statistics_that_the_description_s
 
 def test_flatten_orders_height_width_channels():
     x = torch.arange(24.0).reshape(1, 2, 3, 4)
-    flat = torch_model.ChannelsLastFlatten()(x)
+    flat = torch_layers.ChannelsLastFlatten()(x)
     np.testing.assert_array_equal(flat[0], x[0].numpy().transpose(1, 2, 0).ravel())
 
 
