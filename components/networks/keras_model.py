@@ -1,6 +1,9 @@
 """The architecture description as a Keras network. Twin of `torch_model.py`."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -136,31 +139,42 @@ def load_backbone(model: keras.Model, network: Network) -> None:
 def backbone_of(model: keras.Model, network: Network) -> keras.Model:
     """The model from `image` float32 (N, H, W, C), 0 to 255, to features (N, units), of the same
     layers as `model`. Raises ValueError where it has no backbone."""
-    return keras.Model(model.input, _features(model, network), name=network.backbone.name)
+    image = keras.Input(model.input_shape[1:], name="image", dtype="float32")
+    x = model.get_layer("normalise")(image)
+    for placed in network.backbone_layers:
+        x = _apply(placed, x, model)
+    return keras.Model(image, x, name=network.backbone.name)
 
 
 def head_of(model: keras.Model, network: Network) -> keras.Model:
     """The model from features (N, units) to what `model` gives, of the same layers as it. Raises
     ValueError where it has no backbone."""
-    return keras.Model(_features(model, network), model.output, name="head")
+    x = features = keras.Input(network.head_layers[0].before, name="features", dtype="float32")
+    for placed in network.head_layers:
+        x = _apply(placed, x, model)
+    return keras.Model(features, x, name="head")
 
 
-def _features(model: keras.Model, network: Network) -> keras.KerasTensor:
-    return model.get_layer(network.backbone_layers[-1].name).output
+def _apply(placed: Placed, x: keras.KerasTensor, model: keras.Model | None = None) -> Any:
+    """What the layer makes of `x`: a new one, or that of `model`."""
 
+    def made(name: str, make: Callable[[], keras.layers.Layer]) -> keras.layers.Layer:
+        return make() if model is None else model.get_layer(name)
 
-def _apply(placed: Placed, x: keras.KerasTensor) -> keras.KerasTensor:
     name, description = placed.name, placed.layer
+    own = functools.partial(made, name, functools.partial(layer, name, description))
     if placed.inner:
-        shortcut = _apply(placed.projection, x) if placed.projection else x
+        shortcut = _apply(placed.projection, x, model) if placed.projection else x
         for inner in placed.inner:
-            x = _apply(inner, x)
+            x = _apply(inner, x, model)
         if placed.adds_input:
-            return layer(name, description)([x, shortcut])
-        return keras.layers.Identity(name=name)(x)
+            return own()([x, shortcut])
+        return made(name, lambda: keras.layers.Identity(name=name))(x)
     if description.kind == "conv" and description.padding == "full":
-        x = keras.layers.ZeroPadding2D(description.kernel - 1, name=f"{name}.padding")(x)
-    return layer(name, description)(x)
+        padding = f"{name}.padding"
+        zeros = description.kernel - 1
+        x = made(padding, lambda: keras.layers.ZeroPadding2D(zeros, name=padding))(x)
+    return own()(x)
 
 
 def probabilities(
