@@ -14,6 +14,7 @@ from pydantic import model_validator
 from components.base import atomic, disk
 from components.base.commands import Arguments
 from components.base.process import run_module
+from components.data.arrays import ImageArrays
 from components.evaluation import temperature
 from export.export_formats import FormatsArgs, write_format
 from export.formats import contract as contracts
@@ -76,7 +77,9 @@ class Exporter:
     def __init__(
         self, args: ExportArgs, pool: concurrent.futures.Executor, say: Callable[[str], None]
     ):
-        self.args, self.limits, self.pool, self.say = args, args.export, pool, say
+        self.args, self.pool, self.say = args, pool, say
+        height, width, _ = ImageArrays(args.arrays).spec.shape
+        self.limits = args.export.of_size(height, width)
         self.verifications: list[concurrent.futures.Future[list[dict]]] = []
         self.made: list[Artifact] = []
         self.not_made: list[list[dict]] = []

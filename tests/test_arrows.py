@@ -26,6 +26,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"networks", "sources"},
         {"data"},
         {"augmentation", "evaluation", "gates"},
+        {"features"},
         {"training"},
     ],
     "export": [

@@ -41,14 +41,14 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     """Writes `images.csv`. Names keep the bytes that are no UTF-8, and an apostrophe stands before
     what a spreadsheet would take for a formula; `read` takes it away."""
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        _write(file, _COLUMNS, ((r.split, _inert(r.label), r.sha256, _inert(r.name)) for r in rows))
+        _write(file, _COLUMNS, ((r.split, inert(r.label), r.sha256, inert(r.name)) for r in rows))
 
 
 def write_released(path: Path, index: dict[str, list[Row]]) -> None:
     """Writes `images.csv.gz`: sorted, without names, with `DIGEST` characters of each digest. The
     same images give the same bytes."""
     rows = sorted(
-        (SPLITS.index(split), _inert(row.label), row.sha256[:DIGEST])
+        (SPLITS.index(split), inert(row.label), row.sha256[:DIGEST])
         for split, rows in index.items()
         for row in rows
     )
@@ -88,8 +88,9 @@ def _read(path: Path) -> Iterator[Row]:
             yield Row(split, sys.intern(_exact(label)), digest, *map(_exact, name))
 
 
-def _inert(cell: str) -> str:
-    """With an apostrophe before what a spreadsheet would calculate, and before an apostrophe."""
+def inert(cell: str) -> str:
+    """A cell's text, with an apostrophe before what a spreadsheet would calculate, and before an
+    apostrophe."""
     return f"'{cell}" if cell[:1] in tuple("=+-@\t\r'") else cell
 
 

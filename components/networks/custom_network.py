@@ -55,6 +55,11 @@ class CustomNetwork(BaseModel):
     def units(self) -> int:
         return self.classes
 
+    @property
+    def backbone(self) -> None:
+        """Its weights begin as its builders make them."""
+        return None
+
     def placed(self, shape: Shape) -> tuple[Placed, ...]:
         """Nothing: its layers are known only to the builders."""
         del shape

@@ -155,6 +155,13 @@ def head_of(model: keras.Model, network: Network) -> keras.Model:
     return keras.Model(features, x, name="head")
 
 
+def freeze(model: keras.Model, network: Network, trained: int) -> None:
+    """Leaves only the head and the last `trained` layers of the backbone to training, without batch
+    norms, which then keep their statistics too."""
+    for name in network.frozen_layers(trained):
+        model.get_layer(name).trainable = False
+
+
 def _apply(placed: Placed, x: keras.KerasTensor, model: keras.Model | None = None) -> Any:
     """What the layer makes of `x`: a new one, or that of `model`."""
 

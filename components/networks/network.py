@@ -14,9 +14,11 @@ from pydantic import ValidationError
 
 from components.base import atomic
 from components.base.frameworks import FRAMEWORKS
+from components.networks.architectures import architecture_of
+from components.networks.backbones import BACKBONES
 from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import Architecture, BackbonePart, Placed
-from components.networks.layers import Activation
+from components.networks.layers import Activation, BatchNorm
 from serving.contract.image_spec import ImageSpec
 
 FILE = "network.json"
@@ -67,6 +69,18 @@ class Network:
         """From features to answers. Raises ValueError where it has no backbone."""
         return self.architecture.placed(self.spec.shape)[self.backbone.layers :]
 
+    def frozen_layers(self, trained: int) -> list[str]:
+        """Names of the layers that stay as they are while the last `trained` of the backbone's
+        layers are trained with the head: those before them, and every batch norm of the backbone,
+        whose statistics are of more images than there will be here."""
+        kept = len(self.backbone_layers) - trained
+        return [
+            layer.name
+            for number, placed in enumerate(self.backbone_layers)
+            for layer in placed.all()
+            if number < kept or isinstance(layer.layer, BatchNorm)
+        ]
+
     def with_framework(self, name: str) -> "Network":
         """The same network for the other framework."""
         return dataclasses.replace(self, framework=name)
@@ -109,6 +123,24 @@ class Network:
             raise ValueError(f"{path} is missing: expected a trained model's directory.") from error
         except (KeyError, TypeError, ValidationError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} does not describe a network: {error!r}.") from error
+
+
+def network_of(
+    architecture: str, spec: ImageSpec, labels: tuple[str, ...], framework: str
+) -> Network:
+    """The network that `architecture` names, for those images and classes.
+
+    One with a pretrained backbone gets its images normalised as those that the backbone learned
+    from, whatever the `mean` and `std` of `spec`. Raises ValueError for an unknown architecture,
+    too small images, or labels that it does not fit.
+    """
+    found = architecture_of(architecture, len(labels))
+    if found.backbone is not None:
+        own = BACKBONES[found.backbone.name]
+        channels = spec.channels
+        mean, std = (own.mean / 255,) * channels, (own.scale / 255,) * channels
+        spec = dataclasses.replace(spec, mean=mean, std=std)
+    return Network(framework, found, spec, tuple(labels))
 
 
 def _check_custom(architecture: CustomNetwork, framework: str, classes: int) -> None:

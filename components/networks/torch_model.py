@@ -247,6 +247,15 @@ def head_of(module: nn.Module, network: Network) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
+def freeze(module: nn.Module, network: Network, trained: int) -> list[nn.Module]:
+    """Leaves only the head and the last `trained` layers of the backbone to training, without batch
+    norms. Returns the modules that are to be in eval mode then, whatever the rest is in."""
+    frozen = [module.get_submodule(name) for name in network.frozen_layers(trained)]
+    for layer in frozen:
+        layer.requires_grad_(False)
+    return frozen
+
+
 def parameter_count(module: nn.Module) -> int:
     """Number of weights, batch norm's moving statistics included (its step counter is none)."""
     state = module.state_dict().items()

@@ -10,9 +10,9 @@ from pathlib import Path
 from components.augmentation.plan import COPIES
 from components.base.commands import Arguments
 from components.data.arrays import ImageArrays
-from components.networks.architectures import architecture_of
 from components.networks.description import check_loss
-from components.networks.network import Network
+from components.networks.network import Network, network_of
+from components.training.checkpoint import Checkpoints
 from components.training.config import TrainConfig
 
 
@@ -25,6 +25,8 @@ class TrainArgs(Arguments):
     """The augment step's directory, see components/augmentation/augment.py."""
     architecture: str
     """A name in `components/networks/architectures.py`, or `module:function` of the user's."""
+    features: Path | None = None
+    """Features directory of an architecture with a pretrained backbone, see components/features."""
     train: TrainConfig
     model_dir: Path
     """Where the trained model goes: `network.json` and the weights."""
@@ -43,9 +45,17 @@ class TrainArgs(Arguments):
 def network_for(args: TrainArgs, arrays: ImageArrays, framework: str) -> Network:
     """The network to train. Raises ValueError for an unknown architecture, too small images, or a
     loss that does not fit the network's output."""
-    architecture = architecture_of(args.architecture, len(arrays.labels))
-    check_loss(architecture, args.train.loss)
-    return Network(framework, architecture, arrays.spec, tuple(arrays.labels))
+    network = network_of(args.architecture, arrays.spec, tuple(arrays.labels), framework)
+    check_loss(network.architecture, args.train.loss)
+    return network
+
+
+def checkpoints_of(
+    args: TrainArgs, network: Network, arrays: ImageArrays, stage: str
+) -> Checkpoints:
+    """Those of a stage of the training (stages.py), each in a folder of its own."""
+    found = identity(args, network, arrays)
+    return Checkpoints(args.checkpoint_directory / stage, f"{found} {stage}".strip())
 
 
 def identity(args: TrainArgs, network: Network, arrays: ImageArrays) -> str:
@@ -65,7 +75,8 @@ def identity(args: TrainArgs, network: Network, arrays: ImageArrays) -> str:
     digest.update(json.dumps(described, sort_keys=True).encode())
     for name in ("policy.json", "index.npy", "class_weights.npy"):
         digest.update((args.plan / name).read_bytes())
-    for folder in (arrays.directory, args.plan / COPIES / network.framework):
+    folders = [arrays.directory, args.plan / COPIES / network.framework]
+    for folder in [*folders, *filter(None, [args.features])]:
         for path in sorted(folder.rglob("*.npy")):
             status = path.stat()
             facts = (str(path.relative_to(folder)), status.st_size, status.st_mtime_ns)

@@ -43,6 +43,13 @@ class TrainConfig(Slice):
     progressive_resizing: float = Field(
         1, ge=0.25, le=1, description="share of the images' sides at first, 1: whole throughout"
     )
+    finetune_epochs: int = Field(
+        0, ge=0, description="with a pretrained backbone: epochs on images after those of the head"
+    )
+    finetune_layers: int = Field(
+        9, ge=1, description="how many of the backbone's last layers and blocks these train"
+    )
+    finetune_learning_rate: float = Field(1e-4, gt=0, description="the highest of their schedule")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the hardware has units for it"
     )

@@ -27,14 +27,14 @@ class Learner:
 
     Make it, and the model, within the scope of a `tf.distribute` strategy: each of its replicas
     takes a shard of every batch. `weights`, float32 (classes,), are those of the classes in the
-    loss.
+    loss. Without a `spec` the network takes features, not images: nothing is augmented.
     """
 
     def __init__(
         self,
         model: keras.Model,
         architecture: AnyArchitecture,
-        spec: ImageSpec,
+        spec: ImageSpec | None,
         policy: Policy,
         weights: np.ndarray,
         config: TrainConfig,
@@ -42,8 +42,10 @@ class Learner:
         self.model = model
         self._architecture, self._config = architecture, config
         self._strategy = tf.distribute.get_strategy()
-        self._augment = keras_augment.augmenter(policy, spec, config.seed)
-        self._crop = keras_augment.augmenter((), spec, config.seed)
+        self._augment = self._crop = None
+        if spec is not None:
+            self._augment = keras_augment.augmenter(policy, spec, config.seed)
+            self._crop = keras_augment.augmenter((), spec, config.seed)
         self._weights = tf.constant(weights)
         self._kernels = [v for v in model.trainable_variables if len(v.shape) > 1]
         self._optimizer = _optimizer(model, config)
@@ -60,10 +62,10 @@ class Learner:
         if scale in self._learns:
             return self._learns[scale]
         replicas, network = self._strategy.num_replicas_in_sync, self.model
-        if scale < 1:
+        if scale < 1 and self._spec is not None:
             height, width, channels = self._spec.shape
             network = keras_model.at_size(network, (*sides((height, width), scale), channels))
-        packed = tf.TensorSpec((None, *self._spec.packed_shape), tf.uint8)
+        packed = self._inputs(packed=True)
         numbers, flags = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None,), tf.bool)
         signature = [packed, numbers, flags, tf.TensorSpec((), tf.float32)]
 
@@ -77,9 +79,16 @@ class Learner:
         self._learns[scale] = learn
         return learn
 
+    def _inputs(self, packed: bool) -> tf.TensorSpec:
+        """Of a batch: images of the packed or of the network's size, or features."""
+        if self._spec is None:
+            return tf.TensorSpec(self.model.input_shape, tf.float32)
+        shape = self._spec.packed_shape if packed else self._spec.shape
+        return tf.TensorSpec((None, *shape), tf.uint8)
+
     def _compiled(self) -> tuple[Callable[..., None], Callable[..., tf.Tensor]]:
         """The graphs of the average's step and of one batch of validation."""
-        fed, numbers = (None, *self._spec.shape), tf.TensorSpec((None,), tf.int64)
+        fed, numbers = self._inputs(packed=False), tf.TensorSpec((None,), tf.int64)
         averages = self._average or []
 
         @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])
@@ -91,7 +100,7 @@ class Learner:
                 else:  # a counter
                     average.assign(value)
 
-        @tf.function(input_signature=[tf.TensorSpec(fed, tf.uint8), numbers])
+        @tf.function(input_signature=[fed, numbers])
         def judge(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
             outputs = self.model(tf.cast(images, tf.float32), training=False)
             losses = keras_losses.losses(outputs, labels, self._architecture, 0)
@@ -115,18 +124,9 @@ class Learner:
             # An epoch's last batch may be smaller for some replicas only, which then are traced
             # without a fixed size; Keras's synchronised batch norm has one more all-reduce in the
             # gradients of those, and for it all must meet.
-            unknown = (None, *self._spec.packed_shape)
+            unknown = self._inputs(packed=True).shape
             images = tf.compat.v1.placeholder_with_default(images, unknown)
-        augmented = self._augment(images, training=True)
-        augmented = tf.cond(
-            tf.reduce_any(copied),
-            lambda: tf.where(
-                copied[:, None, None, None], self._crop(images, training=True), augmented
-            ),
-            lambda: augmented,
-        )
-        if scale < 1:
-            augmented = keras_augment.shrink(augmented, scale)
+        augmented = self._augmented(images, copied, scale)
         with tf.GradientTape() as tape:
             outputs = network(augmented, training=True)
             each = keras_losses.losses(outputs, labels, self._architecture, config.label_smoothing)
@@ -140,6 +140,18 @@ class Learner:
         right = keras_losses.predicted(outputs, self._architecture) == labels
         return tf.stack([loss, tf.reduce_sum(tf.cast(right, tf.float32)) / count])
 
+    def _augmented(self, images: tf.Tensor, copied: tf.Tensor, scale: float) -> tf.Tensor:
+        """What the network is fed of packed images; features are fed as they are."""
+        if self._augment is None or self._crop is None:
+            return images
+        crop, augmented = self._crop, self._augment(images, training=True)
+        augmented = tf.cond(
+            tf.reduce_any(copied),
+            lambda: tf.where(copied[:, None, None, None], crop(images, training=True), augmented),
+            lambda: augmented,
+        )
+        return keras_augment.shrink(augmented, scale) if scale < 1 else augmented
+
     def step(
         self,
         images: np.ndarray,
@@ -148,9 +160,10 @@ class Learner:
         rate: float,
         scale: float = 1,
     ) -> tuple[float, float]:
-        """Learns from packed images uint8 (N, H, W, C) and labels int64 (N,) at the learning rate
-        `rate`; bool (N,) `copied` tells which are augmented already, and the network sees them with
-        sides of `scale` times as many pixels. Returns loss and accuracy."""
+        """Learns from packed images uint8 (N, H, W, C), or features float32 (N, F), and labels
+        int64 (N,) at the learning rate `rate`; bool (N,) `copied` tells which are augmented
+        already, and the network sees them with sides of `scale` times as many pixels. Returns loss
+        and accuracy."""
         replicas = self._strategy.num_replicas_in_sync
 
         def shard(values: np.ndarray) -> Any:
@@ -214,7 +227,7 @@ class Learner:
         groups = {
             "model": self.model.variables,
             "optimizer": self._optimizer.variables,
-            "augment": [*self._augment.variables, *self._crop.variables],
+            "augment": [v for of in (self._augment, self._crop) if of for v in of.variables],
             "average": self._average or [],
         }
         return {

@@ -3,7 +3,7 @@
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -25,24 +25,30 @@ class Learner:
 
     `forward` runs the network on several devices (`DistributedDataParallel`), of which this process
     is one of `replicas`. `weights`, float32 (classes,), are those of the classes in the loss.
+    Parameters that need no gradient stay as they are, and `still` modules are in eval mode
+    throughout. Without a `spec` the network takes features, not images: nothing is augmented.
     """
 
     def __init__(
         self,
         model: nn.Module,
         architecture: AnyArchitecture,
-        spec: ImageSpec,
+        spec: ImageSpec | None,
         policy: Policy,
         weights: np.ndarray,
         config: TrainConfig,
         precision: torch.dtype,
         forward: nn.Module | None = None,
         replicas: int = 1,
+        still: Sequence[nn.Module] = (),
     ):
         self.model, self._forward, self._replicas = model, forward or model, replicas
         self._architecture, self._config, self._precision = architecture, config, precision
-        self._augment = torch_augment.augmenter(policy, spec)
-        self._crop = torch_augment.augmenter((), spec)
+        self._still = still
+        self._augment, self._crop = (
+            torch_augment.augmenter(of, spec) if spec is not None else torch.Tensor.float
+            for of in (policy, ())
+        )
         parameters = [p for p in model.parameters() if p.requires_grad]
         self.device = parameters[0].device
         self._weights = torch.from_numpy(weights).to(self.device)
@@ -60,14 +66,16 @@ class Learner:
         count: int,
         scale: float = 1,
     ) -> torch.Tensor:
-        """Learns from packed images uint8 (N, C, H, W) and labels int64 (N,) at the learning rate
-        `rate`; bool (N,) `copied` tells which are augmented already, and the network sees them with
-        sides of `scale` times as many pixels.
+        """Learns from packed images uint8 (N, C, H, W), or features float32 (N, F), and labels
+        int64 (N,) at the learning rate `rate`; bool (N,) `copied` tells which are augmented
+        already, and the network sees them with sides of `scale` times as many pixels.
 
         `count` is the size of the whole batch, of which these images are a shard. Returns float32
         (2,), on the device: loss and accuracy of the shard, times the number of replicas.
         """
         self._forward.train()
+        for module in self._still:
+            module.eval()
         augmented = self._augment(images)
         if copied is not None:
             copied = copied.to(self.device)[:, None, None, None]

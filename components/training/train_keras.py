@@ -4,14 +4,15 @@ Twin of `train_torch.py`: the same functions in the same order.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from components.augmentation.plan import read_class_weights, read_index, read_policy, training_split
+from components.augmentation.plan import read_class_weights
 from components.base.commands import run
-from components.data.arrays import ImageArrays, open_split
+from components.data.arrays import ImageArrays
 from components.networks import keras_model
 from components.networks.network import Network
-from components.training.arguments import TrainArgs, identity, network_for
+from components.training.arguments import TrainArgs, checkpoints_of, network_for
 from components.training.checkpoint import Checkpoints
 from components.training.config import TrainConfig
 from components.training.hardware import cpu_has_bfloat16, thread_count, too_large
@@ -20,6 +21,7 @@ from components.training.progress import Progress
 from components.training.recipe import shuffled, step_count
 from components.training.scalars import ScalarWriter
 from components.training.schedule import Schedule
+from components.training.stages import FINETUNE, HEAD, Stage, settled, stages
 from components.training.training_record import TrainingRecord
 
 EVALUATED_AT_A_TIME = 500
@@ -29,10 +31,12 @@ def main(args: TrainArgs) -> None:
     """Trains, then writes the model directory and the run directory of `args`."""
     arrays = ImageArrays(args.arrays)
     network = network_for(args, arrays, "keras")
-    strategy, description = choose_device(args.train)
+    strategy, description = choose_device(settled(args))
     keras.utils.set_random_seed(args.train.seed)
     with strategy.scope():
         model = keras_model.build(network)
+        if network.architecture.backbone is not None:
+            keras_model.load_backbone(model, network)
     record = TrainingRecord(
         "keras",
         description,
@@ -41,11 +45,14 @@ def main(args: TrainArgs) -> None:
         args.run_dir,
         ScalarWriter(args.run_dir / "tensorboard"),
     )
+    weights = read_class_weights(args.plan, len(arrays.labels))
     with record:
-        checkpoints = Checkpoints(args.checkpoint_directory, identity(args, network, arrays))
         try:
-            with strategy.scope():
-                train(args, model, network, arrays, record, checkpoints)
+            for stage in stages(args, arrays, "keras"):
+                record.start_stage(stage.config.epochs)
+                checkpoints = checkpoints_of(args, network, arrays, stage.name)
+                with strategy.scope():
+                    train(stage, model, network, weights, record, checkpoints)
         except (tf.errors.OpError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise too_large(args.train) from error
@@ -100,28 +107,30 @@ def choose_device(config: TrainConfig) -> tuple[tf.distribute.Strategy, str]:
 
 
 def train(
-    args: TrainArgs,
+    stage: Stage,
     model: keras.Model,
     network: Network,
-    arrays: ImageArrays,
+    weights: np.ndarray,
     record: TrainingRecord,
     checkpoints: Checkpoints,
 ) -> None:
-    """Leaves `model` with the weights of the lowest val_loss.
+    """Leaves `model` with the weights of the stage's lowest val_loss, or as it was where none is
+    lower than those of the stages before.
 
     Goes on from the last checkpoint, if there is one. Raises TrainingError when a loss is not
     finite.
     """
-    config = args.train
-    training, originals = training_split(arrays, args.plan, "keras")
-    validation = open_split(arrays, "val")
-    index = read_index(args.plan, len(training))
-    policy = read_policy(args.plan, "keras")
-    weights = read_class_weights(args.plan, len(arrays.labels))
-    learner = Learner(model, network.architecture, arrays.spec, policy, weights, config)
+    config, training, index = stage.config, stage.training, stage.index
+    learning = model
+    if stage.name == HEAD:
+        learning = keras_model.head_of(model, network)
+    elif stage.name == FINETUNE:
+        keras_model.freeze(model, network, config.finetune_layers)
+    learner = Learner(learning, network.architecture, stage.spec, stage.policy, weights, config)
     steps = step_count(len(index), config)
     schedule = Schedule(config, steps * config.epochs)
     progress = Progress(learner, record, schedule, checkpoints, steps, config.checkpoint_seconds)
+    progress.best = learner.judged()
     progress.resume()
 
     while progress.epoch <= config.epochs and not progress.stopped:
@@ -132,11 +141,11 @@ def train(
             rate = schedule.rate(progress.total)
             images, labels = training.packed(rows), training.labels[rows]
             scale = schedule.scale(progress.total)
-            loss, accuracy = learner.step(images, labels, rows >= originals, rate, scale)
+            loss, accuracy = learner.step(images, labels, rows >= stage.originals, rate, scale)
             record.step(len(rows), loss, accuracy, rate)
             progress.step_done()
-        totals = learner.evaluate(validation.batches(EVALUATED_AT_A_TIME))
-        val_loss, val_accuracy = (totals / len(validation)).tolist()
+        totals = learner.evaluate(stage.validation.batches(EVALUATED_AT_A_TIME))
+        val_loss, val_accuracy = (totals / len(stage.validation)).tolist()
         rate = schedule.rate(progress.total - 1)
         if record.end_epoch(val_loss, val_accuracy, rate, learner.not_finite()):
             progress.best = learner.judged()

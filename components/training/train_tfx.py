@@ -10,6 +10,7 @@ from components.augmentation.artifacts_tfx import AugmentPlan
 from components.base.frameworks import IMPORTED
 from components.base.process import run_module
 from components.data.artifacts_tfx import ImageArraysArtifact
+from components.features.artifacts_tfx import Features
 from components.training.arguments import TrainArgs
 from components.training.config import TrainConfig
 from components.training.hardware import fit_beside_each_other, share_of_threads
@@ -27,8 +28,10 @@ def Train(
     checkpoints: Parameter[str],
     trainings: Parameter[int],
     code: Parameter[str],
+    features: InputArtifact[Features] = None,
 ) -> None:
-    """Trains `framework` (keras or torch); `train` is a TrainConfig as JSON.
+    """Trains `framework` (keras or torch); `train` is a TrainConfig as JSON, and `features` are
+    those of a pretrained backbone, where the architecture has one.
 
     `checkpoints` is a directory that outlives the step: TFX gives a step that runs again a new
     output directory. The last ones stay until the run sees that TFX has the model, so that a kill
@@ -43,6 +46,7 @@ def Train(
     arguments = TrainArgs(
         arrays=Path(arrays.uri),
         plan=Path(plan.uri),
+        features=Path(features.uri) if features else None,
         architecture=architecture,
         train=config,
         model_dir=Path(model.uri),

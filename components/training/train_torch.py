@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from components.augmentation.plan import read_class_weights, read_index, read_policy, training_split
+from components.augmentation.plan import read_class_weights
 from components.base.commands import run
-from components.data.arrays import ImageArrays, Split, open_split
+from components.data.arrays import ImageArrays, Split
+from components.features.feature_arrays import FeatureSplit
 from components.networks import torch_model
 from components.networks.network import Network
-from components.training.arguments import TrainArgs, identity, network_for
+from components.training.arguments import TrainArgs, checkpoints_of, network_for
 from components.training.checkpoint import Checkpoints
 from components.training.config import TrainConfig
 from components.training.hardware import cpu_has_bfloat16, thread_count, too_large
@@ -23,6 +24,7 @@ from components.training.progress import Progress
 from components.training.recipe import shuffled, step_count, step_seed
 from components.training.scalars import ScalarWriter
 from components.training.schedule import Schedule
+from components.training.stages import FINETUNE, HEAD, Stage, settled, stages
 from components.training.torch_learner import Learner
 from components.training.torch_parallel import SINGLE, Replica, launch
 from components.training.training_record import TrainingRecord
@@ -42,9 +44,12 @@ def replica_main(args: TrainArgs, replica: Replica) -> None:
     """The training, or this process's share of it."""
     arrays = ImageArrays(args.arrays)
     network = network_for(args, arrays, "torch")
-    device, precision, description = choose_device(args.train, replica)
+    device, precision, description = choose_device(settled(args), replica)
     torch.manual_seed(args.train.seed)
-    model = torch_model.build(network).to(device, memory_format=torch.channels_last)
+    model = torch_model.build(network)
+    if network.architecture.backbone is not None:
+        torch_model.load_backbone(model, network)
+    model = model.to(device, memory_format=torch.channels_last)
     record = TrainingRecord(
         "torch",
         description,
@@ -53,10 +58,13 @@ def replica_main(args: TrainArgs, replica: Replica) -> None:
         args.run_dir,
         ScalarWriter(args.run_dir / "tensorboard") if replica.first else None,
     )
+    weights = read_class_weights(args.plan, len(arrays.labels))
     with record:
-        checkpoints = Checkpoints(args.checkpoint_directory, identity(args, network, arrays))
         try:
-            train(args, model, network, arrays, precision, record, checkpoints, replica)
+            for stage in stages(args, arrays, "torch"):
+                record.start_stage(stage.config.epochs)
+                checkpoints = checkpoints_of(args, network, arrays, stage.name)
+                train(stage, model, network, weights, precision, record, checkpoints, replica)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise too_large(args.train) from error
@@ -110,35 +118,38 @@ def choose_device(
 
 
 def train(
-    args: TrainArgs,
+    stage: Stage,
     model: nn.Module,
     network: Network,
-    arrays: ImageArrays,
+    weights: np.ndarray,
     precision: torch.dtype,
     record: TrainingRecord,
     checkpoints: Checkpoints,
     replica: Replica = SINGLE,
 ) -> None:
-    """Leaves `model` with the weights of the lowest val_loss.
+    """Leaves `model` with the weights of the stage's lowest val_loss, or as it was where none is
+    lower than those of the stages before.
 
     Goes on from the last checkpoint, if there is one. Raises TrainingError when a loss is not
     finite.
     """
-    config = args.train
-    training, originals = training_split(arrays, args.plan, "torch")
-    validation = open_split(arrays, "val")
-    index = read_index(args.plan, len(training))
-    policy = read_policy(args.plan, "torch")
-    weights = read_class_weights(args.plan, len(arrays.labels))
+    config, training, originals = stage.config, stage.training, stage.originals
+    validation, index = stage.validation, stage.index
+    learning, still = model, []
+    if stage.name == HEAD:
+        learning = torch_model.head_of(model, network)
+    elif stage.name == FINETUNE:
+        still = torch_model.freeze(model, network, config.finetune_layers)
     learner = Learner(
-        model, network.architecture, arrays.spec, policy, weights, config, precision,
-        replica.wrap(model), replica.world_size,
+        learning, network.architecture, stage.spec, stage.policy, weights, config, precision,
+        replica.wrap(learning), replica.world_size, still,
     )  # fmt: skip
     steps = step_count(len(index), config)
     schedule = Schedule(config, steps * config.epochs)
     progress = Progress(
         learner, record, schedule, checkpoints, steps, config.checkpoint_seconds, replica.first
     )
+    progress.best = learner.judged()
     # One after the other, because the first removes damaged checkpoints.
     if not replica.first:
         replica.wait()
@@ -176,20 +187,21 @@ def train(
 
 
 def reader(
-    gather: Callable[[np.ndarray], np.ndarray], split: Split, device: torch.device
+    gather: Callable[[np.ndarray], np.ndarray], split: Split | FeatureSplit, device: torch.device
 ) -> Callable[[np.ndarray], tuple[torch.Tensor, torch.Tensor]]:
-    """A function from row numbers to images uint8 (N, C, H, W), in channels-last memory order, and
-    labels int64 (N,), on the device; `gather` is `packed` or `images` of the split.
+    """A function from row numbers to images uint8 (N, C, H, W), in channels-last memory order, or
+    features float32 (N, F), and labels int64 (N,), on the device; `gather` is `packed` or `images`
+    of the split.
 
-    On a GPU that has room for all images they are copied there once.
+    On a GPU that has room for all of them they are copied there once.
     """
     labels = torch.from_numpy(split.labels)
     if device.type == "cuda":
-        size = gather(np.arange(1)).nbytes * len(split)
+        one = gather(np.arange(1))
+        size = one.nbytes * len(split)
         if size <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
-            images = torch.empty(
-                (len(split), *gather(np.arange(1)).shape[1:]), dtype=torch.uint8, device=device
-            )
+            kind = torch.from_numpy(one).dtype
+            images = torch.empty((len(split), *one.shape[1:]), dtype=kind, device=device)
             for rows in np.array_split(np.arange(len(split)), 1 + size // 2**28):
                 images[rows[0] : rows[-1] + 1] = torch.from_numpy(gather(rows)).to(device)
             there = labels.to(device)
@@ -197,15 +209,20 @@ def reader(
             def from_device(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
                 # Pinned, so that the copy does not wait for what the GPU is at.
                 rows = torch.from_numpy(rows).pin_memory().to(device, non_blocking=True)
-                return images[rows].permute(0, 3, 1, 2), there[rows]
+                return _channels_first(images[rows]), there[rows]
 
             return from_device
 
     def from_memory(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        images = torch.from_numpy(gather(rows)).to(device).permute(0, 3, 1, 2)
+        images = _channels_first(torch.from_numpy(gather(rows)).to(device))
         return images, labels[torch.from_numpy(rows)].to(device)
 
     return from_memory
+
+
+def _channels_first(images: torch.Tensor) -> torch.Tensor:
+    """(N, H, W, C) as (N, C, H, W), without a copy; features as they are."""
+    return images.permute(0, 3, 1, 2) if images.ndim == 4 else images
 
 
 def evaluation_batches(

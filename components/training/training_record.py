@@ -32,9 +32,10 @@ class TrainingRecord:
     """Follows one training: a context manager around the epochs, in which `start_epoch`, `step`
     for every batch and `end_epoch` are called in turn, and `finish` at the end.
 
-    Epochs count from 1. Images per second leave out validation and the process's first step, which
-    traces the graph, chooses kernels and fills caches. Without a `writer` nothing is written or
-    shown: of several processes that train together, one keeps the record.
+    Epochs count from 1, on through all stages of a training. Images per second leave out
+    validation and the process's first step, which traces the graph, chooses kernels and fills
+    caches. Without a `writer` nothing is written or shown: of several processes that train
+    together, one keeps the record.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class TrainingRecord:
         self._task = self._bar.add_task(framework, total=None, status="")
         self._line, self._line_at = "", -math.inf
         self._run, self._epoch = _Tally(), _Tally()
+        self._before, self._epochs = 0, config.epochs
         self._earlier, self._traced = 0.0, False
         self._began = self._step_at = time.perf_counter()
 
@@ -85,14 +87,20 @@ class TrainingRecord:
         for row in self.history:
             self._plot(row)
 
+    def start_stage(self, epochs: int) -> None:
+        """Starts a stage of so many epochs, which the caller counts from 1 again. Its steps are
+        unlike those of the stage before, and so is their speed."""
+        self._before, self._epochs = len(self.history), epochs
+        self._run, self._traced = _Tally(), False
+
     def start_epoch(self, epoch: int, steps: int, done: int = 0) -> None:
         """Starts the clock for an epoch of `steps` batches; a resumed one has `done` some."""
         if not done:
             self._epoch = _Tally()
-        self._number = epoch
-        name = f"{self._framework}  epoch {epoch}/{self._config.epochs}"
+        self._number = self._before + epoch
+        name = f"{self._framework}  epoch {self._number}/{self._before + self._epochs}"
         # Over all epochs, so that the time left is the training's.
-        done, total = (epoch - 1) * steps + done, self._config.epochs * steps
+        done, total = (epoch - 1) * steps + done, self._epochs * steps
         self._bar.update(
             self._task, completed=done, total=total, description=name, status="", visible=True
         )
@@ -194,7 +202,7 @@ class TrainingRecord:
 
     def _show(self, row: dict) -> None:
         self._line = (
-            f"{self._framework}  epoch {row['epoch']}/{self._config.epochs}  "
+            f"{self._framework}  epoch {row['epoch']}/{self._before + self._epochs}  "
             f"loss {row['loss']:.3f}  accuracy {row['accuracy']:.3f}  "
             f"val_accuracy {row['val_accuracy']:.3f}  lr {row['learning_rate']:.1e}  "
             f"{row['images_per_second']:,.0f} img/s"
@@ -202,7 +210,8 @@ class TrainingRecord:
         seconds = self._seconds()
         # A first epoch that is short is mostly tracing, and says little of the others.
         if row["epoch"] > 1 or seconds > 60:
-            self._line += f"  {time_left(seconds, row['epoch'], self._config.epochs)}".rstrip()
+            left = time_left(seconds, row["epoch"], self._before + self._epochs)
+            self._line += f"  {left}".rstrip()
         if time.monotonic() - self._line_at >= LINE_INTERVAL:
             self.say(self._line)
             self._line, self._line_at = "", time.monotonic()

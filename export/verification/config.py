@@ -1,5 +1,7 @@
 """The slice of configuration that says what is exported, and how far it may be from its source."""
 
+from typing import Self
+
 from pydantic import Field, field_validator
 
 from components.base.config import Slice
@@ -8,6 +10,10 @@ from serving.contract.release_files import FORMATS, Format
 BATCHES = (1, 7, 64)
 """Each artifact is verified at all of these batch sizes: on every held-out image at the last one,
 on `export.images` of them at the others (float32; reduced precision on every one at all)."""
+
+
+_USUAL = 96 * 96
+"""Pixels of an image up to which the numbers of images are as configured."""
 
 
 class ExportConfig(Slice):
@@ -31,9 +37,16 @@ class ExportConfig(Slice):
     max_accuracy_loss: float = Field(0.001, ge=0, le=1, description="against the source model")
     max_accuracy_loss_float16: float = Field(0.003, ge=0, le=1)
     max_accuracy_loss_int8: float = Field(0.005, ge=0, le=1)
-    images: int = Field(256, ge=1, description="held-out images run at small batch sizes too")
+    images: int = Field(
+        256,
+        ge=1,
+        description="held-out images run at small batch sizes too; of large images fewer, as many "
+        "pixels as so many of 96x96 have",
+    )
     calibration_images: int = Field(
-        512, ge=1, description="training images that int8 ranges are measured on"
+        512,
+        ge=1,
+        description="training images that int8 ranges are measured on; of large images fewer, too",
     )
     max_latency_ms: float | None = Field(
         None, gt=0, description="median of one image, one thread, on this machine's CPU"
@@ -59,6 +72,15 @@ class ExportConfig(Slice):
                 "expected onnx among them: the server and the next run's gates open it"
             )
         return names
+
+    def of_size(self, height: int, width: int) -> Self:
+        """With as many images as are meant for ones of that size, but 32 at the least."""
+
+        def fewer(most: int) -> int:
+            return min(most, max(32, most * _USUAL // (height * width)))
+
+        counts = {name: fewer(getattr(self, name)) for name in ("images", "calibration_images")}
+        return self.model_copy(update=counts)
 
     def agreement_of(self, row: Format) -> float:
         """The least share of equal top-1 labels for a format."""

@@ -206,11 +206,13 @@ def _drop_checkpoints(directory: Path, step: Step) -> None:
     Where the model is an earlier run's they are another training's, which may still go on.
     """
     from components.training.checkpoint import Checkpoints
+    from components.training.stages import STAGES
 
     for framework in FRAMEWORKS:
         if step.name == f"train_{framework}" and step.outputs and not step.cached:
             with contextlib.suppress(OSError):
-                Checkpoints(directory / framework, identity="").clear()
+                for stage in STAGES:
+                    Checkpoints(directory / framework / stage, identity="").clear()
 
 
 def _close(verdict: Verdict, directory: Path, terminal: Terminal, afterwards: Afterwards) -> int:

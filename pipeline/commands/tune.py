@@ -17,6 +17,7 @@ from components.base import atomic, disk
 from components.base.config import json_slice
 from components.base.process import StepFailed
 from components.base.refusal import ConfigError, DataRefused
+from components.networks.architectures import architecture_of
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
 from pipeline.configuration import presets
@@ -37,7 +38,7 @@ from pipeline.search.search_space import Space, left_out, search_space
 from serving.store.store import Store
 
 BEST = "best.args"
-_STEPS = ("ingest", "data_gate", "transform", "pack", "augment")
+_STEPS = ("ingest", "data_gate", "transform", "pack", "augment", "features")
 _SHOWN = 5  # trials in the table at the end
 
 
@@ -63,10 +64,13 @@ def tune(preset: str, arguments: list[str]) -> int:
                 for line in left_out(config, space):
                     terminal.say(line)
                 terminal.waiting("looking at the images")
-                arrays, plan, data = prepare(config, source, schema, root, directory, terminal)
+                found, data = prepare(config, source, schema, root, directory, terminal)
                 step = f"train_{config.tune.framework}"
                 code = step_modules.code(step, config.model.architecture)
-                search = Search(directory, config, space, arrays, plan, data, code)
+                search = Search(
+                    directory, config, space, found["arrays"], found["plan"], data, code,
+                    found.get("features"),
+                )  # fmt: skip
                 _search(search, terminal)
                 write_best(search, preset, overrides, directory / BEST)
                 python, best = short(Path(sys.executable)), shlex.quote(short(directory / BEST))
@@ -95,9 +99,9 @@ def prepare(
     root: Path,
     directory: Path,
     terminal: Terminal,
-) -> tuple[Path, Path, str]:
-    """Directories of the images' arrays and of the augmentation plan, and what tells these images
-    from others.
+) -> tuple[dict[str, Path], str]:
+    """The directories `arrays`, `plan` and, for a pretrained network, `features`; and what tells
+    these images from others.
 
     They are the line's own, by the same steps and from the same cache; where nothing that they
     depend on has changed since the last search, they are taken from there without starting TFX.
@@ -108,38 +112,43 @@ def prepare(
     data = _digest(images, labels, json_slice(config.data, {"verify"}), json_slice(config.image))
     key = _digest(
         data, schema, current.version if current else 0, json_slice(config.data_gate),
-        json_slice(config.augment), *map(step_modules.code, _STEPS),
+        json_slice(config.augment), config.model.architecture, *map(step_modules.code, _STEPS),
     )  # fmt: skip
     file = directory / "prepared.json"
     known = json.loads(file.read_text()) if file.is_file() else {}
-    if known.get("key") != key or not all(Path(known[k]).is_dir() for k in ("arrays", "plan")):
+    found = {name: Path(path) for name, path in known.items() if name != "key"}
+    if known.get("key") != key or not all(path.is_dir() for path in found.values()):
         plan = {"source": images, "labels": labels, "schema": schema, "baseline": current}
-        known = {"key": key} | _run_steps(config, plan, terminal)
+        found = _run_steps(config, plan, terminal)
+        known = {"key": key} | {name: str(path) for name, path in found.items()}
         atomic.write(file, json.dumps(known, indent=1) + "\n")
-    return Path(known["arrays"]), Path(known["plan"]), data
+    return found, data
 
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _run_steps(config: RunConfig, plan: dict, terminal: Terminal) -> dict[str, str]:
+def _run_steps(config: RunConfig, plan: dict, terminal: Terminal) -> dict[str, Path]:
     terminal.say("starting TFX")
     with without_torch():
         from pipeline.line import dag, runner
 
+    wanted = {"arrays": "pack", "plan": "augment", "features": "features"}
+    if architecture_of(config.model.architecture, len(plan["labels"])).backbone is None:
+        del wanted["features"]
     pipeline = dag.build(config, run_id="search", **plan)
     steps, error = runner.execute(
-        pipeline, terminal.step_started, terminal.step_finished, until="augment"
+        pipeline, terminal.step_started, terminal.step_finished, until=list(wanted.values())[-1]
     )
     outputs = Outputs(steps)
-    arrays, augment = outputs.directory("pack", "arrays"), outputs.directory("augment", "plan")
+    found = {name: outputs.directory(step, name) for name, step in wanted.items()}
     if isinstance(error, (DataRefused, ConfigError, Interrupted)):
         raise error
-    if error is not None or arrays is None or augment is None:
+    if error is not None or None in found.values():
         last = f"step {steps[-1].name} failed" if steps else "TFX did not start"
         raise StepFailed(f"The images could not be prepared: {last}: {error}") from error
-    return {"arrays": str(arrays), "plan": str(augment)}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def _search(search: Search, terminal: Terminal) -> None:

@@ -6,6 +6,7 @@ from components.augmentation.sizes import sides
 from components.base.frameworks import FRAMEWORKS
 from components.base.refusal import ConfigError
 from components.networks.architectures import architecture_of
+from components.networks.backbones import BACKBONES
 from components.networks.custom_network import AnyArchitecture, frameworks_of
 from components.networks.description import Architecture, check_loss, parameter_count
 from components.training.schedule import scales
@@ -23,6 +24,7 @@ def check_network(config: RunConfig) -> None:
         architecture.placed((image.height, image.width, image.channels))
     except ValueError as error:
         raise ConfigError(f"Bad value for image or model.architecture: {error}") from error
+    _check_backbone(config, architecture)
     _check_resizing(config, architecture)
     _check_reflection(config)
     # A custom description may end in another way for another number of classes.
@@ -71,6 +73,39 @@ def _architecture(config: RunConfig, classes: int) -> AnyArchitecture:
         return architecture_of(config.model.architecture, classes)
     except ValueError as error:
         raise ConfigError(f"Bad value for model.architecture: {error}") from error
+
+
+def _check_backbone(config: RunConfig, architecture: AnyArchitecture) -> None:
+    """What a frozen backbone asks of the images, the policies and the recipe."""
+    if architecture.backbone is None:
+        if config.train.finetune_epochs:
+            raise ConfigError(
+                f"Bad value for train.finetune_epochs: {config.train.finetune_epochs}: "
+                f"architecture {architecture.name!r} has no pretrained backbone to fine-tune: "
+                f"expected 0, or one of {', '.join(BACKBONES)}."
+            )
+        return
+    name, augment = architecture.name, config.augment
+    if config.image.channels != 3:
+        raise ConfigError(
+            f"Bad value for image.channels: {config.image.channels}: {name} is pretrained on RGB "
+            "images: expected 3 (grey images become RGB)."
+        )
+    if augment.keras != augment.torch:
+        raise ConfigError(
+            f"augment.keras and augment.torch differ: {name} sees each image once for both "
+            "frameworks: expected the same operations in both."
+        )
+    if augment.balance == "augmented":
+        raise ConfigError(
+            f"Bad value for augment.balance: 'augmented': {name} makes features of each image "
+            "once, and not of copies: expected none, weights or oversample."
+        )
+    if config.train.progressive_resizing < 1:
+        raise ConfigError(
+            f"Bad value for train.progressive_resizing: {config.train.progressive_resizing:g}: "
+            f"{name} sees whole images: expected 1."
+        )
 
 
 def _check_resizing(config: RunConfig, architecture: AnyArchitecture) -> None:

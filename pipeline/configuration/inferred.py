@@ -11,6 +11,7 @@ from components.augmentation import policy
 from components.augmentation.policy import AugmentConfig
 from components.data.config import ImageConfig
 from components.gates.model_gates import GatesConfig
+from components.networks.backbones import BACKBONES
 from components.networks.config import ModelConfig
 from components.sources.config import DataConfig
 from components.sources.open_source import LISTED, open_listed
@@ -18,12 +19,20 @@ from components.training.config import TrainConfig
 from pipeline.configuration.config import RunConfig
 
 _ARCHIVE_ENDING = re.compile(r"\.(zip|tar|tgz|tbz2?|txz)(\.\w+)?$", re.IGNORECASE)
-_POLICY = (
-    policy.Flip(),
+_MIRRORED: policy.Policy = (policy.Flip(),)
+_POLICY: policy.Policy = (
+    *_MIRRORED,
     policy.Rotate(fraction=0.1),
     policy.Zoom(fraction=0.1),
     policy.Translate(fraction=0.1),
 )
+
+
+_PHOTOGRAPH = 96
+"""Pixels of the median shorter side from which images are taken for photographs."""
+_FEW = 20_000
+"""With fewer photographs the pretrained network is more accurate than one from scratch."""
+_PRETRAINED = "efficientnet_lite0"
 
 
 def archive_kind(path: str) -> str | None:
@@ -46,31 +55,38 @@ def inferred_keys(preset: str, given: Iterable[str]) -> list[str]:
     return [key for key in INFERRED if key not in set(given)]
 
 
-def from_files(kind: str, path: str) -> RunConfig:
+def from_files(kind: str, path: str, architecture: str | None = None) -> RunConfig:
     """The user's own images: size, channels, network and epochs follow from a look at them.
 
-    `kind` is folder, tar or zip. The size is the median of up to 200 images' shorter sides, at most
-    96. A model must beat always naming the most frequent class by a tenth of what that leaves to
-    win; what the test split and its number of images ask for beyond that, the gate `majority` says
-    when they are known.
+    `kind` is folder, tar or zip; `architecture` is one that the user asks for. Few photographs, and
+    whatever is asked to, get a pretrained network. For others the size is the median of up to 200
+    images' shorter sides, at most 96. A model must beat always naming the most frequent class by a
+    tenth of what that leaves to win; what the test split and its number of images ask for beyond
+    that, the gate `majority` says when they are known.
     """
     source = open_listed(kind, path)
     resolved = Path(path).expanduser().resolve()
     shapes = [shape for file in source.sample(200) if (shape := _header(file))]
-    sides = [min(height, width) for height, width, _ in shapes] or [32]
-    side = max(8, min(96, round(statistics.median(sides))))
+    side = round(statistics.median([min(h, w) for h, w, _ in shapes] or [32]))
     channels = max((channels for *_, channels in shapes), default=3)
     counts = source.counts()
+    photographs = channels == 3 and side >= _PHOTOGRAPH and sum(counts) < _FEW
+    if architecture is None and photographs:
+        architecture = _PRETRAINED
+    side = max(8, min(96, side))
     return _inferred(
         name=_slug(resolved.name if kind == "folder" else _ARCHIVE_ENDING.sub("", resolved.name)),
         data=DataConfig(source=f"{kind}:{resolved}"),
         image=ImageConfig(height=side, width=side, channels=channels),
         images=sum(counts),
         largest_share=max(counts) / sum(counts),
+        architecture=architecture,
     )
 
 
-def from_tfds(name: str, data_dir: str | None, label: str) -> RunConfig:
+def from_tfds(
+    name: str, data_dir: str | None, label: str, architecture: str | None = None
+) -> RunConfig:
     """Any TFDS set with a feature `image` and one called `label`, see `TfdsSource`; images of no
     fixed size become 64x64."""
     from components.sources.tfds_source import TfdsSource
@@ -87,23 +103,37 @@ def from_tfds(name: str, data_dir: str | None, label: str) -> RunConfig:
         ),
         images=source.images,
         largest_share=1 / len(source.labels),
+        architecture=architecture,
     )
 
 
 def _inferred(
-    name: str, data: DataConfig, image: ImageConfig, images: int, largest_share: float
+    name: str,
+    data: DataConfig,
+    image: ImageConfig,
+    images: int,
+    largest_share: float,
+    architecture: str | None,
 ) -> RunConfig:
+    if architecture in BACKBONES:
+        size = BACKBONES[architecture].size
+        image = ImageConfig(height=size, width=size, channels=3)
+        # Every image goes through the backbone once, and once more mirrored; heads learn fast.
+        policies, epochs, batch_size = _MIRRORED, 40, 32
+    else:
+        # About 200,000 images seen, the order of what small CNNs need; early stopping may end
+        # sooner.
+        policies, epochs = _POLICY, max(5, min(60, round(200_000 / max(images, 1))))
+        batch_size = 32 if images < 5_000 else 64
     # Two halvings leave little of less than 16 pixels.
-    architecture = "digits" if min(image.height, image.width) < 16 else "cifar10"
-    # About 200,000 images seen, the order of what small CNNs need; early stopping may end sooner.
-    epochs = max(5, min(60, round(200_000 / max(images, 1))))
+    scratch = "digits" if min(image.height, image.width) < 16 else "cifar10"
     return RunConfig(
         name=name,
         data=data,
         image=image,
-        model=ModelConfig(architecture=architecture),
-        augment=AugmentConfig(keras=_POLICY, torch=_POLICY),
-        train=TrainConfig(epochs=epochs, batch_size=32 if images < 5_000 else 64),
+        model=ModelConfig(architecture=architecture or scratch),
+        augment=AugmentConfig(keras=policies, torch=policies),
+        train=TrainConfig(epochs=epochs, batch_size=batch_size),
         gates=GatesConfig(min_accuracy=round(largest_share + 0.1 * (1 - largest_share), 4)),
     )
 

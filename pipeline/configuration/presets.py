@@ -281,15 +281,17 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
 
 
 def _load(name: str, overrides: dict[str, str]) -> RunConfig:
-    """Before overrides; those that say where data lies are needed to look at it."""
+    """Before overrides; those that say where data lies are needed to look at it, and the network
+    that is asked for to say how."""
     if name in PRESETS:
         return PRESETS[name]()
     kind, _, rest = name.partition(":")
+    architecture = overrides.get("model.architecture")
     if kind in LISTED and rest:
-        return inferred.from_files(kind, rest)
+        return inferred.from_files(kind, rest, architecture)
     if kind == "tfds" and rest:
         return inferred.from_tfds(
-            rest, overrides.get("data.dir"), overrides.get("data.label", "label")
+            rest, overrides.get("data.dir"), overrides.get("data.label", "label"), architecture
         )
     if kind in (*LISTED, "tfds"):
         raise ConfigError(f"{name!r} is incomplete: expected {_SOURCES}.")

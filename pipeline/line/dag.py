@@ -16,6 +16,8 @@ from components.data.ingest_tfx import ImageExampleGen
 from components.data.pack_tfx import Pack
 from components.evaluation.corruptions_tfx import Corrupt
 from components.evaluation.evaluate_tfx import Evaluate
+from components.features.cross_validate_tfx import CrossValidate
+from components.features.features_tfx import Features
 from components.gates.anomalies_tfx import statistics_options
 from components.gates.data_gate_tfx import DataGate
 from components.gates.model_gates_tfx import Gates
@@ -167,11 +169,17 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
     if config.evaluate.corruptions or config.gates.min_robustness is not None:
         corrupt = [Corrupt(arrays=arrays, code=code("corrupt")).with_id("corrupt")]
         corrupted = {"corrupted": corrupt[0].outputs["corrupted"]}
-    frameworks = frameworks_of(architecture_of(config.model.architecture, len(labels)))
+    architecture = architecture_of(config.model.architecture, len(labels))
+    frameworks = frameworks_of(architecture)
+    features, given = [], {}
+    if architecture.backbone is not None:
+        features = _feature_steps(config, data)
+        given = {"features": features[0].outputs["features"]}
     for framework in frameworks:
         train[framework] = Train(
             arrays=arrays,
             plan=plan,
+            **given,
             framework=framework,
             architecture=config.model.architecture,
             train=json_slice(config.train),
@@ -191,7 +199,26 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
     if not fit_beside_each_other(len(frameworks), config.train.threads):
         for earlier, later in itertools.pairwise(train.values()):
             later.add_upstream_node(earlier)
-    return _steps(*train.values(), *corrupt, *evaluate.values())
+    return _steps(*features, *train.values(), *corrupt, *evaluate.values())
+
+
+def _feature_steps(config: RunConfig, data: Steps) -> list[Any]:
+    """What a pretrained backbone makes of the images, once for both frameworks, and what a head on
+    that says of images that it did not learn from."""
+    arrays = data["pack"].outputs["arrays"]
+    features = Features(
+        arrays=arrays,
+        plan=data["augment"].outputs["plan"],
+        architecture=config.model.architecture,
+        last=str(root_path(config) / "features" / f"{config.name}.json"),
+        code=code("features", config.model.architecture),
+    ).with_id("features")
+    cross_validate = CrossValidate(
+        arrays=arrays,
+        features=features.outputs["features"],
+        code=code("cross_validate"),
+    ).with_id("cross_validate")
+    return [features, cross_validate]
 
 
 def _release_steps(

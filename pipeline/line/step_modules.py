@@ -17,6 +17,8 @@ STEP_MODULES: dict[str, tuple[str, ...]] = {
         "components.augmentation.keras_copies",
         "components.augmentation.torch_copies",
     ),
+    "features": ("components.features.features_tfx", "components.features.torch_features"),
+    "cross_validate": ("components.features.cross_validate_tfx",),
     "corrupt": (
         "components.evaluation.corruptions_tfx",
         "components.evaluation.torch_corruptions",
@@ -39,7 +41,9 @@ STEP_MODULES: dict[str, tuple[str, ...]] = {
 }
 """Without TFX's own steps (statistics, schema, validator), which follow its version in the lock."""
 
-_REBUILDS_THE_NETWORK = ("train_keras", "train_torch", "evaluate_keras", "evaluate_torch", "export")
+_REBUILDS_THE_NETWORK = (
+    *("features", "train_keras", "train_torch", "evaluate_keras", "evaluate_torch", "export"),
+)
 
 
 def code(step: str, architecture: str = "") -> str:

@@ -16,6 +16,9 @@ from pipeline.outcome.unfinished import as_row
 from pipeline.outcome.verdict import EXIT_INTERNAL, EXIT_OK, Verdict
 from serving.contract.release_files import CONTRACT, FORMATS
 
+FEW = 500
+"""Images below which the accuracy by cross-validation stands beside that of the test split."""
+
 
 def collect(
     verdict: Verdict, limits: ExportConfig, steps: list[Step], error: BaseException | None
@@ -35,6 +38,9 @@ def collect(
     for framework in FRAMEWORKS:
         verdict.models |= _model(framework, outputs, verdict.gates)
     verdict.contract = _contract(outputs)
+    verdict.cross_validation = outputs.read(
+        "cross_validate", "validation", "cross_validation.json", {}
+    )
     parity = outputs.read("export", "exports", PARITY, [])
     latency = outputs.read("export", "exports", LATENCY, {})
     checks = artifact_gates(parity, latency, limits)
@@ -153,8 +159,17 @@ def _released(verdict: Verdict, release: dict) -> None:
         again = " is current again" if release.get("again") else ""
         verdict.sentence = (
             f"{verdict.name} version {verdict.version}{again}: {verdict.champion} with test "
-            f"accuracy {accuracy:.4f}, {artifacts}{why}{left_out}{_removed(release)}."
+            f"accuracy {accuracy:.4f}{cross_validated(verdict.cross_validation)}, "
+            f"{artifacts}{why}{left_out}{_removed(release)}."
         )
+
+
+def cross_validated(found: dict) -> str:
+    """What is added to the accuracy of a small test split, which says little by itself."""
+    if not found or found["images"] >= FEW:
+        return ""
+    interval = f"95% interval {found['low']:.4f} to {found['high']:.4f}"
+    return f" ({found['accuracy']:.4f} by cross-validation of all images, {interval})"
 
 
 def _removed(release: dict) -> str:

@@ -16,17 +16,25 @@ from components.base import atomic
 from components.data import image_index
 from components.data.arrays import ImageArrays
 from components.evaluation.predictions import predicted
+from components.features.feature_arrays import FeatureArrays
+from components.features.neighbours import nearest
 from pipeline.outcome.sheet import tile_size
 
 SHOWN = 24
-_SIDE = 112  # pixels: the longer side of an image on the page
+_SIDE, _SMALL = 112, 36  # pixels: the longer side of an image on the page, and of one beside it
+_ALIKE = 3
 _LOSSLESS = 300_000  # bytes: larger pictures are worth a loss that nobody sees
 
 
 def write_mistakes(
-    arrays: ImageArrays, predictions: dict[str, Path], index: Path | None, output: Path
+    arrays: ImageArrays,
+    predictions: dict[str, Path],
+    index: Path | None,
+    output: Path,
+    features: Path | None = None,
 ) -> None:
-    """Writes the JSON list `output` of the most confident wrong answers on the test split.
+    """Writes the JSON list `output` of the most confident wrong answers on the test split; with a
+    `features` directory each has the training images that the backbone finds most alike.
 
     `predictions` are as in `samples.write_samples`, `index` is ingest's images.csv, or None. Raises
     ValueError when predictions do not fit the split.
@@ -34,7 +42,8 @@ def write_mistakes(
     test = arrays.split("test")
     answers = {of: predicted(arrays, "test", path)[1] for of, path in predictions.items()}
     rows = most_confident(test.labels, answers)
-    names = image_names(index, len(test))
+    names = image_names(index, "test", len(test))
+    alike = _alike(arrays, rows, index, features) if features and len(rows) else {}
     found = []
     for row, pixels in zip(rows.tolist(), test.images(rows) if len(rows) else ()):
         width, height = tile_size(arrays.spec.shape[:2], _SIDE, shrink=True)
@@ -49,9 +58,32 @@ def write_mistakes(
                 "image": thumbnail(pixels),
                 "width": width,
                 "height": height,
+                "alike": alike.get(row, []),
             }
         )
     atomic.write(output, json.dumps(found, indent=1) + "\n")
+
+
+def _alike(
+    arrays: ImageArrays, rows: np.ndarray, index: Path | None, features: Path
+) -> dict[int, list[dict]]:
+    """For each of the test split's `rows` the training images most alike: name, label, picture."""
+    held, train = FeatureArrays(features), arrays.split("train")
+    if len(held.split("train")) != len(train) or len(held.split("test")) <= rows.max():
+        raise ValueError(f"{features} is not of these arrays.")
+    names = image_names(index, "train", len(train))
+    queries, known = held.split("test").images(rows), held.split("train").mapped
+    found = {}
+    for row, near in zip(rows.tolist(), nearest(queries, known, _ALIKE)):
+        found[row] = [
+            {
+                "name": names[other] if names else f"training image #{other}",
+                "label": arrays.labels[train.labels[other]],
+                "image": thumbnail(pixels, _SMALL),
+            }
+            for other, pixels in zip(near.tolist(), train.images(near))
+        ]
+    return found
 
 
 def _answer(probabilities: np.ndarray, labels: list[str]) -> dict:
@@ -71,11 +103,11 @@ def most_confident(labels: np.ndarray, answers: dict[str, np.ndarray]) -> np.nda
     return order[confidence[order] > 0]
 
 
-def image_names(index: Path | None, images: int) -> list[str] | None:
-    """Names of the test split's images in the arrays' order, or None: older runs lack the file."""
+def image_names(index: Path | None, split: str, images: int) -> list[str] | None:
+    """Names of a split's images in the arrays' order, or None: older runs lack the file."""
     if index is None or not index.is_file():
         return None
-    names = [row.name for row in image_index.read(index)["test"]]
+    names = [row.name for row in image_index.read(index)[split]]
     return names if len(names) == images else None
 
 
@@ -84,11 +116,12 @@ def read_mistakes(path: Path) -> list[dict]:
     return json.loads(path.read_text()) if path.is_file() else []
 
 
-def thumbnail(pixels: np.ndarray) -> str:
-    """uint8 (H, W, 1 or 3) as a data URL: as it is, or reduced to what a page shows sharply."""
+def thumbnail(pixels: np.ndarray, side: int = _SIDE) -> str:
+    """uint8 (H, W, 1 or 3) as a data URL: as it is, or reduced to what a page shows sharply at
+    `side` pixels."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    if max(image.size) > 2 * _SIDE:
-        image.thumbnail((2 * _SIDE, 2 * _SIDE), Image.Resampling.LANCZOS)
+    if max(image.size) > 2 * side:
+        image.thumbnail((2 * side, 2 * side), Image.Resampling.LANCZOS)
     return _data_url(image)
 
 

@@ -8,6 +8,7 @@ from components.base.frameworks import FRAMEWORKS
 from components.data import image_index
 from components.data.arrays import ImageArrays
 from pipeline.line.steps import Outputs
+from pipeline.outcome.doubtful_labels import write_doubtful
 from pipeline.outcome.gallery import write_mistakes
 from pipeline.outcome.preview_sheet import write_preview
 from pipeline.outcome.samples import DARK, write_samples
@@ -28,8 +29,8 @@ def draw_preview(config: AugmentConfig, outputs: Outputs) -> None:
 
 
 def draw_answers(outputs: Outputs, directory: Path) -> None:
-    """`samples.png` and `mistakes.json` of what was packed and predicted, whether a gate let it
-    pass or not."""
+    """`samples.png`, `mistakes.json` and labels that look wrong, of what was packed and predicted,
+    whether a gate let it pass or not."""
     arrays = outputs.directory("pack", "arrays")
     found = {name: outputs.directory(f"evaluate_{name}", "predictions") for name in FRAMEWORKS}
     report = outputs.directory("ingest", "report")
@@ -41,6 +42,9 @@ def draw_answers(outputs: Outputs, directory: Path) -> None:
         write_samples(images, answers, directory / SAMPLES)
         write_samples(images, answers, directory / SAMPLES_DARK, DARK)
         index = report / image_index.INDEX if report else None
-        write_mistakes(images, answers, index, directory / MISTAKES)
+        features = outputs.directory("features", "features")
+        write_mistakes(images, answers, index, directory / MISTAKES, features)
+        if validation := outputs.directory("cross_validate", "validation"):
+            write_doubtful(images, validation, index, directory)
     except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
         log_stack()

@@ -66,6 +66,7 @@ def _environment() -> jinja2.Environment:
 def page(verdict: dict[str, Any], directory: Path) -> str:
     """The HTML of a verdict as JSON has it."""
     from pipeline.outcome import confusion, figures, gallery
+    from pipeline.outcome.doubtful_labels import read_doubtful
 
     models, data = verdict["models"], verdict["data"]
     calibrated = {
@@ -107,6 +108,8 @@ def page(verdict: dict[str, Any], directory: Path) -> str:
             robustness=facts.robustness(verdict),
             slices=facts.slices(verdict),
             mistakes=gallery.read_mistakes(directory / MISTAKES),
+            cross_validation=verdict.get("cross_validation") or {},
+            doubtful=read_doubtful(directory),
             artifacts=facts.artifacts(verdict),
             contract=verdict.get("contract") or {},
             lineage=facts.lineage(verdict),

@@ -17,7 +17,7 @@ from components.base.console import CONSOLE_FD, console, flush_standard_streams
 from pipeline.configuration.config import RunConfig
 from pipeline.line.steps import Step
 from pipeline.outcome.rotated_log import RotatedLog
-from pipeline.outcome.verdict import EXIT_OK, Verdict
+from pipeline.outcome.verdict import DOUBTFUL, DOUBTFUL_SHEET, EXIT_OK, Verdict
 from pipeline.outcome.words import duration, number
 from serving.contract.release_files import titles
 
@@ -135,6 +135,8 @@ class Terminal:
         out.print()
         for line in images_lines(verdict.data):
             out.print(line, highlight=False, markup=False)
+        for line in cross_validation_lines(verdict.cross_validation, directory):
+            out.print(line, highlight=False, markup=False)
         for line in left_out_lines(verdict):
             out.print(line, highlight=False, markup=False)
         for warning in verdict.warnings:
@@ -197,6 +199,24 @@ def images_lines(data: dict) -> list[str]:
         lines.append(
             f"Conflict   {data['conflicting_labels']:,} images share their pixels with one of "
             "another class (findings.csv)"
+        )
+    return lines
+
+
+def cross_validation_lines(found: dict, directory: Path) -> list[str]:
+    """The accuracy over all images, and how many of their labels look wrong."""
+    if not found:
+        return []
+    lines = [
+        f"Validated  {found['accuracy']:.4f} of all {found['images']:,} images named rightly by "
+        f"heads that did not learn from them (95% interval {found['low']:.4f} to "
+        f"{found['high']:.4f})"
+    ]
+    if count := found["doubtful"]:
+        words = "label looks" if count == 1 else "labels look"
+        listed = short(directory / DOUBTFUL)
+        lines.append(
+            f"Doubtful   {count:,} {words} wrong ({listed}, and {DOUBTFUL_SHEET} beside it)"
         )
     return lines
 

@@ -19,6 +19,10 @@ SAMPLES, SAMPLES_DARK, MISTAKES = "samples.png", "samples-dark.png", "mistakes.j
 """Beside it too: what the report shows of the test split, see samples.py and gallery.py."""
 
 
+DOUBTFUL, DOUBTFUL_SHEET = "doubtful.csv", "doubtful.png"
+"""And the labels that look wrong, see doubtful_labels.py."""
+
+
 @dataclasses.dataclass
 class Verdict:
     """What `out/runs/<run id>/verdict.json` holds.
@@ -30,6 +34,8 @@ class Verdict:
     what refused nothing and is not as it should be.
     `repeats` is the run whose verdict an unchanged one gives again.
     `inferred` are the keys whose values followed from the images.
+    `cross_validation` is there where a pretrained backbone makes it cheap, see
+    components/features/cross_validate.py.
     `contract` is what every model of the run takes, with each exported one's lineage.
     """
 
@@ -55,6 +61,7 @@ class Verdict:
     warnings: list[str] = dataclasses.field(default_factory=list)
     data: dict = dataclasses.field(default_factory=dict)
     contract: dict = dataclasses.field(default_factory=dict)
+    cross_validation: dict = dataclasses.field(default_factory=dict)
     steps: list = dataclasses.field(default_factory=list)
 
     @property

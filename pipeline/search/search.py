@@ -56,7 +56,8 @@ class Outcome:
 class Search:
     """`study` in `directory`, of the recipe `config.train` within `space`.
 
-    `arrays` is an ImageArrays directory and `plan` an augment step's; `data` tells the images
+    `arrays` is an ImageArrays directory, `plan` an augment step's, and `features` those of a
+    pretrained backbone, where the network has one; `data` tells the images
     from others, and `code` the trainer's code. Only train and val are read.
     """
 
@@ -69,9 +70,10 @@ class Search:
         plan: Path,
         data: str,
         code: str,
+        features: Path | None = None,
     ):
         self.config, self.space, self.directory = config, space, directory
-        self._arrays, self._plan = arrays, plan
+        self._arrays, self._plan, self._features = arrays, plan, features
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directory.mkdir(parents=True, exist_ok=True)
         self.name = _search_name(config, space, data, code)
@@ -126,6 +128,7 @@ class Search:
         arguments = TrainArgs(
             arrays=self._arrays,
             plan=self._plan,
+            features=self._features,
             architecture=self.config.model.architecture,
             train=train,
             model_dir=directory / "model",

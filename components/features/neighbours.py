@@ -1,0 +1,31 @@
+"""The training images that a network's backbone finds most alike to others."""
+
+import numpy as np
+
+_AT_A_TIME = 4096
+
+
+def nearest(queries: np.ndarray, features: np.ndarray, count: int) -> np.ndarray:
+    """int64 (M, count): for each of `queries` float32 (M, F) the rows of `features` float32 (N, F)
+    with the largest cosine of the angle between, the nearest first; fewer where N is less.
+
+    `features` may be memory-mapped: it is read in parts.
+    """
+    queries = _unit(queries)
+    count = min(count, len(features))
+    cosines = np.empty((len(queries), 0), np.float32)
+    rows = np.empty((len(queries), 0), np.int64)
+    for start in range(0, len(features), _AT_A_TIME):
+        part = _unit(np.asarray(features[start : start + _AT_A_TIME]))
+        more = np.broadcast_to(np.arange(start, start + len(part)), (len(queries), len(part)))
+        cosines = np.concatenate([cosines, queries @ part.T], axis=1)
+        rows = np.concatenate([rows, more], axis=1)
+        best = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        cosines, rows = (np.take_along_axis(of, best, axis=1) for of in (cosines, rows))
+    return rows
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    """Each row divided by its length."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.maximum(lengths, np.finfo(np.float32).tiny)
