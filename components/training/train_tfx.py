@@ -12,7 +12,7 @@ from components.base.process import run_module
 from components.data.artifacts_tfx import ImageArraysArtifact
 from components.training.arguments import TrainArgs
 from components.training.config import TrainConfig
-from components.training.hardware import fit_beside_each_other, share_of_threads
+from components.training.hardware import fit_beside_each_other, share_of_threads, trainings
 
 
 @component
@@ -25,20 +25,19 @@ def Train(
     architecture: Parameter[str],
     train: Parameter[str],
     checkpoints: Parameter[str],
-    trainings: Parameter[int],
     code: Parameter[str],
 ) -> None:
     """Trains `framework` (keras or torch); `train` is a TrainConfig as JSON.
 
     `checkpoints` is a directory that outlives the step: TFX gives a step that runs again a new
     output directory. The last ones stay until the run sees that TFX has the model, so that a kill
-    in between costs no training. There are `trainings` in the line, which run at once where the
-    machine allows it.
+    in between costs no training. The trainings of a line run at once where the machine allows it.
     """
     config = TrainConfig.model_validate_json(train)
-    beside = trainings > 1 and fit_beside_each_other(trainings, config.threads)
+    count = trainings()
+    beside = count > 1 and fit_beside_each_other(count, config.threads)
     if beside:
-        threads = share_of_threads(trainings, config.threads)
+        threads = share_of_threads(count, config.threads)
         config = config.model_copy(update={"threads": threads})
     arguments = TrainArgs(
         arrays=Path(arrays.uri),
