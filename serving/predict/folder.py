@@ -5,7 +5,6 @@ One pass, in which only counts, the worst mistakes and the names of one folder a
 """
 
 import collections
-import contextlib
 import dataclasses
 import sys
 import time
@@ -26,7 +25,8 @@ _NAMED = 10
 @dataclasses.dataclass(frozen=True)
 class Work:
     """What is to be done: `folder` is read, `table` written, `written` passed over; labels below
-    `min_probability` are unsure. `into` and `judgement` are None where it was not asked for."""
+    `min_probability` are unsure. `into` (within its block) and `judgement` are None where that was
+    not asked for."""
 
     folder: Path
     table: TextIO
@@ -68,12 +68,12 @@ def _reason(problem: str) -> str:
 
 
 def classify(work: Work, classifier: Classifier) -> Summary:
-    """Goes through the folder. Raises OSError where a table or a copy cannot be written, CannotSort
-    when another process sorts, and ServingError when the model fails."""
+    """Goes through the folder. Raises OSError where a table or a copy cannot be written, and
+    ServingError when the model fails."""
     summary, table = Summary(), Table(work.table)
     folders, unsure = folder_names(classifier.labels), unsure_folder(classifier.labels)
     found = files(work.folder, work.written)
-    with work.into or contextlib.nullcontext(), _Progress() as progress:
+    with _Progress() as progress:
         for prediction in predictions(work.folder, found, classifier):
             sure = prediction.probability >= work.min_probability
             changes: dict[str, Any] = {}

@@ -51,39 +51,43 @@ def folder(path: Path, classifier: Classifier, options: argparse.Namespace) -> i
         "format": classifier.format,
         "min_probability": options.min_probability,
     }
-    try:
-        into = Sorted(options.sort, path, settings) if options.sort else None
-        written = tuple(of for of in (options.csv, options.json) if of)
-        for file in written:
-            _check_place(file)
-    except (CannotSort, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    written = tuple(of for of in (options.csv, options.json) if of)
+    with contextlib.ExitStack() as held:
+        try:
+            for file in written:
+                _check_place(file)
+            sort = options.sort
+            into = held.enter_context(Sorted(sort, path, settings)) if sort else None
+        except (CannotSort, OSError) as error:
+            return _fail(error, 2)
+        try:
+            # Decoders run in threads, which share the filters of warnings.
+            with warnings.catch_warnings(), _table(options.csv) as table:
+                warnings.simplefilter("ignore")
+                work = Work(path, table, written, options.min_probability, into, judged)
+                summary = classify(work, classifier)
+            if options.json:
+                with replacing(options.json) as facts:
+                    json.dump(_facts(settings, path, summary, judged), facts, indent=1)
+                    facts.write("\n")
+        except BrokenPipeError:
+            raise
+        except (OSError, ServingError) as error:
+            return _fail(error, 1, "; the same command goes on" if into else "")
     told = sys.stdout if options.csv else sys.stderr
-    try:
-        # Decoders run in threads, which share the filters of warnings.
-        with warnings.catch_warnings(), _table(options.csv) as table:
-            warnings.simplefilter("ignore")
-            work = Work(path, table, written, options.min_probability, into, judged)
-            summary = classify(work, classifier)
-        if options.json:
-            with replacing(options.json) as file:
-                json.dump(_facts(settings, path, summary, judged), file, indent=1)
-                file.write("\n")
-    except BrokenPipeError:
-        raise
-    except CannotSort as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (OSError, ServingError) as error:
-        again = ": the same command goes on" if into else ""
-        print(f"error: {error}{again}", file=sys.stderr)
-        return 1
     for line in summary_lines(summary, options.min_probability):
         print(line, file=told)
     for line in judgement_lines(judged) if judged else ():
         print(line, file=told)
     return _exit_code(path, summary, judged)
+
+
+def _fail(error: Exception, code: int, then: str = "") -> int:
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    print(f"error: {text.removesuffix('.')}{then}.", file=sys.stderr)
+    return code
 
 
 def _exit_code(path: Path, summary: Summary, judged: Judgement | None) -> int:

@@ -55,7 +55,8 @@ def unsure_folder(labels: Iterable[str]) -> str:
 
 class Sorted:
     """The folder that files of `source` are sorted into; `settings` tell this sorting from others.
-    A context manager, within which `copy` may be called."""
+    A context manager, within which `copy` may be called; entering it raises CannotSort where
+    another process sorts into that folder, OSError where nothing can be written there."""
 
     def __init__(self, into: Path, source: Path, settings: dict[str, Any]):
         """Raises CannotSort for a folder that lies in `source` or around it, or holds other things

@@ -197,6 +197,15 @@ def test_the_command_sorts_by_label_and_what_is_unsure_apart(root, tmp_path):
     assert refused.returncode == 2 and "sorted with another min_probability" in refused.stderr
 
 
+def test_a_folder_that_cannot_be_made_ends_it_before_any_work(root, tmp_path):
+    write_digits(tmp_path / "photos", 2)
+    (tmp_path / "file").touch()
+    into = tmp_path / "file/into"
+    done = run("-m", "serving.predict", tmp_path / "photos", "--root", root, "--sort", into)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {into}: Not a directory.\n"
+
+
 def test_a_sorting_that_is_killed_goes_on_and_every_copy_is_whole_and_there_once(root, tmp_path):
     write_digits(tmp_path / "photos", 1797)
     into = tmp_path / "into"
