@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from components.base.refusal import ConfigError
-from components.sources.layout import Entry, is_clutter
+from components.sources.layout import Entry
 from components.sources.listed_source import ListedSource, Unreadable, holds
 from components.sources.source import Stamp, stamp, stamp_of
+from serving.contract.clutter import is_clutter
 
 _SHA256 = 64  # hexadecimal digits; no reason for having none is that long
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from components.base.refusal import DataRefused
 from components.sources.source import SPLIT_NAMES
+from serving.contract.clutter import is_clutter
 from serving.contract.magic import UNSUPPORTED, identify
 
 OUTSIDE_ARCHIVE = "path_outside_archive"
 _JOINERS = dict.fromkeys((0x200C, 0x200D))  # part of Persian and Indic words, and of emoji
-_CLUTTER = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
 class Entry(NamedTuple):
@@ -47,11 +47,6 @@ class Layout:
     splits: frozenset[str]
     entries: list[Entry]
     ignored: tuple[str, ...]
-
-
-def is_clutter(name: str) -> bool:
-    """Whether a file or folder is passed over: hidden, or left by an operating system."""
-    return name.startswith(".") or name.lower() in _CLUTTER
 
 
 def arrange(

@@ -69,7 +69,7 @@ def identity(args: TrainArgs, network: Network, arrays: ImageArrays) -> str:
         "architecture": network.architecture.model_dump(mode="json"),
         "image_spec": network.spec.to_dict(),
         "labels": network.labels,
-        "train": args.train.model_dump(mode="json", exclude={"checkpoint_seconds"}),
+        "train": args.train.model_dump(mode="json", exclude={"checkpoint_seconds", "frameworks"}),
         "code": args.code,
     }
     digest.update(json.dumps(described, sort_keys=True).encode())

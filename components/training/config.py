@@ -1,10 +1,13 @@
 """The slice of configuration that is the trainers' recipe."""
 
-from typing import Literal
+import difflib
+from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from components.base.config import Slice
+
+Frameworks = Literal["both", "keras", "torch"]
 
 
 class TrainConfig(Slice):
@@ -14,6 +17,9 @@ class TrainConfig(Slice):
     losses and penalties.
     """
 
+    frameworks: Frameworks = Field(
+        "both", description="which to train, of those that the network has"
+    )
     epochs: int = Field(ge=1)
     batch_size: int = Field(64, ge=1, description="images per step, over all devices together")
     optimizer: Literal["adam", "adamw", "sgd", "muon"] = Field(
@@ -57,6 +63,17 @@ class TrainConfig(Slice):
     seed: int = Field(0, ge=0)
     threads: int = Field(0, ge=0, description="CPU threads, 0 for all cores")
     devices: int = Field(1, ge=1, description="GPUs, or parts of the CPU, that share each batch")
+
+    @field_validator("frameworks", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        names = get_args(Frameworks)
+        if value not in names:
+            (close,) = difflib.get_close_matches(str(value).lower(), names, n=1, cutoff=0.0)
+            raise ValueError(
+                f"expected {', '.join(names[:-1])} or {names[-1]}: did you mean {close!r}?"
+            )
+        return value
 
     @field_validator("min_learning_rate")
     @classmethod

@@ -1,6 +1,8 @@
 """What the machine gives to a training: threads, bfloat16, memory."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from components.base.process import has_gpu
@@ -9,6 +11,26 @@ from components.training.training_record import TrainingError
 
 _MEMORY = 4 * 2**30
 """Bytes of the machine for each training and what it has beside it."""
+
+
+_trainings = 1
+
+
+@contextlib.contextmanager
+def trainings_in_line(count: int) -> Iterator[None]:
+    """While it lasts, the line that this process runs has so many trainings. Not a parameter of
+    theirs: one that was trained beside another is not trained again because it is alone."""
+    global _trainings
+    before, _trainings = _trainings, count
+    try:
+        yield
+    finally:
+        _trainings = before
+
+
+def trainings() -> int:
+    """How many trainings the line has that this process runs; 1 where it runs none."""
+    return _trainings
 
 
 def cpu_has_bfloat16() -> bool:

@@ -13,7 +13,7 @@ from components.data.artifacts_tfx import ImageArraysArtifact
 from components.features.artifacts_tfx import Features
 from components.training.arguments import TrainArgs
 from components.training.config import TrainConfig
-from components.training.hardware import fit_beside_each_other, share_of_threads
+from components.training.hardware import fit_beside_each_other, share_of_threads, trainings
 
 
 @component
@@ -26,7 +26,6 @@ def Train(
     architecture: Parameter[str],
     train: Parameter[str],
     checkpoints: Parameter[str],
-    trainings: Parameter[int],
     code: Parameter[str],
     features: InputArtifact[Features] = None,
 ) -> None:
@@ -35,13 +34,13 @@ def Train(
 
     `checkpoints` is a directory that outlives the step: TFX gives a step that runs again a new
     output directory. The last ones stay until the run sees that TFX has the model, so that a kill
-    in between costs no training. There are `trainings` in the line, which run at once where the
-    machine allows it.
+    in between costs no training. The trainings of a line run at once where the machine allows it.
     """
     config = TrainConfig.model_validate_json(train)
-    beside = trainings > 1 and fit_beside_each_other(trainings, config.threads)
+    count = trainings()
+    beside = count > 1 and fit_beside_each_other(count, config.threads)
     if beside:
-        threads = share_of_threads(trainings, config.threads)
+        threads = share_of_threads(count, config.threads)
         config = config.model_copy(update={"threads": threads})
     arguments = TrainArgs(
         arrays=Path(arrays.uri),

@@ -68,7 +68,7 @@ def summary(
         int | None, typer.Option(min=2, help="number of classes (default: the source's)")
     ] = None,
 ) -> None:
-    """Print both frameworks' networks layer by layer: shapes, parameters, multiply-accumulates.
+    """Print the frameworks' networks layer by layer: shapes, parameters, multiply-accumulates.
 
     Exit codes: 0 printed, 1 internal error, 2 configuration, 4 refused data.
     """

@@ -14,9 +14,11 @@ import numpy as np
 from components.base.refusal import ConfigError, DataRefused
 from components.data.arrays import ImageArrays
 from components.data.pack import write_description, write_shard
+from components.networks.architectures import architecture_of
 from components.sources.layout import Entry
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import RawImage, Source
+from components.training.trained import trained_frameworks
 from pipeline.configuration.config import RunConfig, root_path
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.configuration.presets import configure
@@ -49,7 +51,9 @@ def preview(preset: str, arguments: list[str], output: Path | None) -> Path:
             batch = np.stack(list(images.values())), labels
             write_shard(work / "arrays" / "train", 0, len(labels), spec, [batch])
             write_description(work / "arrays", spec, list(source.labels))
-            write_preview(ImageArrays(work / "arrays"), config.augment, work, output)
+            architecture = architecture_of(config.model.architecture, len(source.labels))
+            trained = trained_frameworks(config.train, architecture)
+            write_preview(ImageArrays(work / "arrays"), config.augment, work, output, trained)
     return output
 
 

@@ -1,4 +1,4 @@
-"""`python -m pipeline summary`: both frameworks' networks, layer by layer, side by side.
+"""`python -m pipeline summary`: the frameworks' networks, layer by layer, side by side.
 
 Each framework builds its network in a process of its own and counts what it built; the description
 adds the multiply-accumulates.
@@ -17,11 +17,12 @@ from components.base.refusal import ConfigError
 from components.networks import built_layers
 from components.networks.architectures import architecture_of
 from components.networks.built_layers import BuiltLayer, SummaryArgs
-from components.networks.custom_network import CustomNetwork, frameworks_of
+from components.networks.custom_network import CustomNetwork
 from components.networks.description import Architecture, Placed, operations
 from components.networks.layers import AveragePool, ChannelDropout, Convolution, Dropout, MaxPool
-from components.networks.network import FRAMEWORKS, Network
+from components.networks.network import Network
 from components.sources.open_source import open_source
+from components.training.trained import trained_frameworks
 from pipeline.configuration.config import RunConfig
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.configuration.presets import PRESETS, configure
@@ -51,8 +52,10 @@ def summarise(
         out.width = WIDTH
     with tempfile.TemporaryDirectory(prefix="darkroom-") as work:
         with Terminal(Path(work) / "log.txt") as terminal:
-            terminal.waiting("building both networks")
-            built = build(network, Path(work))
+            terminal.waiting("building the networks")
+            built = build(
+                network, trained_frameworks(config.train, network.architecture), Path(work)
+            )
     out.print(heading(network), highlight=False)
     if isinstance(network.architecture, CustomNetwork):
         for framework, layers in built.items():
@@ -67,7 +70,8 @@ def network_of(config: RunConfig, classes: int) -> Network:
     labels = tuple(map(str, range(classes)))
     try:
         architecture = architecture_of(config.model.architecture, classes)
-        return Network(frameworks_of(architecture)[0], architecture, image, labels)
+        frameworks = trained_frameworks(config.train, architecture)
+        return Network(frameworks[0], architecture, image, labels)
     except ValueError as error:
         raise ConfigError(f"Bad value for --classes: {error}") from error
 
@@ -80,8 +84,8 @@ def guess_classes(config: RunConfig, known: bool) -> int:
     return 2 if architecture_of(config.model.architecture, 2).units == 1 else 10
 
 
-def build(network: Network, work: Path) -> Built:
-    """What each framework makes of the network; both at once, as their start takes the time."""
+def build(network: Network, frameworks: tuple[str, ...], work: Path) -> Built:
+    """What each framework makes of the network; all at once, as their start takes the time."""
 
     def layers(framework: str) -> dict[str, BuiltLayer]:
         directory, output = work / framework, work / f"{framework}.json"
@@ -90,7 +94,6 @@ def build(network: Network, work: Path) -> Built:
         run_module(f"components.networks.{framework}_summary", arguments, work, seconds=HOURS)
         return {layer.name: layer for layer in built_layers.read(output)}
 
-    frameworks = frameworks_of(network.architecture)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         return dict(zip(frameworks, pool.map(layers, frameworks)))
 
@@ -113,14 +116,16 @@ def table(network: Network, built: Built) -> Table:
     assert isinstance(architecture, Architecture)
     found = Table(caption="Shapes without the batch; MACs: multiply-accumulates per image")
     found.add_column("layer")
-    for framework in FRAMEWORKS:
+    for framework in built:
         found.add_column(_TITLES[framework], justify="right")
         found.add_column("parameters", justify="right")
     found.add_column("MACs", justify="right")
     height, width, channels = shape
-    found.add_row("image", _shape(shape), "", _shape((channels, height, width)), "", "")
+    own_order = {"keras": shape, "torch": (channels, height, width)}
+    images = [cell for framework in built for cell in (_shape(own_order[framework]), "")]
+    found.add_row("image", *images, "")
     for placed in in_order(architecture, shape):
-        own = [built[framework][placed.name] for framework in FRAMEWORKS]
+        own = [layers[placed.name] for layers in built.values()]
         cells = [cell for layer in own for cell in (_shape(layer.shape), _count(_total(layer)))]
         found.add_row(_title(placed), *cells, _count(placed.operations))
     found.add_section()
@@ -129,7 +134,7 @@ def table(network: Network, built: Built) -> Table:
         ("moving statistics", lambda layer: layer.statistics),
         ("in all", _total),
     ):
-        sums = [sum(map(count, built[framework].values())) for framework in FRAMEWORKS]
+        sums = [sum(map(count, layers.values())) for layers in built.values()]
         last = operations(architecture, shape) if name == "in all" else 0
         cells = [cell for total in sums for cell in ("", f"{total:,}")]
         style = "bold" if name == "in all" else None

@@ -7,9 +7,10 @@ from components.base.frameworks import FRAMEWORKS
 from components.base.refusal import ConfigError
 from components.networks.architectures import architecture_of
 from components.networks.backbones import BACKBONES
-from components.networks.custom_network import AnyArchitecture, frameworks_of
+from components.networks.custom_network import AnyArchitecture
 from components.networks.description import Architecture, check_loss, parameter_count
 from components.training.schedule import scales
+from components.training.trained import trained_frameworks
 from pipeline.configuration.config import RunConfig
 from serving.store.release import StoreError
 from serving.store.signature import check_private_key
@@ -20,6 +21,7 @@ def check_network(config: RunConfig) -> None:
     before the images are looked at."""
     image = config.image
     architecture = _architecture(config, 2)  # two are always possible
+    _trained(config, architecture)
     try:
         architecture.placed((image.height, image.width, image.channels))
     except ValueError as error:
@@ -42,7 +44,7 @@ def check_classes(config: RunConfig, labels: tuple[str, ...]) -> AnyArchitecture
     architecture = _architecture(config, len(labels))
     image = ImageSpec(**config.image.model_dump())
     try:
-        Network(frameworks_of(architecture)[0], architecture, image, labels)
+        Network(_trained(config, architecture)[0], architecture, image, labels)
     except ValueError as error:
         raise ConfigError(f"Bad value for model.architecture: {error}") from error
     _check_loss(config, architecture)
@@ -51,11 +53,13 @@ def check_classes(config: RunConfig, labels: tuple[str, ...]) -> AnyArchitecture
 
 def check_searched(config: RunConfig, architecture: AnyArchitecture) -> None:
     """Raises ConfigError when the network is not one of the framework's that a search trains."""
-    asked, given = config.tune.framework, frameworks_of(architecture)
+    asked, given = config.tune.framework, _trained(config, architecture)
     if asked not in given:
+        chosen = config.train.frameworks
+        why = f"{architecture.name} has a builder for {' and '.join(given)} alone"
+        why = why if chosen == "both" else f"train.frameworks is {chosen}"
         raise ConfigError(
-            f"Bad value for tune.framework: {asked!r}: {architecture.name} has a builder for "
-            f"{' and '.join(given)} alone: expected {' or '.join(given)}."
+            f"Bad value for tune.framework: {asked!r}: {why}: expected {' or '.join(given)}."
         )
 
 
@@ -106,6 +110,13 @@ def _check_backbone(config: RunConfig, architecture: AnyArchitecture) -> None:
             f"Bad value for train.progressive_resizing: {config.train.progressive_resizing:g}: "
             f"{name} sees whole images: expected 1."
         )
+
+
+def _trained(config: RunConfig, architecture: AnyArchitecture) -> tuple[str, ...]:
+    try:
+        return trained_frameworks(config.train, architecture)
+    except ValueError as error:
+        raise ConfigError(f"Bad value for train.frameworks: {error}") from error
 
 
 def _check_resizing(config: RunConfig, architecture: AnyArchitecture) -> None:

@@ -22,9 +22,9 @@ from components.gates.anomalies_tfx import statistics_options
 from components.gates.data_gate_tfx import DataGate
 from components.gates.model_gates_tfx import Gates
 from components.networks.architectures import architecture_of
-from components.networks.custom_network import frameworks_of
 from components.training.hardware import fit_beside_each_other
 from components.training.train_tfx import Train
+from components.training.trained import trained_frameworks
 from export.export_tfx import Export
 from export.release import provenance
 from export.release.push_tfx import Push
@@ -170,7 +170,7 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
         corrupt = [Corrupt(arrays=arrays, code=code("corrupt")).with_id("corrupt")]
         corrupted = {"corrupted": corrupt[0].outputs["corrupted"]}
     architecture = architecture_of(config.model.architecture, len(labels))
-    frameworks = frameworks_of(architecture)
+    frameworks = trained_frameworks(config.train, architecture)
     features, given = [], {}
     if architecture.backbone is not None:
         features = _feature_steps(config, data)
@@ -182,9 +182,8 @@ def _model_steps(config: RunConfig, labels: tuple[str, ...], data: Steps) -> Ste
             **given,
             framework=framework,
             architecture=config.model.architecture,
-            train=json_slice(config.train),
+            train=json_slice(config.train, exclude={"frameworks"}),
             checkpoints=str(checkpoints_path(config)),
-            trainings=len(frameworks),
             code=code(f"train_{framework}", config.model.architecture),
         ).with_id(f"train_{framework}")
         evaluate[framework] = Evaluate(

@@ -23,6 +23,7 @@ from tfx.orchestration.portable import (
 from tfx.orchestration.portable.launcher import Launcher
 
 from components.base.process import ROOT, ended_children
+from components.training.hardware import trainings_in_line
 from pipeline.line import damage, interruption, leftovers
 from pipeline.line.explanation import explain
 from pipeline.line.interruption import Interrupted
@@ -55,6 +56,10 @@ class _Launcher(Launcher):
             super()._publish_failed_execution(*arguments)
 
 
+def _is_training(step: str) -> bool:
+    return step.startswith("train_")
+
+
 class _Node:
     """A node of the DAG that tells the watcher when it starts, ends or fails."""
 
@@ -68,7 +73,7 @@ class _Node:
     def run(self) -> None:
         watcher, name = self._watcher, self.name
         # Only trainings run beside others: all else works in this process, on all cores.
-        with contextlib.nullcontext() if name.startswith("train_") else watcher.this_process:
+        with contextlib.nullcontext() if _is_training(name) else watcher.this_process:
             watcher.begin(name)
             memory = PeakMemory()
             try:
@@ -135,12 +140,15 @@ class LineRunner(tfx_runner.IrBasedRunner):
             for node in pipeline.nodes
             if not node.pipeline_node.execution_options.HasField("skip")
         }
-        _run_in_order(
-            {
-                _Node(node, pipeline, deployment, connection, self._watcher): node.upstream_nodes
-                for node in wanted.values()
-            }
-        )
+        with trainings_in_line(sum(map(_is_training, wanted))):
+            _run_in_order(
+                {
+                    _Node(
+                        node, pipeline, deployment, connection, self._watcher
+                    ): node.upstream_nodes
+                    for node in wanted.values()
+                }
+            )
 
 
 def _run_in_order(nodes: dict[_Node, Any]) -> None:

@@ -45,6 +45,7 @@ def why_it_ran(
         reasons.append("new images")
         new = [name for name in new if name not in _OF_IMAGES]
     reasons += [f"new {name}" for name in new]
+    reasons += [f"no {name}" for name in sorted(inputs_before.keys() - inputs.keys())]
     if moved:
         moved[0] = f"inferred from the images: {moved[0]}"
     reasons += moved

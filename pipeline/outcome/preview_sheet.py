@@ -18,21 +18,28 @@ CLASSES, VARIANTS = 10, 8
 _TILE = 96  # pixels: longer side of an enlarged image
 
 
-def write_preview(arrays: ImageArrays, config: AugmentConfig, work: Path, output: Path) -> None:
+def write_preview(
+    arrays: ImageArrays,
+    config: AugmentConfig,
+    work: Path,
+    output: Path,
+    frameworks: tuple[str, ...] = FRAMEWORKS,
+) -> None:
     """Writes the PNG `output`: of the first ten classes one training image each, and what eight
     draws of the policy make of it.
 
-    Each policy runs in its framework's own process, with its files in `work`; where both are the
-    same, PyTorch, which starts faster, speaks for both. Raises StepFailed when one of them fails.
+    The policy of each of `frameworks` runs in a process of that one's own, with its files in
+    `work`; where both are the same, PyTorch, which starts faster, speaks for both. Raises
+    StepFailed when one of them fails.
     """
     split = arrays.split("train")
     present = np.unique(split.labels)
     rows = np.array([np.flatnonzero(split.labels == label)[0] for label in present[:CLASSES]])
     work.mkdir(parents=True, exist_ok=True)
     np.save(work / "rows.npy", rows.repeat(VARIANTS))
-    same = config.keras == config.torch
+    same = len(frameworks) > 1 and config.keras == config.torch
     blocks = {}
-    for framework in ("torch",) if same else FRAMEWORKS:
+    for framework in ("torch",) if same else frameworks:
         policy: Policy = getattr(config, framework)
         arguments = CopyArgs(
             arrays=arrays.directory,

@@ -30,6 +30,7 @@ from pipeline.search.search_space import Space, draw, own_parameters
 
 _HOPELESS = 3
 """So many failed trials without one that succeeded end the search: something else is wrong."""
+_NO_MATTER = {"threads", "checkpoint_seconds", "frameworks"}
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -228,7 +229,7 @@ def _search_name(config: RunConfig, space: Space, data: str, code: str) -> str:
         "architecture": architecture,
         "code": code,
         "augment": config.augment.model_dump(mode="json"),
-        "train": config.train.model_dump(mode="json", exclude={"threads", "checkpoint_seconds"}),
+        "train": config.train.model_dump(mode="json", exclude=_NO_MATTER),
         "space": {name: repr(dimension) for name, dimension in space.items()},
     }
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]

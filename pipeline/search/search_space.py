@@ -99,7 +99,7 @@ DEFAULT: Space = {
 }
 FIXED = (
     "epochs", "loss", "seed", "threads", "devices", "precision", "checkpoint_seconds",
-    "progressive_resizing",
+    "frameworks", "progressive_resizing",
 )  # fmt: skip
 """Fields that a search holds, so that its trials can be compared: those that are no recipe, and
 resizing, with which val_loss stands still at first."""

@@ -103,6 +103,16 @@ def test_it_predicts(alone, picture, format):
     assert done.stdout.startswith(f"{picture}: 4 ")
 
 
+def test_it_sorts_a_folder(alone, picture, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/some.png").write_bytes(picture.read_bytes())
+    arguments = (str(tmp_path / "photos"), "--sort", str(tmp_path / "sorted"))
+    command = _python(alone, "serving.predict", *arguments)
+    done = subprocess.run(command, cwd=alone, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "sorted/4/some.png").read_bytes() == picture.read_bytes()
+
+
 def test_without_litert_it_says_what_to_install(alone, picture):
     command = _python(alone, "serving.predict", str(picture), "--format", "tflite")
     done = subprocess.run(command, cwd=alone, capture_output=True, text=True, timeout=60)

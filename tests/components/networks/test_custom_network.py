@@ -151,6 +151,18 @@ def test_builders_networks_are_not_trained_on_images_of_other_sizes(here):
         )
 
 
+def test_builders_of_one_framework_are_not_trained_with_the_other(here):
+    keras = {"model.architecture": "network_of_mine:kerass", "train.frameworks": "keras"}
+    assert configure("digits", keras).train.frameworks == "keras"
+    message = (
+        "Bad value for train.frameworks: 'torch': network_of_mine:kerass has a builder for keras "
+        "alone, expected train.frameworks=keras or both."
+    )
+    with pytest.raises(ConfigError) as caught:
+        configure("digits", keras | {"train.frameworks": "torch"})
+    assert str(caught.value) == message
+
+
 def test_builders_of_one_framework_are_not_searched_with_the_other(here):
     reference = "model.architecture=network_of_mine:kerass"
     message = "tune.framework: 'torch': .* has a builder for keras alone: expected keras"

@@ -5,7 +5,12 @@ import os
 import pytest
 
 from components.training import hardware
-from components.training.hardware import fit_beside_each_other, share_of_threads
+from components.training.hardware import (
+    fit_beside_each_other,
+    share_of_threads,
+    trainings,
+    trainings_in_line,
+)
 
 
 @pytest.fixture
@@ -40,3 +45,9 @@ def test_they_run_one_after_the_other_on_a_gpu_and_where_memory_is_short(cores, 
         assert not fit_beside_each_other(2, 0)
     monkeypatch.setattr(hardware, "_MEMORY", 2**60)
     assert not fit_beside_each_other(2, 0)
+
+
+def test_a_line_says_how_many_trainings_it_has_while_it_runs():
+    with trainings_in_line(2):
+        assert trainings() == 2
+    assert trainings() == 1  # a step on its own, in a cluster for instance

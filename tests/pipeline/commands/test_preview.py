@@ -65,6 +65,13 @@ def test_every_class_shows_its_original_and_eight_different_variants(arrays, tmp
         assert all((v == original).mean() > 0.5 for v in variants)
 
 
+def test_a_framework_alone_draws_its_own_policy(arrays, tmp_path):
+    config = AugmentConfig(keras=HOLE, torch=HOLE)
+    write_preview(arrays, config, tmp_path / "work", tmp_path / "preview.png", ("keras",))
+    assert (tmp_path / "work/keras").is_dir() and not (tmp_path / "work/torch").exists()
+    assert pixels(tmp_path / "preview.png").shape[0] == 28 + 10 * 100
+
+
 def test_different_policies_are_drawn_by_their_own_frameworks_under_headings(arrays, tmp_path):
     config = AugmentConfig(keras=DARK, torch=HOLE)
     write_preview(arrays, config, tmp_path / "work", tmp_path / "preview.png")

@@ -22,10 +22,11 @@ def built(network: Network) -> Built:
     return {name: {layer.name: layer for layer in layers} for name, layers in found.items()}
 
 
-def lines(network: Network) -> list[list[str]]:
+def lines(network: Network, *frameworks: str) -> list[list[str]]:
     """The cells of the printed table's rows."""
-    out = io.StringIO()
-    Console(file=out, width=100).print(table(network, built(network)))
+    out, found = io.StringIO(), built(network)
+    found = {name: found[name] for name in frameworks or found}
+    Console(file=out, width=100).print(table(network, found))
     printed = out.getvalue().splitlines()
     assert max(map(len, printed)) <= 100 and "…" not in out.getvalue()
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed if "│" in line]
@@ -52,6 +53,14 @@ def test_a_row_has_each_frameworks_shape_in_its_own_order():
     assert rows["00_conv 4x4 /2"] == ["5 x 6 x 4", "196", "4 x 5 x 6", "196", "5,760"]
     assert rows["projection 1x1 /2"] == ["3 x 3 x 6", "30", "6 x 3 x 3", "30", "216"]
     assert rows["04_average_pool 2x2 /1"][0] == "2 x 2 x 6"
+
+
+def test_a_framework_alone_has_the_table_for_itself():
+    network = zoo.network("keras", "one logit")
+    rows = {row[0]: row[1:] for row in lines(network, "torch")}
+    assert rows["image"] == ["3 x 9 x 11", "", ""]
+    assert rows["00_conv 4x4 /2"] == ["4 x 5 x 6", "196", "5,760"]
+    assert rows["in all"] == [row for row in lines(network) if row[0] == "in all"][0][3:]
 
 
 def test_classes_are_those_of_the_preset_or_of_the_users_images(tmp_path):

@@ -34,6 +34,8 @@ def test_a_configuration_cannot_be_changed_in_place():
         ({"train.epoch": "5"}, "did you mean 'train.epochs'"),
         ({"gate.min_accuracy": "1"}, "did you mean 'gates.min_accuracy'"),
         ({"train.epochs": "many"}, "Bad value for train.epochs: 'many'"),
+        ({"train.frameworks": "PyTorch"}, "expected both, keras or torch: did you mean 'torch'?"),
+        ({"train.frameworks": "[]"}, "Bad value for train.frameworks: []"),
         ({"train.epochs": "0"}, "greater than or equal to 1"),
         ({"gates.min_accuracy": "97"}, "less than or equal to 1"),
         ({"image.channels": "2"}, "expected 1 (grey) or 3 (RGB)"),

@@ -11,19 +11,37 @@ BEAM_STEPS = {"ingest", "statistics", "transform", "pack", "evaluate_keras", "ev
 GIVEN = "--direct_num_workers=2 --direct_running_mode=multi_threading"
 
 
-@pytest.fixture
-def pipeline(tmp_path):
+def _pipeline(root, **settings):
     from pipeline.line import dag
 
-    config = override(
-        presets.digits(),
-        {"beam.args": GIVEN, "root": str(tmp_path), "evaluate.corruptions": "true"},
-    )
+    config = override(presets.digits(), {"root": str(root)} | settings)
     source = DigitsSource()
     return dag.build(
         config, source=source.fingerprint(), labels=source.labels, schema="", run_id="1",
         baseline=None,
     )  # fmt: skip
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    return _pipeline(tmp_path, **{"beam.args": GIVEN, "evaluate.corruptions": "true"})
+
+
+@pytest.mark.parametrize("one, other", [("keras", "torch"), ("torch", "keras")])
+def test_a_framework_alone_has_the_very_steps_that_it_has_beside_the_other(tmp_path, one, other):
+    """Names, parameters and inputs are what TFX's cache goes by."""
+
+    def steps(frameworks):
+        made = _pipeline(tmp_path, **{"train.frameworks": frameworks})
+        return {
+            node.id: (dict(node.exec_properties), sorted(node.inputs)) for node in made.components
+        }
+
+    alone, both = steps(one), steps("both")
+    gone = both.keys() - alone.keys()
+    assert gone == {f"train_{other}", f"evaluate_{other}"} and not alone.keys() - both.keys()
+    differ = {name for name in alone if alone[name] != both[name]}
+    assert differ == {"gates", "export", "push"}
 
 
 def test_every_beam_step_is_handed_the_users_options_after_ours(pipeline):

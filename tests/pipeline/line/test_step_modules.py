@@ -33,7 +33,7 @@ EDITS: dict[str, set[str]] = {
     "pipeline/line/dag.py": set(),
     "pipeline/commands/run.py": set(),
     "serving/server/application.py": set(),
-    "serving/predict.py": set(),
+    "serving/predict/classifier.py": set(),
     # Steps' own code.
     "components/sources/folder_source.py": {"ingest"},
     "components/data/examine.py": {"ingest", "data_gate"},

@@ -31,6 +31,10 @@ def test_the_artifact_that_differs_is_named():
     assert _why({}, {}, {"arrays": [9]}) == "new arrays"
 
 
+def test_an_artifact_that_is_no_longer_there_is_named():
+    assert why_it_ran({}, {}, {}, {"keras_evaluation": [3]}) == "no keras_evaluation"
+
+
 def test_many_differences_are_cut_short():
     after = {"code": json.dumps({f"{n}.py": "2" for n in range(5)})}
     before = {"code": json.dumps({f"{n}.py": "1" for n in range(5)})}

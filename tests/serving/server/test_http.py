@@ -222,7 +222,7 @@ def test_it_refuses_a_release_that_changed_or_does_not_repeat_its_golden_outputs
 
 def test_help_imports_nothing_heavy():
     script = (
-        "import sys, serving.__main__, serving.predict, serving.store.__main__\n"
+        "import sys, serving.__main__, serving.predict.__main__, serving.store.__main__\n"
         "heavy = {'numpy', 'PIL', 'onnxruntime', 'httptools', 'uvloop', 'grpc', 'asyncio'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -236,7 +236,7 @@ def test_no_training_framework_is_ever_imported(root):
         "import sys\n"
         "for name in ('tensorflow', 'tfx', 'torch', 'keras', 'onnx', 'pydantic', 'rich'):\n"
         "    sys.modules[name] = None\n"
-        "import serving.server.run, serving.predict, serving.__main__\n"
+        "import serving.server.run, serving.predict.run, serving.__main__\n"
         "from serving.inference.model import Model\n"
         "from serving.store.store import Store\n"
         "print(Model(Store(sys.argv[1]).select()).version)"

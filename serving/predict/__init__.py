@@ -1,0 +1,1 @@
+"""Labels for image files and whole folders, without a server."""
