@@ -16,7 +16,7 @@ class ImageConfig(Slice):
     channels: int = Field(description="1 grey, 3 RGB")
     fit: Fit = Field(
         "crop",
-        description="other aspect ratios: crop the middle, stretch, or pad with black; see ImageSpec",
+        description="other aspect ratios: crop centrally, stretch, or pad with black",
     )
 
     @field_validator("channels")
