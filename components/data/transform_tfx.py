@@ -4,12 +4,14 @@ TFX's Transform runs `preprocessing_fn` once to trace it (no analyzers: nothing 
 every SavedModel's `serving_bytes` then use the same graph.
 """
 
+from typing import TypeAlias
+
 import tensorflow as tf
 
 from serving.contract.image_spec import ImageSpec
 
 _JPEG = b"\xff\xd8"
-_Pixels = int | tf.Tensor
+_Pixels: TypeAlias = int | tf.Tensor
 
 
 def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
