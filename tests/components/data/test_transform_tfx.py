@@ -64,7 +64,7 @@ def test_every_fit_agrees_within_one_grey_level_on_images_of_every_shape(fit):
         np.testing.assert_array_equal(found[4], expected[4])  # 24 x 40 already
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(deadline=None, max_examples=30)
 @hypothesis.given(
     height=st.integers(1, 300),
     width=st.integers(1, 300),
