@@ -3,6 +3,7 @@
 from pydantic import Field, field_validator
 
 from components.base.config import Slice
+from serving.contract.image_spec import Fit
 
 
 class ImageConfig(Slice):
@@ -13,6 +14,10 @@ class ImageConfig(Slice):
     margin_height: int = Field(0, ge=0, description="rows packed beyond height: training crops")
     margin_width: int = Field(0, ge=0, description="columns packed beyond width")
     channels: int = Field(description="1 grey, 3 RGB")
+    fit: Fit = Field(
+        "crop",
+        description="other aspect ratios: crop centrally, stretch, or pad with black",
+    )
 
     @field_validator("channels")
     @classmethod

@@ -4,11 +4,14 @@ TFX's Transform runs `preprocessing_fn` once to trace it (no analyzers: nothing 
 every SavedModel's `serving_bytes` then use the same graph.
 """
 
+from typing import TypeAlias
+
 import tensorflow as tf
 
 from serving.contract.image_spec import ImageSpec
 
 _JPEG = b"\xff\xd8"
+_Pixels: TypeAlias = int | tf.Tensor
 
 
 def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
@@ -60,9 +63,7 @@ def _decode(data: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     image = decode_image(data)
 
     def adapt() -> tf.Tensor:
-        fitting = _crop_to_aspect(_convert_channels(image, spec.channels), spec)
-        resized = tf.image.resize(fitting, spec.packed_shape[:2], "bilinear", antialias=True)
-        return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+        return _fit(_convert_channels(image, spec.channels), spec)
 
     # What has the packed shape already comes out of all this as it went in, only much later.
     fits = tf.reduce_all(tf.equal(tf.shape(image), spec.packed_shape))
@@ -85,12 +86,31 @@ def _convert_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.cond(grey, lambda: image[..., :1], luma)
 
 
-def _crop_to_aspect(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    """The largest central box of the packed aspect ratio, as `image_spec.center_box`."""
-    target_height, target_width, _ = spec.packed_shape
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
-    wide = width * target_height > height * target_width
-    box_height = tf.where(wide, height, tf.maximum(1, (width * target_height) // target_width))
-    box_width = tf.where(wide, tf.maximum(1, (height * target_width) // target_height), width)
-    top, left = (height - box_height) // 2, (width - box_width) // 2
-    return image[top : top + box_height, left : left + box_width]
+def _fit(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+    """(h, w, C) to float32 of the packed shape, as `image_spec.fit_packed`."""
+    packed_height, packed_width, _ = spec.packed_shape
+    if spec.fit == "pad":
+        height, width = tf.shape(image)[0], tf.shape(image)[1]
+        top, left, height, width = _center_box(packed_height, packed_width, height, width)
+        rows, columns = (top, packed_height - top - height), (left, packed_width - left - width)
+        return tf.pad(_resize(image, (height, width)), (rows, columns, (0, 0)))
+    if spec.fit == "crop":
+        height, width = tf.shape(image)[0], tf.shape(image)[1]
+        top, left, height, width = _center_box(height, width, packed_height, packed_width)
+        image = image[top : top + height, left : left + width]
+    return _resize(image, (packed_height, packed_width))
+
+
+def _resize(image: tf.Tensor, size: tuple[_Pixels, _Pixels]) -> tf.Tensor:
+    resized = tf.image.resize(image, size, "bilinear", antialias=True)
+    return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+
+
+def _center_box(
+    height: _Pixels, width: _Pixels, ratio_height: _Pixels, ratio_width: _Pixels
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """`image_spec.center_box` of sides that only the graph knows."""
+    wide = width * ratio_height > height * ratio_width
+    box_height = tf.where(wide, height, tf.maximum(1, (width * ratio_height) // ratio_width))
+    box_width = tf.where(wide, tf.maximum(1, (height * ratio_width) // ratio_height), width)
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width

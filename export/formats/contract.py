@@ -17,17 +17,20 @@ from typing import Any
 
 from components.networks.custom_network import CustomNetwork
 from components.networks.network import Network
+from serving.contract.image_spec import ImageSpec
 from serving.contract.release_files import FORMATS, Format
 
 KEY = "contract"
 IMAGE, IMAGE_BYTES, PROBABILITIES = "image", "image_bytes", "probabilities"
 
-PREPROCESSING = (
-    "Turn the image upright (EXIF), crop it centrally to the aspect ratio of the packed size, "
-    "resize it with an antialiased bilinear filter, crop the margins, and pass the pixels as they "
-    "are, 0 to 255: normalisation is inside the model."
-)
-"""What a caller has to do, in words; `image_spec` has the numbers."""
+_FITTED = {
+    "crop": "crop it centrally to the aspect ratio of the packed size, resize it with an "
+    "antialiased bilinear filter",
+    "stretch": "resize it to the packed size with an antialiased bilinear filter whatever its "
+    "aspect ratio",
+    "pad": "resize it with an antialiased bilinear filter to fit into the packed size, keeping its "
+    "aspect ratio, put it into the middle of a black image of that size",
+}
 
 
 def build(network: Network, lineage: str, temperature: float = 1.0) -> dict:
@@ -48,12 +51,20 @@ def build(network: Network, lineage: str, temperature: float = 1.0) -> dict:
             "dtype": "float32",
             "shape": [None, len(network.labels)],
         },
-        "preprocessing": PREPROCESSING,
+        "preprocessing": _preprocessing(network.spec),
         "temperature": temperature,
         "image_spec": network.spec.to_dict(),
         "labels": list(network.labels),
     }
     return json.loads(to_json(contract))
+
+
+def _preprocessing(spec: ImageSpec) -> str:
+    """What a caller has to do, in words; `image_spec` has the numbers."""
+    return (
+        f"Turn the image upright (EXIF), {_FITTED[spec.fit]}, crop the margins, and pass the pixels"
+        " as they are, 0 to 255: normalisation is inside the model."
+    )
 
 
 def formats(network: Network) -> list[str]:
@@ -95,7 +106,8 @@ def inside(contract: dict, row: Format) -> dict:
     if channels != 1:
         raise ValueError(f"the model takes {channels} channels, expected one of grey images.")
     taken: dict[str, Any] = contract["input"] | {"shape": [batch, height, width, 3]}
-    words = f"{PREPROCESSING} All three channels are given; grey is made inside the model."
+    words = contract["preprocessing"]
+    words += " All three channels are given; grey is made inside the model."
     return contract | {"input": taken, "preprocessing": words}
 
 

@@ -27,6 +27,11 @@ _IDENTIFIER = b"M001"
 _PARSER = "1.0.0"
 """The lowest version of the schema that knows everything used here."""
 
+_STRETCHED = (
+    "Libraries that resize by themselves stretch the image, by another filter: give them one of"
+    " {height} x {width} (height x width)."
+)
+
 _LABELS_OF_AXIS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
 _FEATURE, _IMAGE = 1, 2  # ContentProperties
 _RGB, _GREY = 1, 2  # ColorSpaceType
@@ -41,7 +46,7 @@ def build(contract: dict) -> bytes:
         7,
         {
             0: contract["input"]["name"],
-            1: contract["preprocessing"],
+            1: f"{contract['preprocessing']} {_STRETCHED.format(height=height, width=width)}",
             3: _content(_IMAGE, _Table(2, {0: colours, 1: size})),
             5: _stats(0, 255),
         },

@@ -24,6 +24,9 @@ constexpr int kChannels = {spec["channels"]};
 // An image is resized to a size that is larger by the margins, which are then cut off.
 constexpr int kMarginHeight = {spec["margin_height"]};
 constexpr int kMarginWidth = {spec["margin_width"]};
+// What becomes of an image of another aspect ratio.
+enum class Fit {{ crop, stretch, pad }};
+constexpr Fit kFit = Fit::{spec["fit"]};
 constexpr int kClasses = {len(contract["labels"])};
 constexpr const char* kInput = {_text(contract["input"]["name"])};
 constexpr const char* kOutput = {_text(contract["output"]["name"])};

@@ -1,5 +1,6 @@
 """The bundle as a folder: which files, and whether it may be written."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -51,7 +52,7 @@ def contract(facts: Facts) -> dict:
     """
     shape = photo.raw(photo.photo(facts.images, facts.spec)).shape
     return facts.contract | {
-        "image_spec": facts.spec.to_dict(),
+        "image_spec": dataclasses.asdict(facts.spec),
         "model": facts.name,
         "version": facts.version,
         "files": {

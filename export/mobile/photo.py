@@ -12,8 +12,9 @@ def photo(images: np.ndarray, spec: ImageSpec) -> Image.Image:
     """Three of the images (uint8, n x H x W x C) side by side and two and a half times as large, in
     mode L or RGB.
 
-    Whoever stretches it instead of cropping gets all three, and whoever resizes it without
-    antialiasing gets every other pixel: enlarged to sharp squares, they show.
+    Cropped it is the one in the middle, stretched all three, padded all three between black bars;
+    whoever resizes it without antialiasing gets every other pixel: enlarged to sharp squares, they
+    show.
     """
     three = np.concatenate([images[i % len(images)] for i in range(3)], axis=1)
     height, width, channels = three.shape

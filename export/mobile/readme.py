@@ -16,7 +16,29 @@ _WHEN = {
     "tflite_rgb": "for libraries that hand over RGB, such as MediaPipe Tasks; grey is made inside",
     "onnx": "for ONNX Runtime",
 }
+_NARROW = ": what is in a wide one becomes narrow, as the model never saw it in training"
+_STRETCHED = {
+    "crop": f"{_NARROW}. Cut out the central part yourself before you hand it over.",
+    "stretch": ", as this model's training did by the one above.",
+    "pad": f"{_NARROW}. Put it on black yourself before you hand it over.",
+}
+"""What it means that a library stretches pictures, by the spec's fit."""
 _RGB = "to begin with; also for libraries that hand over RGB, such as MediaPipe Tasks"
+
+
+_FILTER = "with an antialiased bilinear filter: a triangle whose support grows with the scale"
+_FITTING = {
+    "crop": (
+        "Cut out the largest central part of width : height = {width} : {height}.",
+        f"Resize it to {{width}} x {{height}} {_FILTER}.",
+    ),
+    "stretch": (f"Resize it to {{width}} x {{height}}, whatever its aspect ratio, {_FILTER}.",),
+    "pad": (
+        f"Resize it to fit into {{width}} x {{height}}, the other side rounded down, {_FILTER}.",
+        "Put it into the middle of a black picture of {width} x {height}.",
+    ),
+}
+"""The steps from a picture of any shape to the packed size, by the spec's fit."""
 
 
 def mark(name: str) -> str:
@@ -52,9 +74,10 @@ with the size and SHA-256 of each file.
 {_steps(facts.spec)}
 
 The samples do this. On-device libraries, MediaPipe Tasks among them, stretch the whole picture to
-the input's size instead: what is in a wide one becomes narrow, as the model never saw it in
-training, and it may answer worse. Cut out the central part yourself before you hand it over. A
-filter without antialiasing changes probabilities too, the more the larger the picture is.
+the input's size instead{_STRETCHED[facts.spec.fit]}
+Their filter is another one, too: without antialiasing probabilities change, the more the larger the
+picture is. A picture of {width} x {height} they leave as it is: hand over what the steps above
+gave, and they answer as the samples do.
 
 ## Samples
 
@@ -119,11 +142,9 @@ def _steps(spec: ImageSpec) -> str:
         "Make it grey: 0.299 R + 0.587 G + 0.114 B, rounded."
         if channels == 1
         else "Make it RGB, without alpha.",
-        f"Cut out the largest central part of width : height = {width} : {height}.",
-        f"Resize it to {width} x {height} with an antialiased bilinear filter: a triangle whose"
-        " support grows with the scale.",
+        *(step.format(width=width, height=height) for step in _FITTING[spec.fit]),
         "Pass the values on as they are, 0 to 255: normalisation is inside the model.",
     ]
     if (height, width) != (spec.height, spec.width):
-        steps.insert(4, f"Cut out the central {spec.width} x {spec.height}.")
+        steps.insert(-1, f"Cut out the central {spec.width} x {spec.height}.")
     return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))

@@ -111,7 +111,7 @@ class _Document:
             "An image file in, labels out",
             "Not of the protocol: for people, pages and scripts. The type is told from the content:"
             f" {', '.join(kind.removeprefix('image/').upper() for kind in _IMAGES)}. The image is"
-            " turned upright, cropped and resized as at training.",
+            " turned upright and fitted to the model's size as at training.",
             {"200": _json(ref("Classification"), examples.classified(version))},
             ["400", *found],
             parameters=[ref("top", "parameters")],

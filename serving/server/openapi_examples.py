@@ -20,7 +20,7 @@ _MOST_VALUES = 1024
 
 
 def _png() -> bytes:
-    """A small picture. Of any size, as files are cropped and resized."""
+    """A small picture. Of any size, as files are fitted to the model's."""
     file = io.BytesIO()
     Image.linear_gradient("L").resize((8, 8)).save(file, "PNG")
     return file.getvalue()

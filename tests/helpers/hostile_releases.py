@@ -498,6 +498,7 @@ CONTRACTS = [
     Case("a side in words", _consistent(width="8"), True, "width of image_spec"),
     Case("true channels", _consistent(channels=True), True, "channels of image_spec"),
     Case("huge margins", _spec(margin_height=10**9), True, "more than"),
+    Case("an unknown fit", _spec(fit="squeeze"), True, "fit is 'squeeze'"),
     Case("no mean", _spec(mean=[float("nan")]), True, "mean and std"),
     Case("a mean in words", _spec(mean=["x"]), True, _CONTRACT),
     Case("a mean beyond floats", _spec(mean=[10**400]), True, _CONTRACT),

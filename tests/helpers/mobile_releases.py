@@ -37,12 +37,12 @@ def expected(images: np.ndarray) -> np.ndarray:
     return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
 
 
-def linear_rgb_release(directory: Path, name: str = "linear") -> Path:
+def linear_rgb_release(directory: Path, name: str = "linear", fit: str | None = None) -> Path:
     """A release directory with TFLite, "float16" TFLite (the same file, whose golden answers are
-    0.01 off) and ONNX."""
+    0.01 off) and ONNX; its contract names the `fit`, if any."""
     bundle(directory, name)
     described = contract(*SHAPE, labels=LABELS)
-    described["image_spec"] |= MARGINS
+    described["image_spec"] |= MARGINS | ({"fit": fit} if fit else {})
     (directory / "contract.json").write_text(json.dumps(described))
     (directory / "labels.txt").write_text("\n".join(LABELS) + "\n", encoding="utf-8")
     answers = expected(images())

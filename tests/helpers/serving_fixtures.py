@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from serving.contract.release_files import UNLISTED
@@ -176,6 +177,36 @@ def digits_release(
     # The same network, converted once from a SavedModel: converting needs TensorFlow.
     shutil.copyfile(REPOSITORY / "tests/data/centroids.tflite", directory / "model.tflite")
     return seal(directory, name)
+
+
+def fitted_stores(directory: Path) -> Path:
+    """The root of a line whose store holds that release as `crop`, `stretch` and `pad`, each with
+    that fit in its contract."""
+    store = Store(directory / "out/serving")
+    for fit in ("crop", "stretch", "pad"):
+        release = digits_release(directory / fit, name=fit)
+        described = contract()
+        described["image_spec"]["fit"] = fit
+        (release / "contract.json").write_text(json.dumps(described))
+        store.publish(fit, seal(release, fit))
+    return directory / "out"
+
+
+def odd_pictures(directory: Path) -> dict[Path, Image.Image]:
+    """A digit's rows between bright bars: PNG files of a portrait, a landscape (in colour), one
+    that lies on its side as its EXIF data says, and a line of one pixel."""
+    digit = Image.fromarray(digits()[0][12, :, :, 0])
+    wide = Image.new("L", (23, 8), 220)
+    wide.paste(digit, (9, 0))
+    tall = wide.transpose(Image.Transpose.ROTATE_90).resize((40, 115))
+    turned = tall.copy()
+    turned.getexif()[0x0112] = 6
+    line = Image.new("L", (1, 50), 130)
+    pictures = {"tall": tall, "wide": wide.convert("RGB"), "turned": turned, "line": line}
+    found = {directory / f"{name}.png": picture for name, picture in pictures.items()}
+    for path, picture in found.items():
+        picture.save(path, exif=picture.getexif())
+    return found
 
 
 def free_port() -> int:

@@ -37,7 +37,7 @@ type Class struct {
 }
 
 // Classify gives the `top` most probable classes of an encoded image (JPEG, PNG, GIF, BMP, WEBP),
-// the most probable first. The server turns, crops and resizes it. An error of the server is its
+// the most probable first. The server turns and fits it. An error of the server is its
 // own sentence.
 func (c Client) Classify(image []byte, top int) ([]Class, error) {
 	path := "classify?top=" + strconv.Itoa(top)

@@ -53,7 +53,7 @@ public class Classify {
 
     /**
      * The {@code top} most probable classes of an encoded image (JPEG, PNG, GIF, BMP, WEBP), the
-     * most probable first. The server turns, crops and resizes it. An IOException holds the
+     * most probable first. The server turns and fits it. An IOException holds the
      * server's own sentence where it refuses.
      */
     public List<Label> classify(byte[] image, int top) throws IOException, InterruptedException {

@@ -21,8 +21,8 @@ export class Client {
 
   /**
    * The `top` most probable [label, probability] of an encoded image (JPEG, PNG, GIF, BMP, WEBP),
-   * a Blob or bytes, the most probable first; NaN where the model gave none. The server turns,
-   * crops and resizes it.
+   * a Blob or bytes, the most probable first; NaN where the model gave none. The server turns
+   * and fits it.
    * Throws an Error with a sentence for people, where there is one the server's own.
    */
   async classify(image, top = 3) {

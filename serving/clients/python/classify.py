@@ -33,8 +33,7 @@ class Client:
 
     def classify(self, image: bytes, top: int = 3) -> list[tuple[str, float]]:
         """The `top` most probable (label, probability) of an encoded image (JPEG, PNG, GIF, BMP,
-        WEBP), the most probable first; NaN where the model gave none. The server turns, crops and
-        resizes it.
+        WEBP), the most probable first; NaN where the model gave none. The server turns and fits it.
 
         Raises ClientError.
         """

@@ -1,12 +1,14 @@
 """The TensorFlow graph and the Pillow path are one contract."""
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from components.data.transform_tfx import preprocessing_fn
-from serving.contract.image_spec import ImageSpec, decode, fit_packed
+from serving.contract.image_spec import ImageSpec, boxes, decode, fit_packed
 from tests.helpers.images import encode, photographs, tile
 
 
@@ -36,6 +38,48 @@ def test_cropping_and_resizing_agree_within_one_grey_level(height, width):
     files = _files("RGB")
     expected = np.stack([decode(data, spec) for data in files]).astype(np.float32)
     assert np.abs(_graph(files, spec) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+def test_every_fit_agrees_within_one_grey_level_on_images_of_every_shape(fit):
+    """Portraits, landscapes, lines of one pixel, images smaller than the array and of its size."""
+    shapes = [
+        (427, 640),
+        (401, 90),
+        (33, 31),
+        (31, 33),
+        (24, 40),
+        (5, 3),
+        (1, 1),
+        (1, 200),
+        (200, 1),
+    ]
+    images = [Image.fromarray(photographs()[1][:h, -w:]) for h, w in shapes]
+    for channels, mode in ((3, "RGB"), (1, "RGB"), (3, "L")):
+        spec = ImageSpec(20, 36, channels, margin_height=4, margin_width=4, fit=fit)
+        modal = [image.convert(mode) for image in images]
+        expected = np.stack([fit_packed(image, spec) for image in modal]).astype(np.float32)
+        found = _graph([encode(image, "PNG") for image in modal], spec)
+        assert np.abs(found - expected).max() <= 1
+        np.testing.assert_array_equal(found[4], expected[4])  # 24 x 40 already
+
+
+@hypothesis.settings(deadline=None, max_examples=30)
+@hypothesis.given(
+    height=st.integers(1, 300),
+    width=st.integers(1, 300),
+    target=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    fit=st.sampled_from(["crop", "pad"]),
+)
+def test_boxes_are_those_of_the_contract_to_the_pixel(height, width, target, fit):
+    """A white image on black: where it is white, and a picture cut a pixel aside would be grey."""
+    spec = ImageSpec(*target, 1, fit=fit)
+    (top, left, rows, columns), _ = boxes(height, width, spec)
+    image = np.zeros((height, width), np.uint8)
+    image[top : top + rows, left : left + columns] = 255
+    picture = Image.fromarray(image)
+    found = _graph([encode(picture, "PNG")], spec)[0]
+    np.testing.assert_array_equal(found, fit_packed(picture, spec))
 
 
 def test_with_a_margin_the_packed_size_comes_out_within_one_grey_level():

@@ -8,31 +8,27 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from components.data.pack import write_description, write_shard
 from export.formats import contract as contracts
 from export.formats import saved_model, twin
 from export.formats.inference import Inference, inference
 from export.verification.parity import ParityArgs
-from serving.contract.image_spec import decode, fit_packed
+from serving.contract.image_spec import ImageSpec, decode, fit_packed
 from tests.helpers.export_data import network, random_weights, transform_graph
-from tests.helpers.images import encode, tile
+from tests.helpers.images import encode, photographs, tile
 from tests.helpers.training_data import ROOT
 
 
 @pytest.mark.parametrize("margins", [(0, 0), (3, 4)], ids=["no margin", "margin"])
 def test_serving_bytes_crops_the_margin_off_as_decode_does(tmp_path, margins):
-    description = network("keras")
-    spec = dataclasses.replace(description.spec, margin_height=margins[0], margin_width=margins[1])
-    graph = transform_graph(tmp_path / "transform", spec)
-    model = twin.to_keras(random_weights(description), description)
-    contract = contracts.build(dataclasses.replace(description, spec=spec), "keras-00")
-    module = inference(model, description.architecture, graph)
-    path = saved_model.write(module, contract, tmp_path / "out")
+    height, width = margins
+    spec = dataclasses.replace(network("keras").spec, margin_height=height, margin_width=width)
+    path = _write(tmp_path, spec)
     inside = json.loads((path / "assets.extra/contract.json").read_text())
-    assert inside["image_spec"] == contract["image_spec"]
-    assert contract["image_spec"]["margin_height"] == margins[0]
-    assert contract["input"]["shape"] == [None, 8, 8, 1]
+    assert ImageSpec.from_dict(inside["image_spec"]) == spec
+    assert inside["input"]["shape"] == [None, 8, 8, 1]
 
     served = tf.saved_model.load(str(path)).signatures
     # Files of the packed size are not resized, so that not even a grey level may differ.
@@ -49,6 +45,41 @@ def test_serving_bytes_crops_the_margin_off_as_decode_does(tmp_path, margins):
     if any(margins):
         shard = np.stack([fit_packed(image, spec) for image in images])
         verify_against(tmp_path, spec, shard, by_pixels.numpy())
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+def test_serving_bytes_fits_files_of_any_shape_as_decode_does(tmp_path, fit):
+    spec = dataclasses.replace(network("keras").spec, margin_height=2, fit=fit)
+    path = _write(tmp_path, spec)
+    inside = json.loads((path / "assets.extra/contract.json").read_text())
+    assert ImageSpec.from_dict(inside["image_spec"]) == spec
+
+    served = tf.saved_model.load(str(path)).signatures
+    photograph = Image.fromarray(photographs()[1]).convert("L")
+    sizes = [(240, 64), (64, 240), (97, 331), (300, 1), (1, 300), (10, 8)]
+    files = [encode(photograph.resize((width, height)), "PNG") for height, width in sizes]
+    by_bytes = served["serving_bytes"](image_bytes=tf.constant(files))["probabilities"]
+
+    def difference(fit):
+        other = dataclasses.replace(spec, fit=fit)
+        pixels = np.stack([decode(file, other) for file in files])
+        by_pixels = served["serving_default"](image=tf.constant(pixels))["probabilities"]
+        return np.abs(by_bytes - by_pixels).max(axis=1)
+
+    # TensorFlow's filter may round to the next grey level.
+    own = difference(fit)
+    assert own.max() < 2e-3 and own[-1] == 0
+    for other in {"crop", "stretch", "pad"} - {fit}:
+        assert difference(other).max() > 10 * 2e-3
+
+
+def _write(directory, spec):
+    """The SavedModel of a network with random weights for such images."""
+    description = dataclasses.replace(network("keras"), spec=spec)
+    graph = transform_graph(directory / "transform", spec)
+    model = twin.to_keras(random_weights(network("keras")), network("keras"))
+    module = inference(model, description.architecture, graph)
+    return saved_model.write(module, contracts.build(description, "keras-00"), directory / "out")
 
 
 def verify_against(directory, spec, packed, probabilities):

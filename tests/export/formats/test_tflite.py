@@ -96,7 +96,7 @@ def test_labels_and_metadata_for_on_device_libraries_are_inside(files, name):
         if entry.name.decode() == tflite_metadata.NAME
     )
     assert content[4:8] == b"M001"
-    for text in (b"image", b"probabilities", b"labels.txt", b"keras-"):
+    for text in (b"image", b"probabilities", b"labels.txt", b"keras-", b"give them one of 8 x 8 "):
         assert text in content
 
 

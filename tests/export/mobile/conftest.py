@@ -28,6 +28,16 @@ def bundles(releases, tmp_path_factory) -> dict[str, Path]:
     return {name: root / name for name in releases}
 
 
+@pytest.fixture(scope="package")
+def fitted_bundles(bundles, tmp_path_factory) -> dict[str, Path]:
+    """Bundles by fit, which no test may change: of `linear`, which crops, and of two like it."""
+    root = tmp_path_factory.mktemp("fitted")
+    for fit in ("stretch", "pad"):
+        release = linear_rgb_release(root / "linear" / fit, fit=fit)
+        assert main([str(release), str(root / fit)]) == 0
+    return {"crop": bundles["linear"]} | {fit: root / fit for fit in ("stretch", "pad")}
+
+
 @pytest.fixture(params=list(RELEASES))
 def bundle(request, bundles, tmp_path) -> Path:
     """A copy of each bundle in turn, in a folder of its model's name."""

@@ -1,6 +1,7 @@
 """What `python -m export.mobile` writes, and what it refuses."""
 
 import hashlib
+import itertools
 import json
 import os
 from pathlib import Path
@@ -41,7 +42,7 @@ def test_contract_json_is_the_releases_with_what_samples_need(bundle, releases):
     found = _contract(bundle)
     given = json.loads((releases[bundle.name] / "contract.json").read_text())
     assert found["image_spec"].items() >= given.pop("image_spec").items()
-    assert {"margin_height", "margin_width"} <= found["image_spec"].keys()
+    assert {"margin_height", "margin_width", "fit"} <= found["image_spec"].keys()
     assert found.items() >= given.items()
     assert (found["model"], found["version"]) == (bundle.name, 3)
     assert (bundle / "labels.txt").read_text(encoding="utf-8").splitlines() == found["labels"]
@@ -69,6 +70,25 @@ def test_the_photo_has_another_shape_and_is_preprocessed_as_by_the_server(bundle
     np.testing.assert_array_equal(_array(bundle, "photo_raw", "u1", *raw.shape), raw)
     np.testing.assert_array_equal(_array(bundle, "photo_pixels", "u1", *spec.shape), pixels)
     assert np.abs(pixels.astype(int) - stretched).max() > 20  # who stretches is found out
+
+
+def test_every_fit_is_in_words_in_the_contract_and_shows_on_the_photo(fitted_bundles):
+    pixels = {}
+    for how, bundle in fitted_bundles.items():
+        spec = ImageSpec.from_dict(_contract(bundle)["image_spec"])
+        assert spec.fit == how
+        with Image.open(bundle / "golden/photo.png") as photo:
+            pixels[how] = _array(bundle, "photo_pixels", "u1", *spec.shape).astype(int)
+            np.testing.assert_array_equal(pixels[how], fit(photo, spec))
+        text = " ".join((bundle / "README.md").read_text(encoding="utf-8").split())
+        assert ("Cut out the largest central part" in text) == (how == "crop")
+        assert ("Resize it to 24 x 15, whatever its aspect ratio" in text) == (how == "stretch")
+        assert ("Resize it to fit into 24 x 15" in text) == (how == "pad")
+        assert ("of a black picture of 24 x 15." in text) == (how == "pad")
+        assert ("on black yourself" in text) == (how == "pad")
+        assert "A picture of 20 x 12 they leave as it is" in text
+    for one, other in itertools.combinations(pixels.values(), 2):
+        assert np.abs(one - other).max() > 20
 
 
 def test_tolerances_are_of_precision_and_add_what_the_release_measured(bundles):

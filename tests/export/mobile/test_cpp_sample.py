@@ -127,22 +127,21 @@ def test_what_is_missing_or_cut_off_is_named(selftests, bundle):
     assert code == 1 and "model.onnx has" in line
 
 
-@pytest.mark.parametrize("name", ["digits", "linear"])
+@pytest.mark.parametrize("name", ["digits", "crop", "stretch", "pad"])
 def test_pictures_of_every_shape_are_preprocessed_as_by_the_server(
-    name, bundles, onnxruntime, tmp_path
+    name, bundles, fitted_bundles, onnxruntime, tmp_path
 ):
     """One level apart at most: Pillow's weights are integers."""
+    bundle = (bundles | fitted_bundles)[name]
     (tmp_path / "driver.cpp").write_text(_DRIVER)
     done = _run(
-        *("g++", "-std=c++17", "-O1", f"-I{bundles[name] / 'cpp'}"),
+        *("g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{bundle / 'cpp'}"),
         *(f"-I{onnxruntime / 'include'}", tmp_path / "driver.cpp"),
         *(onnxruntime / "lib/libonnxruntime.so", f"-Wl,-rpath,{onnxruntime / 'lib'}"),
         *("-o", tmp_path / "driver"),
     )
     assert done.returncode == 0, done.stderr.decode()
-    spec = ImageSpec.from_dict(
-        json.loads((bundles[name] / "contract.json").read_text())["image_spec"]
-    )
+    spec = ImageSpec.from_dict(json.loads((bundle / "contract.json").read_text())["image_spec"])
     random = np.random.default_rng(2)
     for height, width in ((40, 90), (90, 41), (5, 3), (15, 24), (1, 200), (301, 7)):
         for channels in (1, 3, 4):

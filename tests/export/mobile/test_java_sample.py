@@ -24,9 +24,9 @@ import java.io.DataInputStream;
 
 public class Driver {  // height, width and pixels of a picture after the other on standard input
     public static void main(String[] words) throws Exception {
-        int[] n = new int[words.length];
+        int[] n = new int[5];
         for (int i = 0; i < n.length; i++) n[i] = Integer.parseInt(words[i]);
-        Preprocessing preprocessing = new Preprocessing(n[0], n[1], n[2], n[3], n[4]);
+        Preprocessing preprocessing = new Preprocessing(n[0], n[1], n[2], n[3], n[4], words[5]);
         DataInputStream input = new DataInputStream(System.in);
         while (input.available() > 0) {
             int height = input.readInt(), width = input.readInt();
@@ -105,17 +105,25 @@ def test_the_android_sample_compiles(maven, tmp_path):
     assert done.returncode == 0, done.stderr.decode()
 
 
-@pytest.mark.parametrize("name", ["digits", "linear"])
-def test_pictures_of_every_shape_are_preprocessed_as_by_the_server(name, bundles, tmp_path):
-    """One level apart at most: Pillow's weights are integers."""
+@pytest.fixture(scope="module")
+def driver(bundles, tmp_path_factory) -> Path:
+    """The folder of the compiled driver; Preprocessing.java is the same in every bundle."""
     _needs("java", "javac")
-    (tmp_path / "Driver.java").write_text(_DRIVER)
-    preprocessing = bundles[name] / "java/Preprocessing.java"
-    done = _run("javac", "-d", tmp_path, preprocessing, tmp_path / "Driver.java")
+    folder = tmp_path_factory.mktemp("driver")
+    (folder / "Driver.java").write_text(_DRIVER)
+    preprocessing = bundles["digits"] / "java/Preprocessing.java"
+    done = _run("javac", "-d", folder, preprocessing, folder / "Driver.java")
     assert done.returncode == 0, done.stderr.decode()
-    spec = ImageSpec.from_dict(
-        json.loads((bundles[name] / "contract.json").read_text())["image_spec"]
-    )
+    return folder
+
+
+@pytest.mark.parametrize("name", ["digits", "crop", "stretch", "pad"])
+def test_pictures_of_every_shape_are_preprocessed_as_by_the_server(
+    name, bundles, fitted_bundles, driver
+):
+    """One level apart at most: Pillow's weights are integers."""
+    bundle = (bundles | fitted_bundles)[name]
+    spec = ImageSpec.from_dict(json.loads((bundle / "contract.json").read_text())["image_spec"])
     random = np.random.default_rng(2)
     pictures, sent = [], b""
     for height, width in ((40, 90), (90, 41), (5, 3), (15, 24), (1, 200), (301, 7)):
@@ -123,8 +131,8 @@ def test_pictures_of_every_shape_are_preprocessed_as_by_the_server(name, bundles
         pictures.append(Image.fromarray(values))
         pixels = (values.astype(">u4") << np.array([16, 8, 0], ">u4")).sum(-1)
         sent += np.array([height, width], ">u4").tobytes() + pixels.astype(">u4").tobytes()
-    numbers = (*spec.shape, spec.margin_height, spec.margin_width)
-    done = _run("java", "-cp", tmp_path, "Driver", *map(str, numbers), input=sent)
+    words = (*spec.shape, spec.margin_height, spec.margin_width, spec.fit)
+    done = _run("java", "-cp", driver, "Driver", *words, input=sent)
     assert done.returncode == 0, done.stderr.decode()
     found = np.frombuffer(done.stdout, np.uint8).reshape(len(pictures), *spec.shape).astype(int)
     for picture, pixels in zip(pictures, found):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -14,6 +15,7 @@ from serving.contract.image_spec import ImageSpec, decode
 from tests.helpers import browser, mobile_releases
 from tests.helpers.browser import FAINT, WIDE_WITHOUT_A_BOX
 from tests.helpers.browser_samples import packages, served
+from tests.helpers.images import encode
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +135,44 @@ def test_pictures_of_every_kind_and_shape_are_preprocessed_as_by_the_server(
         found = np.array(page.evaluate("window.pixels"), np.uint8).reshape(spec.shape)
         expected = decode(file.read_bytes(), spec)
         np.testing.assert_array_equal(found, expected, err_msg=str((mode, height, width, turn)))
+
+
+_DRIVER = """
+import { readFileSync } from 'node:fs';
+import { fitted } from './pixels.mjs';
+
+const { spec, pictures } = JSON.parse(readFileSync(0));
+const made = pictures.map(({ rgba, width, height }) => [...fitted(rgba, width, height, spec)]);
+process.stdout.write(JSON.stringify(made));
+"""
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+def test_pixels_are_fitted_as_the_contract_says(fit, fitted_bundles, tmp_path):
+    """Without a browser: pixels.js is plain JavaScript."""
+    if not shutil.which("node"):
+        pytest.skip("node is not installed")
+    bundle = fitted_bundles[fit]
+    shutil.copyfile(bundle / "javascript/pixels.js", tmp_path / "pixels.mjs")
+    (tmp_path / "driver.mjs").write_text(_DRIVER)
+    values = json.loads((bundle / "contract.json").read_text())["image_spec"]
+    random, pictures = np.random.default_rng(2), []
+    for height, width in ((40, 90), (90, 41), (5, 3), (15, 24), (1, 200), (301, 7), (200, 1)):
+        pictures.append(random.integers(0, 256, (height, width, 4), np.uint8))
+    for channels in (3, 1):
+        spec = ImageSpec.from_dict(values | {"channels": channels, "mean": [], "std": []})
+        asked = [
+            {"rgba": p.ravel().tolist(), "height": p.shape[0], "width": p.shape[1]}
+            for p in pictures
+        ]
+        done = subprocess.run(
+            ["node", tmp_path / "driver.mjs"],
+            input=json.dumps({"spec": values | {"channels": channels}, "pictures": asked}),
+            check=True, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        for picture, found in zip(pictures, json.loads(done.stdout)):
+            expected = decode(encode(Image.fromarray(picture), "PNG"), spec)
+            np.testing.assert_array_equal(np.reshape(found, spec.shape), expected)
 
 
 def test_a_person_chooses_a_picture_and_sees_the_three_most_probable_classes(

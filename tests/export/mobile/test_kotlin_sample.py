@@ -78,8 +78,12 @@ def test_the_self_test_passes_and_finds_an_altered_golden_probability(classes, b
     check_finds_an_altered_probability(_selftest, bundle)
 
 
-def test_pictures_of_every_kind_are_preprocessed_as_by_the_server(classes, bundle):
+@pytest.mark.parametrize("name", ["digits", "crop", "stretch", "pad"])
+def test_pictures_of_every_kind_are_preprocessed_as_by_the_server(
+    classes, name, bundles, fitted_bundles, tmp_path
+):
     """One level apart at most: Pillow's weights are integers."""
+    bundle = shutil.copytree((bundles | fitted_bundles)[name], tmp_path / name)
     shutil.copytree(classes, bundle / "kotlin/target")
     contract = json.loads((bundle / "contract.json").read_text())
     spec = ImageSpec.from_dict(contract["image_spec"])

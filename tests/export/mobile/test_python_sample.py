@@ -135,6 +135,24 @@ def test_pictures_of_every_kind_and_shape_are_preprocessed_as_by_the_server(mode
                 np.testing.assert_array_equal(found, fit(picture, spec))
 
 
+@pytest.mark.parametrize("how", ["stretch", "pad"])
+def test_pictures_of_every_shape_are_fitted_as_the_contract_says(how, fitted_bundles):
+    bundle = fitted_bundles[how]
+    code, lines = _selftest(bundle)
+    assert code == 0, lines
+    spec = ImageSpec.from_dict(json.loads((bundle / "contract.json").read_text())["image_spec"])
+    classifier, random = _classifier(bundle), np.random.default_rng(1)
+    for height, width in ((40, 90), (90, 41), (5, 3), (15, 24), (1, 200), (200, 1)):
+        values = random.integers(0, 256, (height, width, 3), np.uint8)
+        for picture in (Image.fromarray(values), Image.fromarray(values).convert("L")):
+            for orientation in (1, 6):
+                picture.getexif()[0x0112] = orientation
+                np.testing.assert_array_equal(classifier.preprocess(picture), fit(picture, spec))
+    classifier.contract["image_spec"]["fit"] = "squeeze"
+    with pytest.raises(ValueError, match="fit is squeeze, expected crop, stretch or pad"):
+        classifier.preprocess(picture)
+
+
 def test_it_imports_nothing_of_this_project(bundles):
     for script in (bundles["digits"] / "python").glob("*.py"):
         text = script.read_text()

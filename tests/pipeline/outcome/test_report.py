@@ -194,6 +194,22 @@ def test_the_page_holds_the_pictures_that_the_run_has(tmp_path):
     assert "not \\udcff utf-8" in page
 
 
+def test_the_contract_tells_how_images_are_fitted(run, tmp_path):
+    verdict, told = copy.deepcopy(run[0]), {}
+    for fit in (None, "crop", "stretch", "pad"):
+        verdict["contract"]["image_spec"] |= {"margin_height": 2} | ({"fit": fit} if fit else {})
+        found = re.search(r"preparation</dt><dd>(.*?)</ol>", report.page(verdict, tmp_path), re.S)
+        told[fit] = " ".join(re.sub("<.*?>", " ", found[1]).split())
+    size = "10x8 (height x width) by an antialiased bilinear filter"
+    assert told[None] == told["crop"]
+    assert (
+        f"grey crop centrally to the aspect ratio of the next size resize to {size} crop"
+        in (told["crop"])
+    )
+    assert f"grey stretch to {size} crop" in told["stretch"]
+    assert f"grey resize to fit into {size} put it into the middle of a black image" in told["pad"]
+
+
 def test_what_older_runs_lack_is_left_out(run, tmp_path):
     verdict = copy.deepcopy(run[0])
     for key in ("contract", "comparisons", "warnings"):

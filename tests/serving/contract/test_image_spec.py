@@ -1,10 +1,18 @@
+import dataclasses
 import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from serving.contract.image_spec import ImageSpec, center_box, crop_center, decode, fit_packed
+from serving.contract.image_spec import (
+    ImageSpec,
+    boxes,
+    center_box,
+    crop_center,
+    decode,
+    fit_packed,
+)
 from tests.helpers.crafted import ihdr, png_of
 from tests.helpers.images import encode, photographs, tile
 
@@ -19,7 +27,7 @@ def test_the_centre_is_cropped_to_the_aspect_ratio_before_resizing():
 
 @pytest.mark.parametrize("height, width", [(1, 1), (7, 300), (300, 7), (33, 31)])
 def test_the_box_is_inside_the_image_and_as_large_as_can_be(height, width):
-    top, left, box_height, box_width = center_box(height, width, ImageSpec(8, 16, 1))
+    top, left, box_height, box_width = center_box(height, width, 8, 16)
     assert top >= 0 and left >= 0 and box_height >= 1 and box_width >= 1
     assert top + box_height <= height and left + box_width <= width
     assert box_height == height or box_width == width
@@ -41,18 +49,19 @@ def test_the_box_is_inside_the_image_and_as_large_as_can_be(height, width):
     ],
 )
 def test_the_box_has_the_packed_shapes_aspect_ratio_and_lies_in_the_middle(height, width, box):
+    assert center_box(height, width, 8, 16) == box
     for spec in (ImageSpec(8, 16, 1), ImageSpec(8, 14, 1, margin_width=2, margin_height=0)):
-        assert center_box(height, width, spec) == box
+        assert boxes(height, width, spec) == (box, (0, 0, 8, 16))
 
 
 def test_a_box_that_would_be_less_than_a_pixel_wide_is_one():
-    assert center_box(1, 1000, ImageSpec(100, 1, 1)) == (0, 499, 1, 1)
-    assert center_box(1000, 1, ImageSpec(1, 100, 1)) == (499, 0, 1, 1)
+    assert center_box(1, 1000, 100, 1) == (0, 499, 1, 1)
+    assert center_box(1000, 1, 1, 100) == (499, 0, 1, 1)
 
 
 def test_a_box_is_of_whole_pixels():
-    assert center_box(5, 100, ImageSpec(3, 4, 1)) == (0, 47, 5, 6)
-    assert center_box(100, 5, ImageSpec(4, 3, 1)) == (47, 0, 6, 5)
+    assert center_box(5, 100, 3, 4) == (0, 47, 5, 6)
+    assert center_box(100, 5, 4, 3) == (47, 0, 6, 5)
 
 
 @pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB")])
@@ -64,9 +73,75 @@ def test_pixels_are_those_of_an_antialiased_bilinear_filter(channels, mode):
     np.testing.assert_array_equal(decoded, expected)
 
 
-def test_an_image_of_the_right_size_keeps_every_pixel():
-    image = tile(0, 3, 3)
-    np.testing.assert_array_equal(decode(encode(image, "PNG"), ImageSpec(32, 32, 3)), image)
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+def test_an_image_of_the_right_size_keeps_every_pixel_whatever_the_fit(fit):
+    image, spec = tile(0, 3, 3), ImageSpec(32, 32, 3, fit=fit)
+    np.testing.assert_array_equal(decode(encode(image, "PNG"), spec), image)
+    packed = dataclasses.replace(spec, height=30, margin_height=2)
+    np.testing.assert_array_equal(decode(encode(image, "PNG"), packed), np.asarray(image)[1:31])
+
+
+def test_a_stretched_image_is_seen_whole_and_fills_the_array():
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 30:] = 200
+    image = decode(encode(Image.fromarray(wide), "PNG"), ImageSpec(10, 12, 3, fit="stretch"))
+    assert (image[:, :5] == 0).all() and (image[:, 7:] == 200).all()
+    assert boxes(20, 60, ImageSpec(10, 12, 3, fit="stretch")) == ((0, 0, 20, 60), (0, 0, 10, 12))
+
+
+@pytest.mark.parametrize(
+    "height, width, box",
+    [
+        (20, 60, (3, 0, 4, 12)),
+        (60, 20, (0, 4, 10, 3)),
+        (20, 24, (0, 0, 10, 12)),
+        (100, 99, (0, 1, 10, 9)),
+        (31, 60, (2, 0, 6, 12)),
+        (500, 1, (0, 5, 10, 1)),
+        (1, 500, (4, 0, 1, 12)),
+        (1, 1, (0, 1, 10, 10)),
+    ],
+)
+def test_a_padded_image_is_seen_whole_in_the_middle_of_black(height, width, box):
+    spec = ImageSpec(10, 12, 3, fit="pad")
+    assert boxes(height, width, spec) == ((0, 0, height, width), box)
+    picture = Image.new("RGB", (width, height), (90, 200, 40))
+    image = decode(encode(picture, "PNG"), spec)
+    top, left, box_height, box_width = box
+    inside = np.zeros((10, 12), bool)
+    inside[top : top + box_height, left : left + box_width] = True
+    assert (image[inside] == (90, 200, 40)).all()
+    assert (image[~inside] == 0).all()
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+def test_pixels_of_another_fit_are_pillows_too(fit):
+    photograph = Image.fromarray(photographs()[0][:300, :400])
+    spec = ImageSpec(40, 40, 3, fit=fit)
+    size = {"stretch": (40, 40), "pad": (40, 30)}[fit]
+    expected = np.zeros((40, 40, 3), np.uint8)
+    top = (40 - size[1]) // 2
+    expected[top : top + size[1]] = photograph.resize(size, Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(decode(encode(photograph, "PNG"), spec), expected)
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+def test_an_image_is_turned_upright_before_it_is_fitted(fit):
+    spec, photograph = ImageSpec(24, 36, 1, fit=fit), Image.fromarray(photographs()[1][:90, :200])
+    lying = photograph.transpose(Image.Transpose.ROTATE_90)
+    exif = lying.getexif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    np.testing.assert_array_equal(
+        decode(encode(lying, "PNG", exif=exif), spec), decode(encode(photograph, "PNG"), spec)
+    )
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+def test_margins_are_cut_off_what_was_fitted_to_the_packed_size(fit):
+    photograph = encode(Image.fromarray(photographs()[0][:90, :200]), "PNG")
+    packed = decode(photograph, ImageSpec(25, 44, 3, fit=fit))
+    found = decode(photograph, ImageSpec(20, 40, 3, margin_height=5, margin_width=4, fit=fit))
+    np.testing.assert_array_equal(found, packed[2:22, 2:42])
 
 
 def test_a_margin_is_packed_and_cropped_off_centrally():
@@ -95,6 +170,18 @@ def test_a_spec_written_before_there_were_margins_still_loads():
     old = '{"channels": 1, "height": 8, "mean": [0.3], "std": [0.4], "width": 8}'
     spec = ImageSpec.from_json(old)
     assert spec.packed_shape == spec.shape == (8, 8, 1)
+
+
+def test_a_spec_written_before_there_was_a_fit_crops_and_one_that_crops_is_written_as_then():
+    old = (
+        '{"channels": 1, "height": 8, "margin_height": 0, "margin_width": 0, "mean": [0.3], '
+        '"std": [0.4], "width": 8}'
+    )
+    spec = ImageSpec.from_json(old)
+    assert spec.fit == "crop" and spec.to_json() == old
+    padded = dataclasses.replace(spec, fit="pad")
+    assert padded.to_dict() == spec.to_dict() | {"fit": "pad"}
+    assert ImageSpec.from_json(padded.to_json()) == padded
 
 
 def test_without_statistics_a_value_is_only_scaled():
@@ -129,6 +216,9 @@ def test_wrong_specs_and_wrong_bytes_are_refused():
     assert ImageSpec(1, 1, 1).shape == (1, 1, 1)
     with pytest.raises(ValueError, match="margins are 0x-1, expected none below 0"):
         ImageSpec(8, 8, 1, margin_width=-1)
+    for fit in ("squeeze", ["crop"], None):
+        with pytest.raises(ValueError, match="^fit is .* expected crop, stretch, pad.$"):
+            ImageSpec(8, 8, 1, fit=fit)
     with pytest.raises(ValueError, match="std has 2 values, expected 1"):
         ImageSpec(8, 8, 1, std=(0.5, 0.5))
     with pytest.raises(ValueError, match="cannot decode 4 bytes: they are not an image"):

@@ -1,10 +1,20 @@
 """`python -m serving.predict`: labels for image files, from either runtime."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from serving.contract.image_spec import ImageSpec, fit
 from serving.store.store import Store
-from tests.helpers.serving_fixtures import digits, digits_release, expected, run, seal
+from tests.helpers.serving_fixtures import (
+    digits,
+    digits_release,
+    expected,
+    fitted_stores,
+    odd_pictures,
+    run,
+    seal,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +43,21 @@ def test_each_image_gets_a_line_with_its_most_probable_labels(root, pictures, ki
     best = [f"{label} {probabilities[label]:.1%}" for label in probabilities.argsort()[:-4:-1]]
     assert zero == f"{pictures[0]}: {', '.join(best)}" and zero.count(": 0 9") == 1
     assert one.startswith(f"{pictures[1]}: 1 ") and one.count("%") == 3
+
+
+def test_images_of_any_shape_are_fitted_as_the_contract_says(tmp_path):
+    root, pictures = fitted_stores(tmp_path), odd_pictures(tmp_path)
+    answers = {}
+    for how in ("crop", "stretch", "pad"):
+        result = run("-m", "serving.predict", "--root", root, "--model", how, "--top", 1, *pictures)
+        assert (result.returncode, result.stderr) == (0, "")
+        pixels = np.stack([fit(p, ImageSpec(8, 8, 1, fit=how)) for p in pictures.values()])
+        answers[how] = [
+            f"{path}: {best.argmax()} {best.max():.1%}"
+            for path, best in zip(pictures, expected(pixels))
+        ]
+        assert result.stdout.splitlines() == answers[how]
+    assert len(set(map(tuple, answers.values()))) == 3
 
 
 def test_more_labels_than_there_are_gives_all(root, pictures):

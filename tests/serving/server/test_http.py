@@ -13,13 +13,16 @@ import urllib.parse
 import numpy as np
 import pytest
 
+from serving.contract.image_spec import ImageSpec, fit
 from serving.store.store import Store
 from tests.helpers.serving_fixtures import (
     REPOSITORY,
     digits,
     digits_release,
     expected,
+    fitted_stores,
     free_port,
+    odd_pictures,
     request,
     run,
     server,
@@ -218,6 +221,20 @@ def test_it_refuses_a_release_that_changed_or_does_not_repeat_its_golden_outputs
     assert "does not give its golden outputs" in start_fails(*arguments)
     (store.current("digits").path / "labels.txt").write_text("tampered")
     assert "labels.txt was altered" in start_fails(*arguments)
+
+
+def test_files_of_any_shape_are_fitted_as_the_contract_says(tmp_path):
+    pictures = odd_pictures(tmp_path)
+    with server(fitted_stores(tmp_path), "--threads", "1") as (base, _, _):
+        for how in ("crop", "stretch", "pad"):
+            for path, picture in pictures.items():
+                body = path.read_bytes()
+                status, answer = request(f"{base}/v2/models/{how}/classify?top=10", body)
+                assert status == 200, answer
+                found = {c["index"]: c["probability"] for c in answer["classes"]}
+                pixels = fit(picture, ImageSpec(8, 8, 1, fit=how))[None]
+                right = expected(pixels)[0]
+                np.testing.assert_allclose([found[i] for i in range(10)], right, atol=1e-5)
 
 
 def test_help_imports_nothing_heavy():

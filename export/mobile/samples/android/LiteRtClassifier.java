@@ -43,7 +43,7 @@ public class LiteRtClassifier implements AutoCloseable {
         labels = contract.getJSONArray("labels");
         JSONObject spec = contract.getJSONObject("image_spec");
         preprocessing = new Preprocessing(spec.getInt("height"), spec.getInt("width"), spec.getInt("channels"),
-                spec.getInt("margin_height"), spec.getInt("margin_width"));
+                spec.getInt("margin_height"), spec.getInt("margin_width"), spec.getString("fit"));
         interpreter = InterpreterApi.create(direct(read(model)), new InterpreterApi.Options().setNumThreads(1));
     }
 

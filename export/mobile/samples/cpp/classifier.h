@@ -88,6 +88,32 @@ inline Pixels cropped(const Pixels& in, int top, int left, int height, int width
   return out;
 }
 
+// The same on black, at a place in a larger image.
+inline Pixels padded(const Pixels& in, int top, int left, int height, int width) {
+  Pixels out{height, width, in.channels, {}};
+  out.values.resize(static_cast<size_t>(height) * width * in.channels);
+  const size_t row = static_cast<size_t>(in.width) * in.channels;
+  for (int y = 0; y < in.height; ++y)
+    std::copy_n(in.values.begin() + y * row, row,
+                out.values.begin() + (static_cast<size_t>(top + y) * width + left) * in.channels);
+  return out;
+}
+
+// A box in the middle of something.
+struct Box {
+  int top, left, height, width;
+};
+
+// The largest one of height x width with an aspect ratio.
+inline Box middle(int height, int width, int ratio_height, int ratio_width) {
+  int box_height = height, box_width = width;
+  if (int64_t{width} * ratio_height > int64_t{height} * ratio_width)
+    box_width = std::max(1, static_cast<int>(int64_t{height} * ratio_width / ratio_height));
+  else
+    box_height = std::max(1, static_cast<int>(int64_t{width} * ratio_height / ratio_width));
+  return {(height - box_height) / 2, (width - box_width) / 2, box_height, box_width};
+}
+
 // Grey (of 1, or of RGB by ITU-R BT.601) or RGB, as the model takes it; a fourth channel, alpha, is
 // dropped.
 inline Pixels recoloured(const Pixels& in) {
@@ -109,7 +135,7 @@ inline Pixels recoloured(const Pixels& in) {
   return out;
 }
 
-// The middle of an upright picture at the model's size.
+// An upright picture, fitted to the model's size as kFit says.
 inline Pixels preprocess(const Pixels& picture) {
   using namespace contract;
   const size_t expected = static_cast<size_t>(std::max(0, picture.height)) *
@@ -118,15 +144,13 @@ inline Pixels preprocess(const Pixels& picture) {
     throw std::invalid_argument("a picture has " + std::to_string(picture.values.size()) +
                                 " values, expected height x width x channels of them.");
   const int packed_height = kHeight + kMarginHeight, packed_width = kWidth + kMarginWidth;
-  int height = picture.height, width = picture.width;
-  if (int64_t{width} * packed_height > int64_t{height} * packed_width)
-    width = std::max(1, static_cast<int>(int64_t{height} * packed_width / packed_height));
-  else
-    height = std::max(1, static_cast<int>(int64_t{width} * packed_height / packed_width));
-  const Pixels middle = cropped(picture, (picture.height - height) / 2,
-                                (picture.width - width) / 2, height, width);
-  return cropped(resized(recoloured(middle), packed_height, packed_width), kMarginHeight / 2,
-                 kMarginWidth / 2, kHeight, kWidth);
+  Box seen{0, 0, picture.height, picture.width}, put{0, 0, packed_height, packed_width};
+  if (kFit == Fit::crop) seen = middle(seen.height, seen.width, packed_height, packed_width);
+  if (kFit == Fit::pad) put = middle(packed_height, packed_width, seen.height, seen.width);
+  const Pixels part = cropped(picture, seen.top, seen.left, seen.height, seen.width);
+  const Pixels fitted = resized(recoloured(part), put.height, put.width);
+  const Pixels packed = padded(fitted, put.top, put.left, packed_height, packed_width);
+  return cropped(packed, kMarginHeight / 2, kMarginWidth / 2, kHeight, kWidth);
 }
 
 // ONNX Runtime's functions, or nullptr where its library is older than the header.

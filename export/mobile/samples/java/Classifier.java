@@ -36,7 +36,8 @@ public class Classifier implements AutoCloseable {
         JsonObject spec = contract.getAsJsonObject("image_spec");
         preprocessing = new Preprocessing(
                 spec.get("height").getAsInt(), spec.get("width").getAsInt(), spec.get("channels").getAsInt(),
-                spec.get("margin_height").getAsInt(), spec.get("margin_width").getAsInt());
+                spec.get("margin_height").getAsInt(), spec.get("margin_width").getAsInt(),
+                spec.get("fit").getAsString());
         labels = contract.getAsJsonArray("labels").asList().stream().map(label -> label.getAsString()).toList();
         input = contract.getAsJsonObject("input").get("name").getAsString();
         try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {

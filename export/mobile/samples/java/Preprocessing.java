@@ -1,44 +1,68 @@
 /**
  * From a picture to a model's input; the JDK's core only, so that Android takes this file too.
- * The numbers are those of {@code image_spec} in contract.json. A picture comes upright.
+ * The numbers and the fit (crop, stretch or pad) are those of {@code image_spec} in contract.json.
+ * A picture comes upright.
  */
-public record Preprocessing(int height, int width, int channels, int marginHeight, int marginWidth) {
+public record Preprocessing(
+        int height, int width, int channels, int marginHeight, int marginWidth, String fit) {
 
-    /** uint8, height x width x channels: the middle of {@code rgb}, whose pixels are 0xAARRGGBB. */
+    /** In the middle of something. */
+    private record Box(int top, int left, int height, int width) {
+        /** The largest one of {@code height} x {@code width} with an aspect ratio. */
+        static Box of(int height, int width, int ratioHeight, int ratioWidth) {
+            int boxHeight = height, boxWidth = width;
+            if ((long) width * ratioHeight > (long) height * ratioWidth)
+                boxWidth = Math.max(1, (int) ((long) height * ratioWidth / ratioHeight));
+            else boxHeight = Math.max(1, (int) ((long) width * ratioHeight / ratioWidth));
+            return new Box((height - boxHeight) / 2, (width - boxWidth) / 2, boxHeight, boxWidth);
+        }
+    }
+
+    public Preprocessing {
+        if (!fit.equals("crop") && !fit.equals("stretch") && !fit.equals("pad"))
+            throw new IllegalArgumentException("fit is " + fit + ", expected crop, stretch or pad");
+    }
+
+    /** uint8, height x width x channels, of {@code rgb}, whose pixels are 0xAARRGGBB. */
     public byte[] apply(int[] rgb, int pictureHeight, int pictureWidth) {
         if (pictureHeight < 1 || pictureWidth < 1 || rgb.length != (long) pictureHeight * pictureWidth)
             throw new IllegalArgumentException("a picture has " + rgb.length + " pixels, expected "
                     + pictureHeight + " x " + pictureWidth);
         int packedHeight = height + marginHeight, packedWidth = width + marginWidth;
-        int boxHeight = pictureHeight, boxWidth = pictureWidth;
-        if ((long) pictureWidth * packedHeight > (long) pictureHeight * packedWidth)
-            boxWidth = Math.max(1, (int) ((long) pictureHeight * packedWidth / packedHeight));
-        else boxHeight = Math.max(1, (int) ((long) pictureWidth * packedHeight / packedWidth));
-        int top = (pictureHeight - boxHeight) / 2, left = (pictureWidth - boxWidth) / 2;
+        Box seen = new Box(0, 0, pictureHeight, pictureWidth), put = new Box(0, 0, packedHeight, packedWidth);
+        if (fit.equals("crop")) seen = Box.of(pictureHeight, pictureWidth, packedHeight, packedWidth);
+        if (fit.equals("pad")) put = Box.of(packedHeight, packedWidth, pictureHeight, pictureWidth);
 
-        byte[] middle = new byte[boxHeight * boxWidth * channels];
-        for (int y = 0, at = 0; y < boxHeight; y++) {
-            for (int x = 0; x < boxWidth; x++) {
-                int pixel = rgb[(top + y) * pictureWidth + left + x];
+        byte[] part = new byte[seen.height * seen.width * channels];
+        for (int y = 0, at = 0; y < seen.height; y++) {
+            for (int x = 0; x < seen.width; x++) {
+                int pixel = rgb[(seen.top + y) * pictureWidth + seen.left + x];
                 int red = pixel >> 16 & 255, green = pixel >> 8 & 255, blue = pixel & 255;
                 if (channels == 1) {
-                    middle[at++] = (byte) (19595 * red + 38470 * green + 7471 * blue + 32768 >> 16);
+                    part[at++] = (byte) (19595 * red + 38470 * green + 7471 * blue + 32768 >> 16);
                 } else {
-                    middle[at++] = (byte) red;
-                    middle[at++] = (byte) green;
-                    middle[at++] = (byte) blue;
+                    part[at++] = (byte) red;
+                    part[at++] = (byte) green;
+                    part[at++] = (byte) blue;
                 }
             }
         }
         // Along rows first, then along columns, rounded in between, as Pillow does.
-        byte[] wide = resized(middle, boxHeight, boxWidth, packedWidth, channels);
-        byte[] packed = resized(wide, 1, boxHeight, packedHeight, packedWidth * channels);
+        byte[] wide = resized(part, seen.height, seen.width, put.width, channels);
+        byte[] fitted = resized(wide, 1, seen.height, put.height, put.width * channels);
+        byte[] packed = new byte[packedHeight * packedWidth * channels];
+        copy(fitted, put.width, 0, 0, packed, packedWidth, put.top, put.left, put.height, put.width);
         byte[] input = new byte[height * width * channels];
-        for (int y = 0; y < height; y++) {
-            int from = ((marginHeight / 2 + y) * packedWidth + marginWidth / 2) * channels;
-            System.arraycopy(packed, from, input, y * width * channels, width * channels);
-        }
+        copy(packed, packedWidth, marginHeight / 2, marginWidth / 2, input, width, 0, 0, height, width);
         return input;
+    }
+
+    /** {@code rows} x {@code columns} of pixels to another place in another image. */
+    private void copy(byte[] from, int fromWidth, int fromTop, int fromLeft,
+            byte[] to, int toWidth, int toTop, int toLeft, int rows, int columns) {
+        for (int y = 0; y < rows; y++)
+            System.arraycopy(from, ((fromTop + y) * fromWidth + fromLeft) * channels,
+                    to, ((toTop + y) * toWidth + toLeft) * channels, columns * channels);
     }
 
     /**

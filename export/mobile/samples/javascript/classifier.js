@@ -43,7 +43,7 @@ class Classifier {
   }
 
   /**
-   * Uint8Array, height x width x channels: the middle of the picture, at the model's size.
+   * Uint8Array, height x width x channels: the picture, fitted to the model's size.
    * `picture`: a Blob (turned as its EXIF data says) or anything that a canvas can draw.
    */
   async preprocess(picture) {

@@ -7,24 +7,23 @@ const HALF = 2 ** (BITS - 1);
 
 /**
  * Uint8Array, height x width x channels of `spec` (contract.json's image_spec), of the RGBA bytes
- * of a picture: its middle, resized, without the margins. Alpha is dropped.
+ * of a picture: cropped, stretched or padded as its `fit` says, without the margins. Alpha is dropped.
  */
 export function fitted(rgba, width, height, spec) {
   const packedWidth = spec.width + spec.margin_width;
   const packedHeight = spec.height + spec.margin_height;
-  let [boxWidth, boxHeight] = [width, height];
-  if (width * packedHeight > height * packedWidth) {
-    boxWidth = Math.max(1, Math.floor((height * packedWidth) / packedHeight));
-  } else {
-    boxHeight = Math.max(1, Math.floor((width * packedHeight) / packedWidth));
+  let seen = { top: 0, left: 0, height, width };
+  let put = { top: 0, left: 0, height: packedHeight, width: packedWidth };
+  if (spec.fit === 'crop') seen = middle(height, width, packedHeight, packedWidth);
+  else if (spec.fit === 'pad') put = middle(packedHeight, packedWidth, height, width);
+  else if (spec.fit !== 'stretch') {
+    throw new Error(`fit is ${spec.fit}, expected crop, stretch or pad`);
   }
-  const left = Math.floor((width - boxWidth) / 2);
-  const top = Math.floor((height - boxHeight) / 2);
   const channels = spec.channels;
-  const box = new Uint8Array(boxHeight * boxWidth * channels);
+  const box = new Uint8Array(seen.height * seen.width * channels);
   let at = 0;
-  for (let y = top; y < top + boxHeight; y++) {
-    for (let x = left; x < left + boxWidth; x++) {
+  for (let y = seen.top; y < seen.top + seen.height; y++) {
+    for (let x = seen.left; x < seen.left + seen.width; x++) {
       const i = 4 * (y * width + x);
       const [r, g, b] = [rgba[i], rgba[i + 1], rgba[i + 2]];
       if (channels === 1) {
@@ -35,8 +34,13 @@ export function fitted(rgba, width, height, spec) {
       }
     }
   }
-  const rows = resized(box, boxHeight, boxWidth, packedWidth, channels, false);
-  const packed = resized(rows, packedWidth, boxHeight, packedHeight, channels, true);
+  const rows = resized(box, seen.height, seen.width, put.width, channels, false);
+  const resizedBox = resized(rows, put.width, seen.height, put.height, channels, true);
+  const packed = new Uint8Array(packedHeight * packedWidth * channels);
+  for (let y = 0; y < put.height; y++) {
+    const row = resizedBox.subarray(y * put.width * channels, (y + 1) * put.width * channels);
+    packed.set(row, ((put.top + y) * packedWidth + put.left) * channels);
+  }
   const [y0, x0] = [Math.floor(spec.margin_height / 2), Math.floor(spec.margin_width / 2)];
   const pixels = new Uint8Array(spec.height * spec.width * channels);
   for (let y = 0; y < spec.height; y++) {
@@ -45,6 +49,19 @@ export function fitted(rgba, width, height, spec) {
     pixels.set(row, y * spec.width * channels);
   }
   return pixels;
+}
+
+/** The largest box of an aspect ratio in the middle of `height` x `width`. */
+function middle(height, width, ratioHeight, ratioWidth) {
+  const box = { height, width };
+  if (width * ratioHeight > height * ratioWidth) {
+    box.width = Math.max(1, Math.floor((height * ratioWidth) / ratioHeight));
+  } else {
+    box.height = Math.max(1, Math.floor((width * ratioHeight) / ratioWidth));
+  }
+  box.top = Math.floor((height - box.height) / 2);
+  box.left = Math.floor((width - box.width) / 2);
+  return box;
 }
 
 /** `lines` rows (or, when `vertical`, columns) of `size` pixels, each resized to `target`. */

@@ -23,7 +23,7 @@ class Classifier(bundle: File, model: String) : AutoCloseable {
         fun number(name: String) = spec[name].asInt
         Preprocessing(
             number("height"), number("width"), number("channels"),
-            number("margin_height"), number("margin_width"),
+            number("margin_height"), number("margin_width"), spec["fit"].asString,
         )
     }
     private val labels = contract.getAsJsonArray("labels").map { it.asString }
@@ -65,39 +65,67 @@ class Classifier(bundle: File, model: String) : AutoCloseable {
     override fun close() = session.close()
 }
 
-/** From an upright picture to the input; the numbers are those of `image_spec` in contract.json. */
+/**
+ * From an upright picture to the input; the numbers and `fit` (crop, stretch or pad) are those of
+ * `image_spec` in contract.json.
+ */
 class Preprocessing(
     val height: Int, val width: Int, val channels: Int, val marginHeight: Int, val marginWidth: Int,
+    val fit: String,
 ) {
-    /** uint8, height x width x channels: the middle of `rgb`, whose pixels are 0xAARRGGBB. */
+    init {
+        require(fit in setOf("crop", "stretch", "pad")) { "fit is $fit, expected crop, stretch or pad" }
+    }
+
+    /** In the middle of something. */
+    private class Box(val top: Int, val left: Int, val height: Int, val width: Int)
+
+    /** The largest one of `height` x `width` with an aspect ratio. */
+    private fun middle(height: Int, width: Int, ratioHeight: Int, ratioWidth: Int): Box {
+        // How much of one side the other one fills; Long, as a product of sides may be beyond an Int.
+        fun filled(side: Int, other: Int, ratioSide: Int, ratioOther: Int) =
+            (other.toLong() * ratioSide / ratioOther).coerceIn(1, side.toLong()).toInt()
+        val boxHeight = filled(height, width, ratioHeight, ratioWidth)
+        val boxWidth = filled(width, height, ratioWidth, ratioHeight)
+        return Box((height - boxHeight) / 2, (width - boxWidth) / 2, boxHeight, boxWidth)
+    }
+
+    /** uint8, height x width x channels, of `rgb`, whose pixels are 0xAARRGGBB. */
     fun apply(rgb: IntArray, pictureHeight: Int, pictureWidth: Int): ByteArray {
         require(rgb.isNotEmpty() && rgb.size.toLong() == pictureHeight.toLong() * pictureWidth) {
             "a picture has ${rgb.size} pixels, expected $pictureHeight x $pictureWidth"
         }
         val (packedHeight, packedWidth) = height + marginHeight to width + marginWidth
-        // How much of one side the other one fills; Long, as a product of sides may be beyond an Int.
-        fun box(side: Int, other: Int, packedSide: Int, packedOther: Int) =
-            (other.toLong() * packedSide / packedOther).coerceIn(1, side.toLong()).toInt()
-        val boxHeight = box(pictureHeight, pictureWidth, packedHeight, packedWidth)
-        val boxWidth = box(pictureWidth, pictureHeight, packedWidth, packedHeight)
-        val (top, left) = (pictureHeight - boxHeight) / 2 to (pictureWidth - boxWidth) / 2
+        val seen = when (fit) {
+            "crop" -> middle(pictureHeight, pictureWidth, packedHeight, packedWidth)
+            else -> Box(0, 0, pictureHeight, pictureWidth)
+        }
+        val put = when (fit) {
+            "pad" -> middle(packedHeight, packedWidth, pictureHeight, pictureWidth)
+            else -> Box(0, 0, packedHeight, packedWidth)
+        }
 
-        val middle = ByteArray(boxHeight * boxWidth * channels)
+        val part = ByteArray(seen.height * seen.width * channels)
         var at = 0
-        for (y in top until top + boxHeight) {
-            for (x in left until left + boxWidth) {
+        for (y in seen.top until seen.top + seen.height) {
+            for (x in seen.left until seen.left + seen.width) {
                 val pixel = rgb[y * pictureWidth + x]
                 val (red, green, blue) = Triple(pixel shr 16 and 255, pixel shr 8 and 255, pixel and 255)
                 if (channels == 1) {
-                    middle[at++] = (19595 * red + 38470 * green + 7471 * blue + 32768 shr 16).toByte()
+                    part[at++] = (19595 * red + 38470 * green + 7471 * blue + 32768 shr 16).toByte()
                 } else {
-                    for (value in intArrayOf(red, green, blue)) middle[at++] = value.toByte()
+                    for (value in intArrayOf(red, green, blue)) part[at++] = value.toByte()
                 }
             }
         }
         // Along rows first, then along columns, rounded in between, as Pillow does.
-        val wide = resized(middle, boxHeight, boxWidth, packedWidth, channels)
-        val packed = resized(wide, 1, boxHeight, packedHeight, packedWidth * channels)
+        val wide = resized(part, seen.height, seen.width, put.width, channels)
+        val fitted = resized(wide, 1, seen.height, put.height, put.width * channels)
+        val packed = ByteArray(packedHeight * packedWidth * channels)
+        for (y in 0 until put.height) {
+            val to = ((put.top + y) * packedWidth + put.left) * channels
+            fitted.copyInto(packed, to, y * put.width * channels, (y + 1) * put.width * channels)
+        }
         val input = ByteArray(height * width * channels)
         for (y in 0 until height) {
             val from = ((marginHeight / 2 + y) * packedWidth + marginWidth / 2) * channels

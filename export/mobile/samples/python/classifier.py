@@ -30,19 +30,29 @@ class Classifier:
         (self._output,) = self._interpreter.get_output_details()
 
     def preprocess(self, picture: Image.Image) -> np.ndarray:
-        """uint8 (height, width, channels): the middle of the picture, at the model's size."""
+        """uint8 (height, width, channels): the picture, fitted to the model's size."""
         spec = self.contract["image_spec"]
         height, width = spec["height"], spec["width"]
-        top, left = spec["margin_height"] // 2, spec["margin_width"] // 2
         packed = width + spec["margin_width"], height + spec["margin_height"]
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I"):  # 16 bits: Pillow's own conversion would clip them
             wide = np.asarray(picture).astype(np.uint32)
             picture = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
         picture = picture.convert("L" if spec["channels"] == 1 else "RGB")
-        picture = picture.crop(_central_box(picture.size, packed))
-        pixels = np.asarray(picture.resize(packed, Image.Resampling.BILINEAR))
-        return pixels.reshape(*packed[::-1], -1)[top : top + height, left : left + width]
+        left, top, right, bottom = 0, 0, *packed
+        if spec["fit"] == "crop":
+            picture = picture.crop(_central_box(picture.size, packed))
+        elif spec["fit"] == "pad":
+            left, top, right, bottom = _central_box(packed, picture.size)
+        elif spec["fit"] != "stretch":
+            raise ValueError(f"fit is {spec['fit']}, expected crop, stretch or pad")
+        fitted = Image.new(picture.mode, packed)  # black
+        fitted.paste(
+            picture.resize((right - left, bottom - top), Image.Resampling.BILINEAR), (left, top)
+        )
+        top, left = spec["margin_height"] // 2, spec["margin_width"] // 2
+        pixels = np.asarray(fitted).reshape(*packed[::-1], -1)
+        return pixels[top : top + height, left : left + width]
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """float32 (classes,) of one image: uint8 (height, width, channels)."""
@@ -57,13 +67,13 @@ class Classifier:
         return [(self.contract["labels"][i], float(found[i])) for i in np.argsort(-found)[:k]]
 
 
-def _central_box(size: tuple[int, int], packed: tuple[int, int]) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of the largest central box of the packed size's aspect ratio."""
-    (width, height), (packed_width, packed_height) = size, packed
-    if width * packed_height > height * packed_width:
-        box = max(1, height * packed_width // packed_height), height
+def _central_box(size: tuple[int, int], ratio: tuple[int, int]) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the largest central box of `size` with that aspect ratio."""
+    (width, height), (ratio_width, ratio_height) = size, ratio
+    if width * ratio_height > height * ratio_width:
+        box = max(1, height * ratio_width // ratio_height), height
     else:
-        box = width, max(1, width * packed_height // packed_width)
+        box = width, max(1, width * ratio_height // ratio_width)
     left, top = (width - box[0]) // 2, (height - box[1]) // 2
     return left, top, left + box[0], top + box[1]
 

@@ -14,10 +14,13 @@ import TensorFlowLite
 /// What the samples need of contract.json.
 struct Contract: Decodable {
   struct ImageSpec: Decodable {
+    enum Fit: String, Decodable { case crop, stretch, pad }
+
     let height, width, channels, marginHeight, marginWidth: Int
+    let fit: Fit
 
     enum CodingKeys: String, CodingKey {
-      case height, width, channels
+      case height, width, channels, fit
       case marginHeight = "margin_height"
       case marginWidth = "margin_width"
     }
@@ -91,6 +94,17 @@ struct Pixels {
     return Pixels(height: height, width: width, channels: channels, values: out)
   }
 
+  /// The same on black, at a place in a larger picture.
+  func padded(top: Int, left: Int, height: Int, width: Int) -> Pixels {
+    var out = [UInt8](repeating: 0, count: height * width * channels)
+    let row = self.width * channels
+    for y in 0..<self.height {
+      let first = ((top + y) * width + left) * channels
+      out.replaceSubrange(first..<(first + row), with: values[(y * row)..<((y + 1) * row)])
+    }
+    return Pixels(height: height, width: width, channels: channels, values: out)
+  }
+
   /// Grey (of RGB by ITU-R BT.601) or RGB; a fourth channel is dropped.
   func recoloured(channels wanted: Int) -> Pixels {
     var out = [UInt8]()
@@ -153,6 +167,28 @@ private func places(from count: Int, to size: Int) -> [(Int, [Double])] {
   }
 }
 
+/// A box in the middle of something.
+private struct Box {
+  var top = 0
+  var left = 0
+  var height, width: Int
+
+  /// All of it.
+  init(height: Int, width: Int) { (self.height, self.width) = (height, width) }
+
+  /// The largest one with the aspect ratio of `ratio`.
+  func middle(of ratio: Box) -> Box {
+    var box = self
+    if width * ratio.height > height * ratio.width {
+      box.width = max(1, height * ratio.width / ratio.height)
+    } else {
+      box.height = max(1, width * ratio.height / ratio.width)
+    }
+    (box.top, box.left) = ((height - box.height) / 2, (width - box.width) / 2)
+    return box
+  }
+}
+
 enum ClassifierError: Error { case failed(String) }
 
 /// One TFLite file of a bundle; not for several threads at once.
@@ -173,25 +209,20 @@ final class Classifier {
     try interpreter.allocateTensors()
   }
 
-  /// The middle of an upright picture at the model's size.
+  /// An upright picture, fitted to the model's size.
   func preprocess(_ picture: Pixels) -> Pixels {
     let spec = contract.imageSpec
-    let packedHeight = spec.height + spec.marginHeight
-    let packedWidth = spec.width + spec.marginWidth
-    var (height, width) = (picture.height, picture.width)
-    if width * packedHeight > height * packedWidth {
-      width = max(1, height * packedWidth / packedHeight)
-    } else {
-      height = max(1, width * packedHeight / packedWidth)
-    }
+    let whole = Box(height: picture.height, width: picture.width)
+    let packed = Box(
+      height: spec.height + spec.marginHeight, width: spec.width + spec.marginWidth)
+    let seen = spec.fit == .crop ? whole.middle(of: packed) : whole
+    let put = spec.fit == .pad ? packed.middle(of: whole) : packed
     return
       picture
-      .cropped(
-        top: (picture.height - height) / 2, left: (picture.width - width) / 2, height: height,
-        width: width
-      )
+      .cropped(top: seen.top, left: seen.left, height: seen.height, width: seen.width)
       .recoloured(channels: spec.channels)
-      .resized(height: packedHeight, width: packedWidth)
+      .resized(height: put.height, width: put.width)
+      .padded(top: put.top, left: put.left, height: packed.height, width: packed.width)
       .cropped(
         top: spec.marginHeight / 2, left: spec.marginWidth / 2, height: spec.height,
         width: spec.width)

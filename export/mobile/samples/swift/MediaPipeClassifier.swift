@@ -4,8 +4,9 @@
 // sizes out of the TFLite file. It takes RGB: model.tflite of a model for images in colour,
 // model_rgb.tflite of one for grey images.
 //
-// MediaPipe stretches a picture to the model's size: `middle` crops it before, as training did. Its
-// filter is another, so small differences of probabilities to the other samples remain.
+// MediaPipe stretches a picture to the model's size: `fitted` crops or pads it before, as training
+// did. Its filter is another, so small differences of probabilities to the other samples remain, but
+// for pictures of the model's size.
 
 import CoreGraphics
 import MediaPipeTasksVision
@@ -22,7 +23,7 @@ final class MediaPipeClassifier {
     classifier = try ImageClassifier(options: options)
   }
 
-  /// Of a picture as `middle` gives it: the most probable classes.
+  /// Of a picture as `fitted` gives it: the most probable classes.
   func classify(_ picture: UIImage) throws -> [(label: String, probability: Float)] {
     let result = try classifier.classify(image: try MPImage(uiImage: picture))
     let categories = result.classificationResult.classifications.first?.categories ?? []
@@ -30,15 +31,33 @@ final class MediaPipeClassifier {
   }
 }
 
-/// The part of an upright picture that the model was trained to see. The numbers are those of
-/// `image_spec` in contract.json.
-func middle(
-  _ picture: CGImage, height: Int, width: Int, marginHeight: Int = 0, marginWidth: Int = 0
+/// What the model was trained to see of an upright picture, on black where that is more than the
+/// picture. The numbers and `fit` (crop, stretch or pad) are those of `image_spec` in contract.json.
+func fitted(
+  _ picture: CGImage, fit: String, height: Int, width: Int, marginHeight: Int = 0,
+  marginWidth: Int = 0
 ) -> CGImage? {
-  let (packedHeight, packedWidth) = (Double(height + marginHeight), Double(width + marginWidth))
-  let scale = min(Double(picture.height) / packedHeight, Double(picture.width) / packedWidth)
-  let size = CGSize(width: Double(width) * scale, height: Double(height) * scale)
-  let origin = CGPoint(
-    x: (Double(picture.width) - size.width) / 2, y: (Double(picture.height) - size.height) / 2)
-  return picture.cropping(to: CGRect(origin: origin, size: size).integral)
+  var down = Double(picture.height) / Double(height + marginHeight)
+  var across = Double(picture.width) / Double(width + marginWidth)
+  switch fit {
+  case "crop": (down, across) = (min(down, across), min(down, across))
+  case "pad": (down, across) = (max(down, across), max(down, across))
+  default: precondition(fit == "stretch", "fit is \(fit), expected crop, stretch or pad")
+  }
+  let boxHeight = max(1, Int(Double(height) * down))
+  let boxWidth = max(1, Int(Double(width) * across))
+  guard
+    let context = CGContext(
+      data: nil, width: boxWidth, height: boxHeight, bitsPerComponent: 8, bytesPerRow: 0,
+      space: CGColorSpace(name: CGColorSpace.sRGB)!,
+      bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue)
+  else { return nil }
+  context.setFillColor(red: 0, green: 0, blue: 0, alpha: 1)
+  context.fill(CGRect(x: 0, y: 0, width: boxWidth, height: boxHeight))
+  context.draw(
+    picture,
+    in: CGRect(
+      x: (boxWidth - picture.width) / 2, y: (boxHeight - picture.height) / 2,
+      width: picture.width, height: picture.height))
+  return context.makeImage()
 }
