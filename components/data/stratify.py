@@ -9,11 +9,6 @@ from components.data.duplicates import Catalogue
 from components.sources.source import SPLITS
 
 
-def position(digest: str) -> float:
-    """Where a picture lies between 0 and 1, by the hexadecimal digest of its pixels."""
-    return int(digest[:13], 16) / 16**13
-
-
 def stratified(
     catalogue: Catalogue, drop: np.ndarray, shares: dict[str, float], least: int = 1
 ) -> Catalogue:
