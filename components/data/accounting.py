@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from components.data.duplicates import Catalogue, alike, conflicts, leaks
+from components.data.duplicates import Catalogue, alike, conflicts, copies, leaks
 from components.data.examine import Quarantined
 from components.data.image_index import Row
+from components.data.stratify import stratified
 from components.sources.source import SPLITS
 
 UNASSIGNED = "unassigned"
@@ -47,18 +48,27 @@ class Finding:
 class Account:
     """The whole set's account, from its chunks' reports in any order.
 
-    `drop` is bool (N,) over `catalogue`: the images that must leave their split.
+    `shares` are those of the splits that are carved from train (`ingest.carved`): `catalogue` has
+    them stratified, with `least` images of each class. `drop` is bool (N,) over it: the images that
+    must leave their split.
     """
 
     def __init__(
-        self, reports: list[ChunkReport], labels: tuple[str, ...], ignored: tuple[str, ...]
+        self,
+        reports: list[ChunkReport],
+        labels: tuple[str, ...],
+        ignored: tuple[str, ...],
+        shares: dict[str, float],
+        least: int = 1,
     ):
         reports = sorted(reports, key=lambda report: report.number)
         starts = np.cumsum([0, *(len(report.catalogue) for report in reports)])
         self.labels, self.ignored = labels, ignored
-        self.catalogue = Catalogue.concatenate([report.catalogue for report in reports])
+        hashed = Catalogue.concatenate([report.catalogue for report in reports])
         self._chunks = np.repeat([r.number for r in reports], [len(r.catalogue) for r in reports])
-        self.drop = leaks(self.catalogue)
+        self.drop = leaks(hashed)
+        self.catalogue = stratified(hashed, self.drop, shares, least)
+        self._changed = self.drop | (self.catalogue.splits != hashed.splits)
         self._quarantined = [q for report in reports for q in report.quarantined]
         self._reencoded = [
             (int(start) + row, format)
@@ -67,15 +77,19 @@ class Account:
         ]
         self._kept = np.flatnonzero(~self.drop)
         self._conflicts = conflicts(self.catalogue)
-        self._alike = alike(self.catalogue.rows(self._kept))
+        kept = self.catalogue.rows(self._kept)
+        self._copies, self._alike = copies(kept), alike(kept)
 
-    def to_drop(self) -> dict[tuple[int, str], frozenset[str]]:
-        """Digests of the pictures that must leave the split (value) of a chunk (number)."""
-        found: dict[tuple[int, str], set[str]] = {}
-        for row in np.flatnonzero(self.drop):
-            place = int(self._chunks[row]), SPLITS[self.catalogue.splits[row]]
-            found.setdefault(place, set()).add(self.catalogue.digests[row].decode())
-        return {place: frozenset(digests) for place, digests in sorted(found.items())}
+    def rearranged(self) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+        """Chunks (number) that images must leave, or change their split in: the digest and split of
+        those that stay, in the order in which they were read."""
+        catalogue = self.catalogue
+        for number in np.unique(self._chunks[self._changed]).tolist():
+            rows = np.flatnonzero((self._chunks == number) & ~self.drop)
+            yield (
+                number,
+                [(catalogue.digests[row].decode(), SPLITS[catalogue.splits[row]]) for row in rows],
+            )
 
     def index(self) -> Iterator[Row]:
         """The images that stay, split by split, in the order of the packed arrays: pack takes a
@@ -100,6 +114,7 @@ class Account:
                 q.reason in ("no_label", "label_outside_map") for q in self._quarantined
             ),
             "ignored": len(self.ignored),
+            "copies": len(self._copies),
             "near_duplicates": len(self._alike),
             "conflicting_labels": len(self._conflicts),
             "reencoded": {f: sum(g == f for _, g in self._reencoded) for f in formats},
@@ -167,11 +182,16 @@ class Account:
             twin = kept[catalogue.digests[row]]
             detail = f"same pixels as {catalogue.names[twin]} in {SPLITS[catalogue.splits[twin]]}"
             duplicates.append(of("duplicate", int(row), detail))
-        look_alikes = []
-        for late, early in self._alike:
-            other = self._kept[early]
-            detail = f"looks like {catalogue.names[other]} in {SPLITS[catalogue.splits[other]]}"
-            look_alikes.append(of("near_duplicate", int(self._kept[late]), detail))
+        copied, look_alikes = [], []
+        for pairs, kind, words, found in (
+            (self._copies, "copy", "same pixels as", copied),
+            (self._alike, "near_duplicate", "looks like", look_alikes),
+        ):
+            for late, early in pairs:
+                other = self._kept[early]
+                split = SPLITS[catalogue.splits[other]]
+                detail = f"{words} {catalogue.names[other]} in {split}"
+                found.append(of(kind, int(self._kept[late]), detail))
         conflicting = [
             of("conflicting_label", row, f"picture {catalogue.digests[row].decode()[:8]}")
             for row in self._conflicts
@@ -180,7 +200,8 @@ class Account:
         ignored = [
             Finding("ignored", name, "", "", "hidden, or not an image") for name in self.ignored
         ]
-        return quarantined + duplicates + conflicting + look_alikes + reencoded + ignored
+        alike = conflicting + look_alikes + copied
+        return quarantined + duplicates + alike + reencoded + ignored
 
 
 def with_findings(accounting: dict, findings: list[Finding]) -> dict:

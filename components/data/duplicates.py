@@ -75,12 +75,21 @@ def leaks(catalogue: Catalogue) -> np.ndarray:
     """bool (N,): images whose pixels sit in a later split too, and which must leave this one.
 
     Train gives way to val and test, val to test: what a model is judged on stays whole. Copies
-    within one split do no harm and stay.
+    within one split stay, and `copies` finds them.
     """
     _, picture = np.unique(catalogue.digests, return_inverse=True)
     last = np.zeros(picture.max(initial=-1) + 1, np.int8)
     np.maximum.at(last, picture, catalogue.splits)
     return catalogue.splits < last[picture]
+
+
+def copies(catalogue: Catalogue) -> list[tuple[int, int]]:
+    """(row, first row with the same pixels in the same split), for all but that first one."""
+    _, picture = np.unique(catalogue.digests, return_inverse=True)
+    keys = picture * np.int64(4) + catalogue.splits
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    rows = np.flatnonzero(first[place] < np.arange(len(keys)))
+    return list(zip(rows.tolist(), first[place[rows]].tolist()))
 
 
 def conflicts(catalogue: Catalogue) -> np.ndarray:

@@ -5,19 +5,26 @@ from components.sources.config import DataConfig
 from components.sources.source import SPLITS
 
 
-def assign_split(own: str | None, digest: str, config: DataConfig, splits: frozenset[str]) -> str:
+def carved(config: DataConfig, splits: frozenset[str]) -> dict[str, float]:
+    """The splits that are carved from train, as the source (which has `splits`) lacks them, with
+    their shares, from the lowest hashes on."""
+    shares = {"test": config.test_fraction, "val": config.val_fraction}
+    return {split: share for split, share in shares.items() if split not in splits}
+
+
+def assign_split(own: str | None, digest: str, shares: dict[str, float]) -> str:
     """The source's own split, or one by hash of the pixels: stable when files move or are added.
 
-    `splits` are those the source has: what is missing among val and test is carved from train.
+    `shares` are those of the splits that are `carved` from train. What this leaves small classes
+    short of, `stratify.stratified` gives them when all images are known.
     """
     if own in ("val", "test"):
         return own
-    position = int(digest[:13], 16) / 16**13
-    for name, fraction in (("test", config.test_fraction), ("val", config.val_fraction)):
-        if name not in splits:
-            if position < fraction:
-                return name
-            position -= fraction
+    rest = int(digest[:13], 16) / 16**13
+    for split, share in shares.items():
+        if rest < share:
+            return split
+        rest -= share
     return "train"
 
 
@@ -49,6 +56,7 @@ def require_trainable(accounting: dict) -> None:
         if not sum(accounting["splits"][split].values()):
             sentence = (
                 f"Split {split!r} is empty: {good} images are too few for train, val and test; "
-                "add images or change data.val_fraction and data.test_fraction."
+                "each class needs at least 3 different ones, or one in each split where the source "
+                "has splits itself."
             )
             raise DataRefused(sentence, data=accounting)

@@ -29,9 +29,9 @@ from components.data.accounting import Account, ChunkReport, write_findings
 from components.data.artifacts_tfx import IngestReport
 from components.data.duplicates import DIGEST, Catalogue, perceptual_hashes
 from components.data.examine import Example, Quarantined, examine
-from components.data.ingest import assign_split, require_trainable
+from components.data.ingest import assign_split, carved, require_trainable
 from components.data.recall import NOWHERE, Known, Recall, Rejected, file_key
-from components.data.shards_tfx import SplitWriters, drop_pictures, file_name
+from components.data.shards_tfx import SplitWriters, file_name, rearrange
 from components.sources.config import DataConfig
 from components.sources.listed_source import unread
 from components.sources.open_source import open_source
@@ -75,6 +75,7 @@ class IngestChunk(beam.DoFn):
         self._index = [labels.index(name) for name in source.labels]
         self._names = [name.encode("utf-8", "surrogateescape") for name in labels]
         self._directory, self._count = directory, count
+        self._shares = carved(config, source.splits)
 
     def process(self, numbered: Any) -> Iterator[Any]:  # Beam chooses coders by these types
         number, chunk = numbered
@@ -142,7 +143,7 @@ class IngestChunk(beam.DoFn):
         result = examine(raw, self._config)
         if isinstance(result, Quarantined):
             return Rejected(result.reason, result.size), None
-        split = assign_split(raw.split, result.sha256, self._config, self._source.splits)
+        split = assign_split(raw.split, result.sha256, self._shares)
         record = to_tf_example(result, label, self._names[label])
         writers.write(split, record.SerializeToString(deterministic=True))
         reencoded = result.format if result.reencoded else ""
@@ -157,14 +158,16 @@ def ingest(
     examples: Path,
     report: Path,
     recall: Recall | None = None,
+    least: int = 1,
 ) -> None:
-    """Adds to `pipeline` all that reads the source, and writes both artifacts' directories.
+    """Adds to `pipeline` all that reads the source, and writes both artifacts' directories. Of each
+    class `least` images are in each split, where Darkroom makes the splits.
 
     Workers share nothing but those directories and the source, so that any Beam runner may do it
     whose workers see the same file system.
     """
     source = open_source(config)
-    ignored, chunks = source.ignored, source.chunks()
+    ignored, chunks, shares = source.ignored, source.chunks(), carved(config, source.splits)
     source, count = copy.copy(source), len(chunks)  # a copy, like a worker's, has no listing
 
     def write(account: Account) -> None:
@@ -172,9 +175,9 @@ def ingest(
         write_findings(report / "findings.csv", account.findings())
         image_index.write(report / image_index.INDEX, account.index())
 
-    def files(account: Account) -> Iterator[tuple[str, frozenset[str]]]:
-        for (number, split), digests in account.to_drop().items():
-            yield str(examples / f"Split-{split}" / file_name(number, count)), digests
+    def chunks_to_change(account: Account) -> Iterator[tuple[Path, str, list[tuple[str, str]]]]:
+        for number, order in account.rearranged():
+            yield examples, file_name(number, count), order
 
     account = (
         pipeline
@@ -182,10 +185,11 @@ def ingest(
         | "Spread" >> beam.Reshuffle()
         | "Ingest" >> beam.ParDo(IngestChunk(config, source, labels, examples, count, recall))
         | "All" >> beam.combiners.ToList()
-        | "Account" >> beam.Map(lambda reports: Account(reports, labels, ignored))
+        | "Account" >> beam.Map(lambda reports: Account(reports, labels, ignored, shares, least))
     )
     _ = account | "Report" >> beam.Map(write)
-    _ = account | "Duplicates" >> beam.FlatMap(files) | "Drop" >> beam.MapTuple(drop_pictures)
+    changing = account | "Changing" >> beam.FlatMap(chunks_to_change)
+    _ = changing | "Rearrange" >> beam.MapTuple(rearrange)
 
 
 @component(use_beam=True)
@@ -194,6 +198,7 @@ def ImageExampleGen(
     report: OutputArtifact[IngestReport],
     data: Parameter[str],
     labels: Parameter[str],
+    min_per_class: Parameter[int],
     fingerprint: Parameter[str],
     cache: Parameter[str],
     code: Parameter[str],
@@ -201,7 +206,8 @@ def ImageExampleGen(
 ) -> None:
     """Images of `data` (DataConfig as JSON) to Examples with splits train, val and test.
 
-    `labels` is a JSON list: the source's classes in the order to give them. `fingerprint` is that
+    `labels` is a JSON list: the source's classes in the order to give them. `min_per_class` is what
+    the data gate asks of each split. `fingerprint` is that
     of the source's content: without it a changed folder would hit the cache. `cache` is where
     the next ingest finds what this one has decoded. Raises RuntimeError when the content is another
     by the time it has been read.
@@ -211,7 +217,15 @@ def ImageExampleGen(
     recall = Recall(Path(cache), json.dumps([data, labels, open_source(config).labels, code]))
     recall.begin()
     with beam_pipeline as p:
-        ingest(p, config, tuple(json.loads(labels)), Path(examples.uri), directory, recall)
+        ingest(
+            p,
+            config,
+            tuple(json.loads(labels)),
+            Path(examples.uri),
+            directory,
+            recall,
+            min_per_class,
+        )
     # Contents are read again only where sizes or times say that something was written.
     still = open_source(config).still(fingerprint)
     if not still and open_source(config, anew=True).fingerprint() != fingerprint:

@@ -3,12 +3,16 @@
 import os
 import shutil
 import uuid
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from components.data.duplicates import DIGEST
 from components.data.recall import Segment, record_segments, splice
+from components.sources.source import SPLITS
 
 
 def file_name(number: int, count: int) -> str:
@@ -61,23 +65,61 @@ class SplitWriters:
         shutil.rmtree(self._unfinished)
 
 
-def drop_pictures(path: str, digests: frozenset[str]) -> None:
-    """Rewrites an Examples file without the pictures of these digests, in one rename.
+def rearrange(directory: Path, name: str, order: Sequence[tuple[str, str]]) -> None:
+    """Has a chunk's files `name` under `Split-<split>/` hold just the images of `order`: the digest
+    and the split of each, in the order in which the chunk was read.
 
-    Doing it twice changes nothing more: runners may repeat what they are not sure of.
+    Doing it twice, or again after it was stopped midway, changes nothing more: runners may repeat
+    what they are not sure of. Hence no image leaves one file before it is in the other.
     """
-    if not os.path.exists(path):
-        return
-    kept = []
-    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+    files = {split: directory / f"Split-{split}" / name for split in SPLITS}
+    found = {split: _records(path) for split, path in files.items()}
+    wanted: dict[str, list[Record]] = {split: [] for split in SPLITS}
+    waiting: dict[tuple[str, str], deque[Record]] = defaultdict(deque)
+    for split, records in found.items():
+        for record in records:
+            waiting[record.digest, split].append(record)
+    for digest, split in order:
+        places = (split, *(other for other in SPLITS if other != split))
+        held = next(of for place in places if (of := waiting[digest, place]))
+        wanted[split].append(held.popleft())
+    for split, file in files.items():
+        present = set(found[split])
+        if new := [record for record in wanted[split] if record not in present]:
+            file.parent.mkdir(exist_ok=True)  # what is in the file keeps its place
+            os.replace(_spliced(directory, [*found[split], *new]), file)
+    final = {
+        split: _spliced(directory, records)
+        for split, records in wanted.items()
+        if records and records != found[split]
+    }
+    for split, spliced in final.items():
+        os.replace(spliced, files[split])
+    for split, records in wanted.items():
+        if not records:
+            files[split].unlink(missing_ok=True)
+
+
+def _spliced(directory: Path, records: Iterable["Record"]) -> Path:
+    """A new file of these records, to be renamed."""
+    path = directory / f".{uuid.uuid4().hex}"
+    splice((record.place for record in records), path)
+    return path
+
+
+class Record(NamedTuple):
+    """An Example in a file: the digest of its picture, and where it lies."""
+
+    digest: str
+    place: Segment
+
+
+def _records(path: Path) -> list[Record]:
+    """Of an Examples file in its order, none where there is no file."""
+    if not path.exists():
+        return []
+    digests = []
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
-        if features["sha256"].bytes_list.value[0].decode()[:DIGEST] not in digests:
-            kept.append(record)
-    if not kept:
-        os.remove(path)
-        return
-    unfinished = os.path.join(os.path.dirname(os.path.dirname(path)), f".{uuid.uuid4().hex}")
-    with tf.io.TFRecordWriter(unfinished) as writer:
-        for record in kept:
-            writer.write(record)
-    os.replace(unfinished, path)
+        digests.append(features["sha256"].bytes_list.value[0].decode()[:DIGEST])
+    return list(map(Record, digests, record_segments(path)))

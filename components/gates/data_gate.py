@@ -53,18 +53,32 @@ def check_accounting(accounting: dict, config: DataGateConfig) -> list[GateResul
             passed=not unknown,
         )
     )
-    for split, counts in accounting["splits"].items():
-        name, least = min(counts.items(), key=lambda item: item[1])
-        results.append(
-            GateResult(
-                name=f"images_per_class_{split}",
-                expected=f"at least {config.min_per_class} of each class in {split} (add images, "
-                "or change data.val_fraction, data.test_fraction or data_gate.min_per_class)",
-                received=f"{least} of class {name!r}",
-                passed=least >= config.min_per_class,
-                threshold=config.min_per_class,
-                value=least,
-                key="data_gate.min_per_class",
-            )
-        )
-    return results
+    return [*results, _images_per_class(accounting["splits"], config.min_per_class)]
+
+
+def _images_per_class(splits: dict[str, dict[str, int]], least: int) -> GateResult:
+    """Whether each class has `least` images in each split; names all that have not, with their
+    counts."""
+    short = [
+        f"{name!r} ({', '.join(f'{counts[name]} {split}' for split, counts in splits.items())})"
+        for name in splits["train"]
+        if any(counts[name] < least for counts in splits.values())
+    ]
+    fewest = min(count for counts in splits.values() for count in counts.values())
+    advice = (
+        f"give each {3 * least} different images or more, and where the source has splits itself "
+        f"{least} in each; or take it out"
+    )
+    if 0 < fewest < least:
+        advice += f", or set data_gate.min_per_class={fewest}"
+    classes = f"{len(short)} {'class' if len(short) == 1 else 'classes'}"
+    return GateResult(
+        name="images_per_class",
+        expected=f"at least {least} of each class in {', '.join(splits)}"
+        + (f" ({advice})" if short else ""),
+        received=f"too small for {classes}: {', '.join(short)}" if short else f"{fewest} or more",
+        passed=not short,
+        threshold=least,
+        value=fewest,
+        key="data_gate.min_per_class",
+    )

@@ -19,6 +19,7 @@ MOST = 20
 _COUNTS = {
     "quarantined": "quarantined",
     "duplicates": "duplicates dropped",
+    "copies": "copies inside a split",
     "near_duplicates": "look-alikes",
     "conflicting_labels": "conflicting labels",
 }

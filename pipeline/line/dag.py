@@ -103,6 +103,7 @@ def _data_steps(
     ingest = ImageExampleGen(
         data=json_slice(config.data, exclude={"schema_path", "accept_classes", "limit", "verify"}),
         labels=json.dumps(labels),
+        min_per_class=config.data_gate.min_per_class,
         fingerprint=source,
         cache=str(root_path(config) / "ingested" / config.name),
         code=code("ingest"),

@@ -190,6 +190,11 @@ def images_lines(data: dict) -> list[str]:
         lines.append(
             f"Dropped    {data['duplicates']:,} duplicates: the same pixels are in val or test"
         )
+    if copies := data.get("copies", 0):
+        lines.append(
+            f"Copies     {copies:,} images have the pixels of another one in the same split "
+            "(findings.csv; they stay)"
+        )
     if data["near_duplicates"]:
         lines.append(
             f"Look alike {data['near_duplicates']:,} images of val and test resemble one of an "

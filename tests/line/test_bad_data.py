@@ -117,7 +117,7 @@ def _refused(root: Path, folder: Path) -> tuple[int, str]:
         (_every(_noise), "drift_train_std"),
         (_same, "Split"),
         (_break, "quarantined is"),
-        (_empty_one, "images_per_class_train is 0 of class '4'"),
+        (_empty_one, "images_per_class is too small for 1 class: '4'"),
         (_repeat_one, "drift_train_class_name"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

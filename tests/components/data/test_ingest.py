@@ -1,7 +1,7 @@
 import pytest
 
 from components.data.examine import examine
-from components.data.ingest import assign_split, frozen_order
+from components.data.ingest import assign_split, carved, frozen_order
 from components.sources.config import DataConfig
 from components.sources.source import RawImage
 from tests.helpers.images import encode, tile
@@ -22,13 +22,13 @@ def test_splits_follow_the_pixels_and_not_the_name_or_the_encoding():
 
 def test_fractions_are_kept_and_own_splits_win():
     digests = [f"{value * (16**64 // 4000):064x}" for value in range(4000)]
-    splits = [assign_split(None, digest, CONFIG, NONE) for digest in digests]
+    splits = [assign_split(None, digest, carved(CONFIG, NONE)) for digest in digests]
     assert splits.count("test") == pytest.approx(800, abs=2)
     assert splits.count("val") == pytest.approx(400, abs=2)
-    own = frozenset({"train", "test"})
-    carved = [assign_split("train", digest, CONFIG, own) for digest in digests]
-    assert carved.count("val") == pytest.approx(400, abs=2) and "test" not in carved
-    assert assign_split("test", digests[0], CONFIG, own) == "test"
+    shares = carved(CONFIG, frozenset({"train", "test"}))
+    splits = [assign_split("train", digest, shares) for digest in digests]
+    assert splits.count("val") == pytest.approx(400, abs=2) and "test" not in splits
+    assert assign_split("test", digests[0], shares) == "test"
 
 
 def test_the_order_of_classes_is_that_of_the_release_with_new_ones_behind():

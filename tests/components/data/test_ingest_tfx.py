@@ -1,7 +1,9 @@
 """Ingest on Beam: the same result on every runner mode, without leaks, whatever the names."""
 
 import collections
+import contextlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,12 +16,14 @@ from PIL import Image
 from components.data import image_index
 from components.data.arrays import ImageArrays
 from components.data.examine import examine
+from components.data.ingest import require_trainable
 from components.data.ingest_tfx import ingest
 from components.data.pack import write_description
 from components.data.pack_tfx import PackFile
 from components.data.recall import Recall
-from components.data.shards_tfx import drop_pictures
+from components.data.shards_tfx import rearrange
 from components.data.tfrecords import places
+from components.gates.data_gate import DataGateConfig, check_accounting
 from components.sources.config import DataConfig
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import SPLITS, RawImage
@@ -131,20 +135,97 @@ def test_renaming_every_file_leaves_the_splits_as_they_were(tmp_path):
         assert before and before == collections.Counter(_pictures(tmp_path / "after", split))
 
 
-def test_dropping_twice_is_dropping_once_and_an_emptied_file_disappears(output, tmp_path):
-    source = sorted(output.glob("Split-test/*"))[0]
-    (tmp_path / "Split-test").mkdir()
-    path = tmp_path / "Split-test" / source.name
-    shutil.copyfile(source, path)
-    pictures = _pictures(tmp_path, "test")
-    gone = frozenset({pictures[0][:32]})
+def _shards(directory: Path) -> dict[str, list[str]]:
+    """Digests in each split's file, in order."""
+    return {split: _digests(directory / f"Split-{split}" / "data") for split in SPLITS}
+
+
+def _digests(path: Path) -> list[str]:
+    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator() if path.exists() else ()
+    examples = map(tf.train.Example.FromString, records)
+    return [e.features.feature["sha256"].bytes_list.value[0].decode()[:32] for e in examples]
+
+
+@pytest.fixture
+def shards(output, tmp_path) -> Path:
+    """One chunk's files in `Split-*/data`: 8 images or so of each split."""
+    for split in SPLITS:
+        (tmp_path / f"Split-{split}").mkdir()
+        whole = tf.data.TFRecordDataset(str(sorted(output.glob(f"Split-{split}/*"))[0]))
+        with tf.io.TFRecordWriter(str(tmp_path / f"Split-{split}" / "data")) as writer:
+            for record in whole.take(8).as_numpy_iterator():
+                writer.write(record)
+    return tmp_path
+
+
+@pytest.mark.parametrize("stopped_at", range(6))
+def test_rearranging_loses_nothing_wherever_it_is_stopped(shards, stopped_at, monkeypatch):
+    """Images move between all splits both ways, and one leaves; then it is done once more."""
+    before = _shards(shards)
+    train, val, test = (before[split] for split in SPLITS)
+    order = [(digest, "test" if place % 3 else "train") for place, digest in enumerate(train)]
+    order += [(digest, "test" if place % 2 else "val") for place, digest in enumerate(val)]
+    order += [(digest, "val" if place % 2 else "test") for place, digest in enumerate(test[1:])]
+    order = order[::2] + order[1::2]
+    calls = []
+
+    def replace(*paths):
+        calls.append(paths)
+        if len(calls) == stopped_at:
+            raise OSError("stopped")
+        return real(*paths)
+
+    real = os.replace
+    monkeypatch.setattr("components.data.shards_tfx.os.replace", replace)
+    if stopped_at:
+        with contextlib.suppress(OSError):
+            rearrange(shards, "data", order)
     for _ in range(2):
-        drop_pictures(str(path), gone)
-        assert _pictures(tmp_path, "test") == [p for p in pictures if p != pictures[0]]
+        rearrange(shards, "data", order)
+        found = _shards(shards)
+        assert found == {s: [digest for digest, split in order if split == s] for s in SPLITS}
+
+
+def test_files_that_all_images_leave_disappear_and_others_appear(shards):
+    everything = [(digest, "val") for digests in _shards(shards).values() for digest in digests]
+    (shards / "Split-test" / "data").unlink()
     for _ in range(2):
-        drop_pictures(str(path), frozenset(p[:32] for p in pictures))
-        assert not path.exists()
-    assert not list(tmp_path.glob(".*"))
+        rearrange(shards, "data", everything[:16])
+        assert [path.parent.name for path in shards.glob("Split-*/*")] == ["Split-val"]
+    assert not list(shards.glob(".*"))
+
+
+def _small_classes(root: Path, classes: int, per_class: int) -> Path:
+    """Each class is a strip of one photograph, cut into tiles."""
+    for label in range(classes):
+        folder = root / f"class_{label:02d}"
+        folder.mkdir(parents=True)
+        for number in range(per_class):
+            place = label * per_class + number
+            image = tile(place // 1000, place % 1000 // 40, place % 40, 16, 16)
+            image.save(folder / f"{number}.png")
+    return root
+
+
+@pytest.mark.parametrize("classes, per_class", [(60, 5), (3, 20)])
+def test_small_classes_are_in_every_split_and_pass_the_gate(
+    classes, per_class, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("components.sources.listed_source.CHUNK", 50)
+    folder = _small_classes(tmp_path / "photos", classes, per_class)
+    account = _again(folder, tmp_path / "first", tmp_path / "cache")
+    require_trainable(account)
+    assert all(gate.passed for gate in check_accounting(account, DataGateConfig()))
+    assert account["good"] == classes * per_class
+    index = image_index.read(tmp_path / "first" / image_index.INDEX)
+    for split in SPLITS:
+        assert {row.label for row in index[split]} == set(account["splits"]["train"])
+        expected = sorted(row.sha256 for row in index[split])
+        assert sorted(d[:32] for d in _pictures(tmp_path / "first", split)) == expected
+    tile(1, 20, 3, 16, 16).save(folder / "class_01" / "new.png")
+    _again(folder, tmp_path / "second", tmp_path / "cache")
+    _ingest(folder, tmp_path / "full")
+    assert _files(tmp_path / "second") == _files(tmp_path / "full")
 
 
 def test_the_index_has_every_image_in_the_order_of_the_packed_arrays(folder, tmp_path, monkeypatch):

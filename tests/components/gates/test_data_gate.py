@@ -47,12 +47,12 @@ def test_the_limits_themselves_are_allowed():
 
 
 def test_a_class_missing_from_a_split_is_refused():
-    assert _failed(_accounting(FULL, {"a": 9, "b": 0}, FULL)) == ["images_per_class_val"]
+    assert _failed(_accounting(FULL, {"a": 9, "b": 0}, FULL)) == ["images_per_class"]
 
 
 def test_every_gate_says_in_full_what_it_asks_for_and_what_there_is():
     accounting = _accounting(FULL, FULL, {"a": 9, "b": 3}, quarantined=2) | {"without_class": 4}
-    quarantined, labels, train, _, test = check_accounting(accounting, CONFIG)
+    quarantined, labels, images = check_accounting(accounting, CONFIG)
     assert quarantined == GateResult(
         "quarantined", "at most 1.00% of the files (data_gate.max_quarantined)",
         "0.93% (2 of 214)", True,
@@ -61,16 +61,27 @@ def test_every_gate_says_in_full_what_it_asks_for_and_what_there_is():
     assert labels == GateResult(
         "labels", "a class of the source's list for every image", "4 without", False
     )
-    asked = "at least 1 of each class in {} (add images, or change data.val_fraction, "
-    asked += "data.test_fraction or data_gate.min_per_class)"
-    limit = {"threshold": 1, "key": "data_gate.min_per_class"}
-    assert train == GateResult(
-        "images_per_class_train", asked.format("train"), "50 of class 'a'", True, value=50, **limit
-    )
-    assert test == GateResult(
-        "images_per_class_test", asked.format("test"), "3 of class 'b'", True, value=3, **limit
-    )
+    assert images == GateResult(
+        "images_per_class", "at least 1 of each class in train, val, test", "3 or more", True,
+        threshold=1, value=3, key="data_gate.min_per_class",
+    )  # fmt: skip
     assert check_accounting(accounting | {"without_class": 0}, CONFIG)[1].received == "all"
+
+
+def test_every_class_that_is_short_is_named_with_its_counts_and_the_advice_is_taken():
+    counts = {"a": 9, "b": 2, "c": 0, "d": 1}
+    splits = (counts, {"a": 1, "b": 0, "c": 1, "d": 1}, {"a": 2, "b": 0, "c": 0, "d": 1})
+    gate = check_accounting(_accounting(*splits), CONFIG)[-1]
+    assert gate.sentence() == (
+        "images_per_class is too small for 2 classes: 'b' (2 train, 0 val, 0 test), 'c' (0 train, "
+        "1 val, 0 test), expected at least 1 of each class in train, val, test (give each 3 "
+        "different images or more, and where the source has splits itself 1 in each; or take it "
+        "out)"
+    )
+    asking = DataGateConfig(min_per_class=2)
+    (gate,) = check_accounting(_accounting(FULL, FULL, {"a": 9, "b": 1}), asking)[-1:]
+    assert "for 1 class: 'b' (50 train, 50 val, 1 test)" in gate.received
+    assert "or set data_gate.min_per_class=1" in gate.expected
 
 
 @pytest.mark.parametrize(
