@@ -13,8 +13,8 @@ def nearest(queries: np.ndarray, features: np.ndarray, count: int) -> np.ndarray
     """
     queries = _unit(queries)
     count = min(count, len(features))
-    cosines = np.empty((len(queries), 0), np.float32)
-    rows = np.empty((len(queries), 0), np.int64)
+    cosines: np.ndarray = np.empty((len(queries), 0), np.float32)
+    rows: np.ndarray = np.empty((len(queries), 0), np.int64)
     for start in range(0, len(features), _AT_A_TIME):
         part = _unit(np.asarray(features[start : start + _AT_A_TIME]))
         more = np.broadcast_to(np.arange(start, start + len(part)), (len(queries), len(part)))
