@@ -48,8 +48,14 @@ def stages(args: TrainArgs, arrays: ImageArrays, framework: str) -> list[Stage]:
     if args.features is None:
         return [_on_images(ONLY, config, args, arrays, framework)]
     features = FeatureArrays(args.features)
-    images = len(open_split(arrays, "train"))
-    training, index = features.training(read_index(args.plan, images))
+    for name in ("train", "val"):
+        split, found = open_split(arrays, name), features.split(name)
+        if not np.array_equal(split.labels, found.labels):
+            raise ValueError(
+                f"{args.features} holds features of {len(found)} images that are not those of the "
+                f"split {name} ({len(split)} images): run the features step again."
+            )
+    training, index = features.training(read_index(args.plan, len(features.split("train"))))
     head = Stage(
         HEAD, config, None, (), training, len(training), index, features.split("val")
     )  # fmt: skip
