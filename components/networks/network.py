@@ -49,9 +49,7 @@ class Network:
     @property
     def backbone(self) -> BackbonePart:
         """What of it begins with pretrained weights. Raises ValueError where nothing does."""
-        part = None
-        if isinstance(self.architecture, Architecture):
-            part = self.architecture.backbone
+        part = self.architecture.backbone
         if part is None:
             raise ValueError(
                 f"architecture {self.architecture.name!r} has no pretrained backbone, expected one "

@@ -36,7 +36,9 @@ def random_weights(description: Network, seed: int = 0) -> dict[str, np.ndarray]
     weights = {}
     for name, start in twin.keras_weights(keras_model.build(description), description).items():
         if name.endswith("kernel"):
-            scale = np.prod(start.shape[:-1]) ** -0.5
+            # Of what goes into one number that comes out: a depthwise kernel sees one channel.
+            sides = start.shape[:2] if "depthwise" in name else start.shape[:-1]
+            scale = np.prod(sides) ** -0.5
             weights[name] = generator.normal(0, scale, start.shape)
         elif name.endswith("moving_variance"):
             weights[name] = generator.uniform(0.3, 2, start.shape)

@@ -12,8 +12,10 @@ from components.networks.layers import (
     ChannelDropout,
     Conv,
     Dense,
+    DepthwiseConv,
     Flatten,
     GlobalAveragePool,
+    InvertedResidual,
     MaxPool,
     Residual,
 )
@@ -109,6 +111,44 @@ def network(*layers, classes: int) -> Network:
 def test_one_unit_is_enough_for_two_classes():
     assert network(Dense(units=1), classes=2).architecture.units == 1
     assert network(Dense(units=1), Activation(function="sigmoid"), classes=2).labels == ("a", "b")
+
+
+def test_an_inverted_residual_is_made_of_what_the_paper_says():
+    made = architecture(
+        Conv(filters=4),
+        InvertedResidual(filters=4, kernel=5),
+        InvertedResidual(filters=6, expansion=1, stride=2),
+        Flatten(),
+        Dense(units=2),
+    )
+    _, first, second, *_ = made.placed((7, 9, 3))
+    assert [placed.name for placed in first.inner] == [
+        f"01_inverted_residual.{name}"
+        for name in (
+            "00_conv", "01_batch_norm", "02_relu6",
+            "03_depthwise_conv", "04_batch_norm", "05_relu6",
+            "06_conv", "07_batch_norm",
+        )
+    ]  # fmt: skip
+    assert [placed.after for placed in first.inner[::3]] == [(7, 9, 24), (7, 9, 24), (7, 9, 4)]
+    assert (first.adds_input, first.weights, first.statistics) == (True, 0, 0)
+    # 4 to 24 channels, 5x5 for each of 24, 24 to 4: none has a bias.
+    assert [placed.weights for placed in first.inner[::3]] == [96, 600, 96]
+    assert [placed.operations for placed in first.inner[::3]] == [63 * 96, 63 * 600, 63 * 96]
+    assert (second.adds_input, second.after) == (False, (4, 5, 6))
+    assert [placed.layer.kind for placed in second.inner][0] == "depthwise_conv"
+
+
+@pytest.mark.parametrize("layer", [DepthwiseConv(), InvertedResidual(filters=3)])
+def test_a_flat_input_is_no_image(layer):
+    with pytest.raises(ValueError, match=r"shape \(64,\), expected \(height, width, channels\)"):
+        architecture(Flatten(), layer, Dense(units=2)).placed((8, 8, 1))
+
+
+def test_a_depthwise_convolution_has_a_kernel_and_a_bias_for_each_channel():
+    (placed,) = architecture(DepthwiseConv(kernel=5, stride=2)).placed((9, 8, 7))
+    assert placed.after == (5, 4, 7) and not placed.adds_input
+    assert (placed.weights, placed.operations) == (7 * 26, 5 * 4 * 7 * 25)
 
 
 @pytest.mark.parametrize(

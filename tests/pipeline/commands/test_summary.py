@@ -32,7 +32,13 @@ def lines(network: Network, *frameworks: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed if "│" in line]
 
 
-@pytest.mark.parametrize("name", ["cifar10_fast", "smiles_v3", "residual in residual", "sigmoid"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cifar10_fast", "smiles_v3", "residual in residual", "sigmoid",
+        "inverted residual of other shapes",
+    ],
+)  # fmt: skip
 def test_every_layer_is_counted_as_built_and_the_frameworks_agree(name):
     network = zoo.network("keras", name)
     placed = {p.name: p for p in network.architecture.all_placed(network.spec.shape)}
