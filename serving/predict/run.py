@@ -26,7 +26,9 @@ def images(names: list[str], classifier: Classifier, top: int) -> int:
     """Prints one line per image. Returns 0, or 2 where one of them failed."""
     failed = False
     for name in names:
-        image = image_of(Path(name), classifier.spec)
+        image = image_of(
+            Path(name).resolve(), classifier.spec
+        )  # a link that a person names is meant
         if isinstance(image, str):
             print(f"error: {name}: {image}", file=sys.stderr)
             failed = True

@@ -60,6 +60,12 @@ def test_images_of_any_shape_are_fitted_as_the_contract_says(tmp_path):
     assert len(set(map(tuple, answers.values()))) == 3
 
 
+def test_a_link_that_is_named_is_followed(root, pictures, tmp_path):
+    (tmp_path / "link.png").symlink_to(pictures[0])
+    result = run("-m", "serving.predict", "--root", root, tmp_path / "link.png")
+    assert result.returncode == 0 and result.stdout.startswith(f"{tmp_path / 'link.png'}: 0 ")
+
+
 def test_more_labels_than_there_are_gives_all(root, pictures):
     result = run("-m", "serving.predict", "--root", root, "--top", "99", pictures[0])
     assert result.stdout.count("%") == 10
