@@ -17,7 +17,7 @@ from components.training.arguments import TrainArgs
 from components.training.config import TrainConfig
 from tests.components.features.test_features import LABELS, write_arrays
 
-TRAIN, HEAD_EPOCHS = 60, 12
+TRAIN, HEAD_EPOCHS = 60, 20
 ARCHITECTURE = "efficientnet_lite0"
 _WRITTEN = ("result", "history")
 
@@ -46,7 +46,7 @@ def data(tmp_path_factory) -> Path:
 def train(data: Path, root: Path, framework: str, **recipe: object) -> tuple[dict, list[dict]]:
     """result.json and history.json of a training in `root`, which gets the model too."""
     config = {
-        "epochs": HEAD_EPOCHS, "batch_size": 16, "learning_rate": 3e-3, "threads": 1,
+        "epochs": HEAD_EPOCHS, "batch_size": 16, "learning_rate": 0.02, "threads": 1,
         "precision": "float32", "finetune_learning_rate": 1e-4,
     }  # fmt: skip
     arguments = TrainArgs(
