@@ -18,7 +18,8 @@ from components.base.commands import run
 from components.data.arrays import ImageArrays
 from components.features.extract import Backbone, FeatureArgs, extract
 from components.networks import torch_model
-from components.networks.network import Network, network_of
+from components.networks.named_network import network_of
+from components.networks.network import Network
 from serving.inference.onnx_runtime import open_session
 
 _OPSET = 18

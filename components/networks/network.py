@@ -14,8 +14,6 @@ from pydantic import ValidationError
 
 from components.base import atomic
 from components.base.frameworks import FRAMEWORKS
-from components.networks.architectures import architecture_of
-from components.networks.backbones import BACKBONES
 from components.networks.custom_network import AnyArchitecture, CustomNetwork
 from components.networks.description import Architecture, BackbonePart, Placed
 from components.networks.layers import Activation, BatchNorm
@@ -121,24 +119,6 @@ class Network:
             raise ValueError(f"{path} is missing: expected a trained model's directory.") from error
         except (KeyError, TypeError, ValidationError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} does not describe a network: {error!r}.") from error
-
-
-def network_of(
-    architecture: str, spec: ImageSpec, labels: tuple[str, ...], framework: str
-) -> Network:
-    """The network that `architecture` names, for those images and classes.
-
-    One with a pretrained backbone gets its images normalised as those that the backbone learned
-    from, whatever the `mean` and `std` of `spec`. Raises ValueError for an unknown architecture,
-    too small images, or labels that it does not fit.
-    """
-    found = architecture_of(architecture, len(labels))
-    if found.backbone is not None:
-        own = BACKBONES[found.backbone.name]
-        channels = spec.channels
-        mean, std = (own.mean / 255,) * channels, (own.scale / 255,) * channels
-        spec = dataclasses.replace(spec, mean=mean, std=std)
-    return Network(framework, found, spec, tuple(labels))
 
 
 def _check_custom(architecture: CustomNetwork, framework: str, classes: int) -> None:

@@ -11,7 +11,8 @@ from components.augmentation.plan import COPIES
 from components.base.commands import Arguments
 from components.data.arrays import ImageArrays
 from components.networks.description import check_loss
-from components.networks.network import Network, network_of
+from components.networks.named_network import network_of
+from components.networks.network import Network
 from components.training.checkpoint import Checkpoints
 from components.training.config import TrainConfig
 

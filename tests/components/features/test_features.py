@@ -14,7 +14,7 @@ from components.data.arrays import ImageArrays
 from components.features.extract import FeatureArgs
 from components.features.feature_arrays import DRAWN, MIRRORED, PLAIN, FeatureArrays, views_of
 from components.networks import torch_model
-from components.networks.network import network_of
+from components.networks.named_network import network_of
 from serving.contract.image_spec import ImageSpec
 from tests.helpers.training_data import digit_images
 
