@@ -1,11 +1,12 @@
 """Configurations for the user's own images: folders, archives, TFDS sets, by a look at them."""
 
+import functools
 import re
 import statistics
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from components.augmentation import policy
 from components.augmentation.policy import AugmentConfig
@@ -13,10 +14,17 @@ from components.data.config import ImageConfig
 from components.gates.model_gates import GatesConfig
 from components.networks.config import ModelConfig
 from components.sources.config import DataConfig
+from components.sources.listed_source import ListedSource
 from components.sources.open_source import LISTED, open_listed
 from components.training.config import TrainConfig
 from pipeline.configuration.config import RunConfig
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from components.augmentation.mirrored import Mirrored
+
+_MIRRORED, _MOST_BYTES = 150, 20 * 2**20
 _ARCHIVE_ENDING = re.compile(r"\.(zip|tar|tgz|tbz2?|txz)(\.\w+)?$", re.IGNORECASE)
 _POLICY = (
     policy.Flip(),
@@ -33,6 +41,7 @@ def archive_kind(path: str) -> str | None:
 
 
 INFERRED = (
+    *("augment.keras", "augment.torch"),
     *("image.height", "image.width", "image.channels", "model.architecture"),
     *("train.epochs", "train.batch_size", "gates.min_accuracy"),
 )
@@ -56,7 +65,7 @@ def from_files(kind: str, path: str) -> RunConfig:
     """
     source = open_listed(kind, path)
     resolved = Path(path).expanduser().resolve()
-    shapes = [shape for file in source.sample(200) if (shape := _header(file))]
+    shapes = [shape for _, file in source.sample(200) if (shape := _header(file))]
     sides = [min(height, width) for height, width, _ in shapes] or [32]
     side = max(8, min(96, round(statistics.median(sides))))
     channels = max((channels for *_, channels in shapes), default=3)
@@ -67,7 +76,33 @@ def from_files(kind: str, path: str) -> RunConfig:
         image=ImageConfig(height=side, width=side, channels=channels),
         images=sum(counts),
         largest_share=max(counts) / sum(counts),
+        flips=not seen_mirrored(source).harmful,
     )
+
+
+def why(preset: str, config: RunConfig) -> list[str]:
+    """Lines that say what of `config` was inferred from the images of `preset`, and why."""
+    kind, _, path = preset.partition(":")
+    if kind not in LISTED:
+        return []
+    source = open_listed(kind, path)
+    seen = seen_mirrored(source)
+    flips = any(isinstance(operation, policy.Flip) for operation in config.augment.keras)
+    fact = f"of {seen.images} images {seen.recognised} are told by their class"
+    fact += f", {seen.mirrored} in the mirror"
+    if seen.harmful and seen.into:
+        own, other = (source.labels[label] for label in seen.into)
+        fact += f", where {own!r} is most often taken for {other!r}"
+    return [
+        f"inferred from {sum(source.counts()):,} images of {len(source.labels)} classes:",
+        f"  image.height, image.width: {config.image.height}x{config.image.width}, the median of "
+        "the shorter sides, from 8 to 96",
+        f"  model.architecture: {config.model.architecture}, by that size",
+        f"  train.epochs, train.batch_size: {config.train.epochs} and {config.train.batch_size}, "
+        "by the number of images",
+        f"  gates.min_accuracy: {config.gates.min_accuracy:g}, by the share of the largest class",
+        f"  augment.keras, augment.torch: {'with' if flips else 'without'} flip ({fact})",
+    ]
 
 
 def from_tfds(name: str, data_dir: str | None, label: str) -> RunConfig:
@@ -91,8 +126,14 @@ def from_tfds(name: str, data_dir: str | None, label: str) -> RunConfig:
 
 
 def _inferred(
-    name: str, data: DataConfig, image: ImageConfig, images: int, largest_share: float
+    name: str,
+    data: DataConfig,
+    image: ImageConfig,
+    images: int,
+    largest_share: float,
+    flips: bool = True,
 ) -> RunConfig:
+    operations = _POLICY if flips else tuple(o for o in _POLICY if not isinstance(o, policy.Flip))
     # Two halvings leave little of less than 16 pixels.
     architecture = "digits" if min(image.height, image.width) < 16 else "cifar10"
     # About 200,000 images seen, the order of what small CNNs need; early stopping may end sooner.
@@ -102,10 +143,42 @@ def _inferred(
         data=data,
         image=image,
         model=ModelConfig(architecture=architecture),
-        augment=AugmentConfig(keras=_POLICY, torch=_POLICY),
+        augment=AugmentConfig(keras=operations, torch=operations),
         train=TrainConfig(epochs=epochs, batch_size=32 if images < 5_000 else 64),
         gates=GatesConfig(min_accuracy=round(largest_share + 0.1 * (1 - largest_share), 4)),
     )
+
+
+@functools.lru_cache(maxsize=1)
+def seen_mirrored(source: ListedSource) -> "Mirrored":
+    """What mirrored copies of a sample of the source's images look like."""
+    import numpy as np
+
+    from components.augmentation.mirrored import look_in_the_mirror
+
+    found = [
+        (label, thumbnail)
+        for label, file in source.sample(_MIRRORED)
+        if (thumbnail := _thumbnail(file)) is not None
+    ]
+    labels = np.array([label for label, _ in found], np.int64)
+    return look_in_the_mirror(np.array([t for _, t in found], np.uint8), labels)
+
+
+def _thumbnail(file: BinaryIO) -> "np.ndarray | None":
+    """The image in grey, uint8 (32, 32), or None when it is not a good one."""
+    import numpy as np
+
+    from components.augmentation.mirrored import SIDE
+    from serving.contract.open_image import open_image, upright
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image, _ = open_image(file.read(_MOST_BYTES), max_megapixels=50, enough=2 * SIDE)
+            return np.asarray(upright(image, 1).resize((SIDE, SIDE), reducing_gap=2.0))
+    except Exception:  # noqa: BLE001 - decoders raise whatever they like; ingest says what it was
+        return None
 
 
 def _header(file: BinaryIO) -> tuple[int, int, int] | None:
