@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from components.data.duplicates import Catalogue, alike, conflicts, copies, leaks
+from components.data.duplicates import Catalogue, conflicts, copies, leaks
 from components.data.examine import Quarantined
 from components.data.image_index import Row
+from components.data.look_alikes import look_alikes
 from components.data.stratify import stratified
 from components.sources.source import SPLITS
 
@@ -78,7 +79,7 @@ class Account:
         self._kept = np.flatnonzero(~self.drop)
         self._conflicts = conflicts(self.catalogue)
         kept = self.catalogue.rows(self._kept)
-        self._copies, self._alike = copies(kept), alike(kept)
+        self._copies, self._alike = copies(kept), look_alikes(kept)
 
     def rearranged(self) -> Iterator[tuple[int, list[tuple[str, str]]]]:
         """Chunks (number) that images must leave, or change their split in: the digest and split of
@@ -182,10 +183,11 @@ class Account:
             twin = kept[catalogue.digests[row]]
             detail = f"same pixels as {catalogue.names[twin]} in {SPLITS[catalogue.splits[twin]]}"
             duplicates.append(of("duplicate", int(row), detail))
-        copied, look_alikes = [], []
+        copied: list[Finding] = []
+        similar: list[Finding] = []
         for pairs, kind, words, found in (
             (self._copies, "copy", "same pixels as", copied),
-            (self._alike, "near_duplicate", "looks like", look_alikes),
+            (self._alike, "near_duplicate", "looks like", similar),
         ):
             for late, early in pairs:
                 other = self._kept[early]
@@ -200,7 +202,7 @@ class Account:
         ignored = [
             Finding("ignored", name, "", "", "hidden, or not an image") for name in self.ignored
         ]
-        alike = conflicting + look_alikes + copied
+        alike = conflicting + similar + copied
         return quarantined + duplicates + alike + reencoded + ignored
 
 

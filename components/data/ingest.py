@@ -45,7 +45,7 @@ def require_trainable(accounting: dict) -> None:
         reasons = sorted({finding["detail"] for finding in quarantine})
         sentence = (
             f"None of the {read} files is an image that can be decoded ({', '.join(reasons)}): "
-            "expected JPEG, PNG, GIF, BMP or WEBP."
+            "expected JPEG, PNG, GIF, BMP, WEBP or TIFF."
         )
         raise DataRefused(sentence, data=accounting)
     present = {name for split in accounting["splits"].values() for name, n in split.items() if n}

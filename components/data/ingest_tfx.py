@@ -27,9 +27,10 @@ from components.base.refusal import DataRefused
 from components.data import image_index
 from components.data.accounting import Account, ChunkReport, write_findings
 from components.data.artifacts_tfx import IngestReport
-from components.data.duplicates import DIGEST, Catalogue, perceptual_hashes
+from components.data.duplicates import DIGEST, Catalogue
 from components.data.examine import Example, Quarantined, examine
 from components.data.ingest import assign_split, carved, require_trainable
+from components.data.look_alikes import perceptual_hashes, small_pictures
 from components.data.recall import NOWHERE, Known, Recall, Rejected, file_key
 from components.data.shards_tfx import SplitWriters, file_name, rearrange
 from components.sources.config import DataConfig
@@ -102,17 +103,20 @@ class IngestChunk(beam.DoFn):
                 else:
                     names.append(raw.name)
                     labels.append(label)
-        looks = perceptual_hashes(np.stack(thumbnails)).tolist() if thumbnails else []
-        for row, look in zip(fresh, looks):
-            key, known = rows[row]
-            assert isinstance(known, Known), "it has a thumbnail"
-            rows[row] = key, known._replace(look=look)
+        if thumbnails:
+            stacked = np.stack(thumbnails)
+            hashes = perceptual_hashes(stacked).tolist()
+            for row, look, picture in zip(fresh, hashes, small_pictures(stacked)):
+                key, known = rows[row]
+                assert isinstance(known, Known), "it has a thumbnail"
+                rows[row] = key, known._replace(look=look, picture=picture.tobytes())
         if self._recall is not None:
             self._recall.remember(number, rows, writers.written)
         images = [known for _, known in rows if isinstance(known, Known)]
         reencoded = [(i, image.reencoded) for i, image in enumerate(images) if image.reencoded]
         places, digests = [SPLITS.index(i.split) for i in images], [i.digest for i in images]
-        catalogue = Catalogue.of(names, places, labels, digests, [i.look for i in images])
+        looks, pictures = [i.look for i in images], [i.picture for i in images]
+        catalogue = Catalogue.of(names, places, labels, digests, looks, pictures)
         yield ChunkReport(number, catalogue, quarantined, reencoded)
 
     def _label(self, raw: RawImage) -> int:
@@ -147,7 +151,7 @@ class IngestChunk(beam.DoFn):
         record = to_tf_example(result, label, self._names[label])
         writers.write(split, record.SerializeToString(deterministic=True))
         reencoded = result.format if result.reencoded else ""
-        known = Known(split, result.sha256[:DIGEST], 0, reencoded, NOWHERE)
+        known = Known(split, result.sha256[:DIGEST], 0, b"", reencoded, NOWHERE)
         return known, result.thumbnail
 
 

@@ -6,6 +6,7 @@ the ingest before the last nothing is kept. Shards are looked through by their o
 anything is taken from one: a damaged one is not used, and its files are decoded again.
 """
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -34,11 +35,13 @@ NOWHERE = Segment("", 0, 0)
 
 
 class Known(NamedTuple):
-    """A decoded file: `look` is its perceptual hash, `reencoded` a format or empty."""
+    """A decoded file: `look` is its perceptual hash, `picture` what look-alikes are compared by,
+    `reencoded` a format or empty."""
 
     split: str
     digest: str
     look: int
+    picture: bytes
     reencoded: str
     place: Segment
 
@@ -115,7 +118,9 @@ class Recall:
         for key, row in rows:
             if isinstance(row, Known):
                 start, length = next(nexts[row.split])
-                table.append([key, *row[:4], start - _HEAD, start + length + _TAIL])
+                picture = base64.b85encode(row.picture).decode()
+                known = [row.split, row.digest, row.look, picture, row.reencoded]
+                table.append([key, *known, start - _HEAD, start + length + _TAIL])
             else:
                 table.append([key, *row])
         digests = {}
@@ -150,9 +155,9 @@ def _read(file: Path) -> dict[str, Known | Rejected]:
         if len(rest) == 1:
             known[key] = Rejected(first, *rest)
         else:
-            digest, look, reencoded, start, stop = rest
+            digest, look, text, reencoded, start, stop = rest
             place = Segment(str(shards[first]), start, stop)
-            known[key] = Known(first, digest, look, reencoded, place)
+            known[key] = Known(first, digest, look, base64.b85decode(text), reencoded, place)
     known.pop("", None)
     return known
 

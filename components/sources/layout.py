@@ -14,7 +14,7 @@ from typing import NamedTuple
 from components.base.refusal import DataRefused
 from components.sources.source import SPLIT_NAMES
 from serving.contract.clutter import is_clutter
-from serving.contract.magic import UNSUPPORTED, identify
+from serving.contract.magic import FORMATS, identify
 
 OUTSIDE_ARCHIVE = "path_outside_archive"
 _JOINERS = dict.fromkeys((0x200C, 0x200D))  # part of Persian and Indic words, and of emoji
@@ -96,7 +96,7 @@ def arrange(
         entry = entry._replace(split=roots.get(_parent(entry.path)))
         if entry.problem:
             outside.append(entry)
-        elif identify(head(entry)) not in (None, UNSUPPORTED):
+        elif identify(head(entry)) in FORMATS:
             outside.append(entry._replace(problem="outside_class_folder"))
         else:
             ignored.add(entry.path)
@@ -191,7 +191,7 @@ def _require_classes(
         loose = f" ({outside} files lie outside of any)" if outside else ""
         raise DataRefused(
             f"No images in {source}: expected one subfolder per class with "
-            f"JPEG, PNG, GIF, BMP or WEBP files in it{loose}."
+            f"JPEG, PNG, GIF, BMP, WEBP or TIFF files in it{loose}."
         )
     if len(labels) < 2:
         hint = "a classifier needs at least two subfolders, one per class."

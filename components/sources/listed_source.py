@@ -99,12 +99,14 @@ class ListedSource(abc.ABC):
                 counts[entry.label] += 1
         return counts
 
-    def sample(self, count: int) -> Iterator[BinaryIO]:
-        """Up to `count` files spread evenly over the listing, each open until the next one."""
+    def sample(self, count: int) -> Iterator[tuple[int, BinaryIO]]:
+        """(class, file) of up to `count` files spread evenly over the listing, each open until the
+        next one."""
         good = [entry for entry in self._entries if not entry.problem]
-        for entry in good[:: max(1, len(good) // count)][:count]:
+        for number in range(min(count, len(good))):
+            entry = good[number * len(good) // min(count, len(good))]
             with contextlib.suppress(Unreadable), self._opened(entry) as (file, _):
-                yield file
+                yield entry.label, file
 
     def chunks(self) -> list[dict]:
         """Units of work, with the files' `contents` where they are known; names travel as

@@ -52,12 +52,17 @@ def show(
     preset: Annotated[str, typer.Argument(help="a preset, or folder:, tar:, zip:PATH, tfds:NAME")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., @FILE")] = None,
 ) -> None:
-    """Print every key of a preset with its value, in the form that `run` takes."""
+    """Print every key of a preset with its value, in the form that `run` takes; of your own images
+    also what was inferred and why."""
+    from components.sources.open_source import listed_once
+    from pipeline.configuration.inferred import why
     from pipeline.configuration.overrides import as_arguments, parse_overrides
     from pipeline.configuration.presets import configure
 
-    for line in as_arguments(configure(preset, parse_overrides(overrides or []))):
-        typer.echo(line)
+    with listed_once():
+        config = configure(preset, parse_overrides(overrides or []))
+        for line in (*(f"# {words}" for words in why(preset, config)), *as_arguments(config)):
+            typer.echo(line)
 
 
 @app.command()

@@ -109,7 +109,7 @@ def one_per_class(
     if not found:
         raise DataRefused(
             f"None of the first files of {config.data.source} is an image that can be decoded: "
-            "expected JPEG, PNG, GIF, BMP or WEBP. A run lists the reasons."
+            "expected JPEG, PNG, GIF, BMP, WEBP or TIFF. A run lists the reasons."
         )
     return dict(sorted(found.items()))
 

@@ -162,7 +162,7 @@ def fit(image: "Image.Image", spec: ImageSpec) -> "np.ndarray":
 
 
 def decode(data: bytes, spec: ImageSpec, max_megapixels: float = 50) -> "np.ndarray":
-    """Encoded bytes (JPEG, PNG, GIF, BMP, WEBP) to a uint8 array of `spec.shape`.
+    """Encoded bytes (JPEG, PNG, GIF, BMP, WEBP, TIFF) to a uint8 array of `spec.shape`.
 
     Raises ValueError for what ingest would quarantine: other types, animations, damaged or
     truncated files, and more than `max_megapixels`.

@@ -7,15 +7,19 @@ import io
 
 from PIL import ExifTags, Image
 
-from serving.contract.magic import identify
+from serving.contract.magic import FORMATS, identify
 from serving.contract.structure import inflated, structure
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 MAX_SIDE = 65_535
 """Pixels of a side: JPEG's own limit. TensorFlow refuses a PNG with sides over a million."""
 REASONS = {
     "not_an_image": "they are not an image",
     "unsupported_type": f"the type is none of {', '.join(FORMATS)}",
+    "unsupported_avif": "AVIF is not read: save the image as JPEG or PNG",
+    "unsupported_heic": "HEIC is not read: have the telephone export JPEG, or convert the image",
+    "unsupported_tiff": "the TIFF is tiled, raw, CMYK, float or in a rare coding: save it as PNG",
+    "unsupported_bmp": "the BMP has a layout of bits or a coding that is not read: save it as PNG",
+    "no_pixels": "the header announces a width or a height of 0",
     "image_too_large": "the header announces too large an image",
     "truncated": "the file's end is missing",
     "damaged": "the file is damaged",
@@ -45,8 +49,13 @@ class Undecodable(ValueError):
         self.reason = reason
 
 
-def open_image(data: bytes, max_megapixels: float) -> tuple[Image.Image, bool]:
+def open_image(
+    data: bytes, max_megapixels: float, enough: int | None = None
+) -> tuple[Image.Image, bool]:
     """(the decoded image, whether it is ordinary: see `structure.Structure`).
+
+    With `enough` a JPEG may come in a half, quarter or eighth of its size, which takes less time,
+    while its sides have that many pixels.
 
     A GIF's first frame is used, and the first picture of a multi-picture JPEG. Type and size are
     taken from the content and checked before a decoder sees it. JPEG data that is damaged though
@@ -55,6 +64,8 @@ def open_image(data: bytes, max_megapixels: float) -> tuple[Image.Image, bool]:
     Raises Undecodable.
     """
     format = identify(data)
+    if format in ("AVIF", "HEIC"):
+        raise Undecodable(f"unsupported_{format.lower()}", len(data))
     if format not in FORMATS:
         raise Undecodable("unsupported_type" if format else "not_an_image", len(data))
     found = structure(data, format)
@@ -70,6 +81,8 @@ def open_image(data: bytes, max_megapixels: float) -> tuple[Image.Image, bool]:
         image = Image.open(io.BytesIO(data), formats=(format,))
         if format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
             raise Undecodable("animated", len(data))
+        if enough:
+            image.draft(None, (enough, enough))
         image.load()
     except Undecodable:
         raise
@@ -78,6 +91,8 @@ def open_image(data: bytes, max_megapixels: float) -> tuple[Image.Image, bool]:
     except Exception as error:  # decoders raise whatever they like on hostile files
         bomb = isinstance(error, ValueError) and "too large" in str(error)
         reason = "metadata_too_large" if bomb else "damaged"
+        if str(error).startswith("Unsupported BMP"):
+            reason = "unsupported_bmp"
         raise Undecodable(reason, len(data), f": {error}") from error
     return image, found.ordinary
 

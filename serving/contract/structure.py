@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from serving.contract.tiff_structure import tiff
+
 MAX_SCANS = 100
 """Passes over a progressive JPEG: encoders write about 10, and each one costs time."""
 MAX_PARTS = 100_000
@@ -36,6 +38,10 @@ _ADAM7: tuple[tuple[int, int, int, int], ...] = (
     (0, 1, 1, 2),
 )  # fmt: skip
 _BLOCK = 2**20
+# Of Windows' headers; Pillow does not read the rare ones: JPEG and PNG inside, masks with alpha,
+# CMYK, 2 bits of handheld devices, 64 of GDI+.
+_BMP_BITS, _RARE_BITS = (0, 1, 2, 4, 8, 16, 24, 32, 64), (0, 2, 64)
+_BMP_CODINGS, _RARE_CODINGS = (*range(7), 11, 12, 13), (4, 5, 6, 11, 12, 13)
 _COMPRESSED_TEXTS = frozenset({b"zTXt", b"iTXt", b"iCCP"})
 _HARMLESS = _COMPRESSED_TEXTS | {
     *(b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"tEXt", b"tIME", b"bKGD", b"eXIf")
@@ -201,7 +207,7 @@ def _png_data(data: bytes) -> Iterator[memoryview]:
 
 
 def _gif(data: bytes) -> Structure:
-    parts, size, leading = 0, (0, 0), True
+    parts, size, frame, leading = 0, (0, 0), (1, 1), True
     try:
         size = struct.unpack_from("<HH", data, 6)
         position = 13 + _colour_table(data[10])
@@ -211,6 +217,7 @@ def _gif(data: bytes) -> Structure:
                 left, top, width, height, flags = struct.unpack_from("<HHHHB", data, position - 1)
                 if leading:  # Pillow enlarges the canvas to what the first one covers
                     size = max(size[0], left + width), max(size[1], top + height)
+                    frame = width, height
                 leading = False
                 position += 9 + _colour_table(flags)
             while length := data[position]:
@@ -221,7 +228,8 @@ def _gif(data: bytes) -> Structure:
             position += 1
     except (IndexError, struct.error):
         return Structure(*size, "truncated")
-    return Structure(*size, None if found else "truncated")
+    problem = None if found else "truncated"
+    return Structure(*size, problem if all(frame) and all(size) else "no_pixels")
 
 
 def _colour_table(flags: int) -> int:
@@ -240,6 +248,12 @@ def _bmp(data: bytes) -> Structure:
     except struct.error:
         return Structure(0, 0, "truncated")
     width, height = abs(width), abs(height)
+    if not width or not height:
+        return Structure(width, height, "no_pixels")
+    if bits not in _BMP_BITS or compression not in _BMP_CODINGS:
+        return Structure(width, height, "damaged")
+    if compression in _RARE_CODINGS or bits in _RARE_BITS:
+        return Structure(width, height, "unsupported_bmp")
     if compression in (0, 3):
         stored = (width * bits + 31) // 32 * 4 * height
     return Structure(width, height, "truncated" if len(data) < offset + stored else None)
@@ -268,4 +282,5 @@ _WALKS: dict[str, Callable[[bytes], Structure]] = {
     "GIF": _gif,
     "BMP": _bmp,
     "WEBP": _webp,
+    "TIFF": lambda data: Structure(*tiff(data)),
 }

@@ -116,7 +116,7 @@ class Dataplane:
         return await version.batcher.infer(images)
 
     async def infer_encoded(self, version: Version, files: list[bytes]) -> np.ndarray:
-        """JPEG, PNG, GIF, BMP or WEBP files, decoded as at ingest, to float32 (N, classes).
+        """JPEG, PNG, GIF, BMP, WEBP or TIFF files, decoded as at ingest, to float32 (N, classes).
 
         Raises InvalidRequest naming the file that is no image, else as `infer`.
         """

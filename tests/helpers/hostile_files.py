@@ -124,11 +124,18 @@ def damaged(rng: random.Random) -> Files:
     yield "colour-type.png", png_of(ihdr(8, 8, 8, 5), zlib.compress(bytes(999))), "damaged"
     yield "filter.png", png_of(ihdr(8, 8), zlib.compress(b"\x09" * 25 * 8)), "damaged"
     yield "not-deflated.png", png_of(ihdr(8, 8), rng.randbytes(200)), "damaged"
-    yield "zero-size.gif", gif((0, 0), (0, 0, 0, 0)), "damaged"
+    yield "zero-size.gif", gif((0, 0), (0, 0, 0, 0)), "no_pixels"
+    yield "zero-width.gif", gif((0, 10), (0, 0, 0, 10)), "no_pixels"
+    yield "empty-frame.gif", gif((10, 10), (0, 0, 0, 0)), "no_pixels"
     yield "code-size.gif", gif((10, 10), (0, 0, 10, 10), code_size=13), "damaged"
     yield "no-frame.gif", gif((10, 10), (0, 0, 10, 10))[:25] + b";", "damaged"
-    yield "zero-size.bmp", bmp(0, 0, 24, b""), "damaged"
+    yield "zero-size.bmp", bmp(0, 0, 24, b""), "no_pixels"
     yield "bits.bmp", bmp(8, 8, 7, bytes(64)), "damaged"
+    yield "absurd-bits.bmp", bmp(8, 8, 65_535, bytes(64)), "damaged"
+    yield "handheld.bmp", bmp(8, 8, 2, bytes(64), head=bytes(16)), "unsupported_bmp"
+    yield "photograph.bmp", bmp(32, 32, 24, encode(tile(0, 3, 3), "JPEG"), 4), "unsupported_bmp"
+    masks = struct.pack("<III", 0x3FF0_0000, 0xF_FC00, 0x3FF)
+    yield "ten-bits.bmp", bmp(8, 8, 32, bytes(256), 3, masks), "unsupported_bmp"
     yield "compression.bmp", bmp(8, 8, 24, bytes(300), 77), "damaged"
     yield (
         "payload.webp",
@@ -212,7 +219,7 @@ def wrapped(rng: random.Random) -> Files:
 
 
 def foreign(rng: random.Random) -> Files:
-    """What is no image, or none of the five types, whatever it is called."""
+    """What is no image, or none of the six types, whatever it is called."""
     image = tile(0, 7, 3)
     yield "empty.png", b"", "empty_file"
     yield "text.png", b"This is a text, and no image at all.\n", "not_an_image"
@@ -222,8 +229,16 @@ def foreign(rng: random.Random) -> Files:
     yield "sound.webp", b"RIFF\x24\0\0\0WAVEfmt " + bytes(28), "not_an_image"
     for number in range(4):
         yield f"noise{number}.jpg", b"\1" + rng.randbytes(rng.randrange(20, 900)), "not_an_image"
-    for format in ("TIFF", "ICO", "AVIF", "PPM", "JPEG2000"):
+    for format in ("ICO", "PPM", "JPEG2000", "TGA", "PCX"):
         yield f"{format}.png", encode(image, format), "unsupported_type"
+    for format in ("TGA", "PCX"):
+        for mode in ("L", "P"):
+            yield f"{mode}.{format}", encode(image.convert(mode), format), "unsupported_type"
+    yield "run-length.tga", encode(image, "TGA", compression="tga_rle"), "unsupported_type"
+    yield "photograph.avif", encode(image, "AVIF"), "unsupported_avif"
+    yield "photograph.heic", b"\0\0\0\x18ftypheic" + bytes(90), "unsupported_heic"
+    yield "film.mp4", b"\0\0\0\x18ftypisom" + bytes(90), "unsupported_type"
+    yield "exposures.exr", b"v/1\1\2\0\0\0" + bytes(90), "unsupported_type"
     entry = struct.pack("<BBBBHHII", 0, 0, 0, 0, 1, 32, 2**32 - 1, 2**32 - 1)
     yield "extents.ico", b"\0\0\1\0\xff\xff" + entry * 3, "unsupported_type"
     svg = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>'

@@ -18,7 +18,8 @@ def _report(number: int, rows: list[tuple], quarantined=(), reencoded=()) -> Chu
     names, splits, labels, pictures = zip(*rows) if rows else ((), (), (), ())
     digests = [f"{picture:032x}" for picture in pictures]
     looks = np.array([picture * 0x0101_0101_0101 for picture in pictures], np.uint64)
-    catalogue = Catalogue.of(list(names), list(splits), list(labels), digests, looks)
+    grey = [bytes([picture]) * 256 for picture in pictures]
+    catalogue = Catalogue.of(list(names), list(splits), list(labels), digests, looks, grey)
     return ChunkReport(number, catalogue, list(quarantined), list(reencoded))
 
 

@@ -117,7 +117,7 @@ def test_what_cannot_be_decoded_is_quarantined_with_the_reason():
     good = encode(tile(0, 1, 1, 64, 64), "PNG")
     assert _examine(b"").reason == "empty_file"
     assert _examine(b"not an image at all").reason == "not_an_image"
-    assert _examine(encode(tile(0, 1, 1), "TIFF")).reason == "unsupported_type"
+    assert _examine(encode(tile(0, 1, 1), "AVIF")).reason == "unsupported_avif"
     assert _examine(good[: len(good) // 2]).reason == "truncated"
     assert _examine(good.replace(b"IDAT", b"IDAU")).reason == "damaged"
     assert _examine(None, problem="symbolic_link").reason == "symbolic_link"
@@ -127,3 +127,11 @@ def test_what_cannot_be_decoded_is_quarantined_with_the_reason():
     assert examine(RawImage("a", small, 0, None), strict).reason == "image_too_large"
     assert examine(RawImage("a", small, -1, None), CONFIG).reason == "no_label"
     assert _examine(good).height == 64
+
+
+def test_a_tiff_is_kept_as_png_with_the_same_pixels():
+    picture = tile(0, 2, 3, 40, 60)
+    example = _examine(encode(picture, "TIFF", compression="tiff_lzw"))
+    assert example.reencoded and example.format == "TIFF" and example.image[:4] == b"\x89PNG"
+    assert np.array_equal(Image.open(io.BytesIO(example.image)), picture)
+    assert example.sha256 == _examine(encode(picture, "PNG")).sha256

@@ -10,6 +10,7 @@ from components.data.ingest import assign_split
 from components.data.stratify import stratified
 from components.sources.source import SPLITS
 
+BLANK = [bytes(256)]
 SHARES = {"test": 0.2, "val": 0.1}
 
 
@@ -21,7 +22,9 @@ def _catalogue(pictures: list, labels: list[int], shares: dict = SHARES) -> Cata
     """Of these pictures, each in the split that its hash alone gives it."""
     digests = list(map(_digest, pictures))
     splits = [SPLITS.index(assign_split(None, digest, shares)) for digest in digests]
-    return Catalogue.of(list(map(str, pictures)), splits, labels, digests, [0] * len(digests))
+    return Catalogue.of(
+        list(map(str, pictures)), splits, labels, digests, [0] * len(digests), BLANK * len(digests)
+    )
 
 
 def _stratified(catalogue: Catalogue, shares: dict = SHARES, least: int = 1) -> np.ndarray:
@@ -81,7 +84,7 @@ def test_only_what_is_carved_moves_and_what_leaves_does_not_count():
     shares = {"val": 0.1}
     digests = list(map(_digest, range(8)))
     splits = [0, 0, 0, 0, 2, 2, 0, 0]
-    catalogue = Catalogue.of([""] * 8, splits, [0] * 4 + [1] * 4, digests, [0] * 8)
+    catalogue = Catalogue.of([""] * 8, splits, [0] * 4 + [1] * 4, digests, [0] * 8, BLANK * 8)
     drop = np.array([False] * 6 + [True, False])
     found = stratified(catalogue, drop, shares).splits
     assert sorted(found[:4]) == [0, 0, 0, 1]

@@ -147,7 +147,7 @@ def test_what_lies_beside_the_class_folders_is_counted_or_named(tmp_path):
         ("loose.jpg", -1, "outside_class_folder"),
         ("pipe", -1, "not_a_regular_file"),
     }
-    assert source.counts() == [1, 1] and len(list(source.sample(10))) == 2
+    assert source.counts() == [1, 1] and [label for label, _ in source.sample(10)] == [0, 1]
 
 
 def test_a_file_that_may_not_be_read_is_reported(tmp_path, monkeypatch):

@@ -1,5 +1,8 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from components.base.refusal import ConfigError, DataRefused
 from components.networks.architectures import ARCHITECTURES
@@ -7,6 +10,7 @@ from components.networks.description import parameter_count
 from components.sources.open_source import open_source
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig
+from pipeline.configuration.inferred import why
 from tests.helpers.images import write_class_folders
 
 
@@ -116,3 +120,45 @@ def test_what_follows_from_the_images_is_named_but_for_what_was_given():
     keys = inferred_keys("folder:photos", {"train.epochs": "3"})
     assert "train.batch_size" in keys and "train.epochs" not in keys
     assert inferred_keys("mnist", {}) == []
+
+
+def _arrows(root: Path, classes: tuple[str, str], per_class: int = 40) -> Path:
+    """Arrows of many sizes, places and shades; they point where the class says."""
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for number in range(per_class):
+            ground = int(rng.integers(256))
+            image = Image.new("L", (64, 64), ground)
+            length, place = rng.uniform(14, 28), rng.uniform(28, 36, 2)
+            form = np.array(
+                [(-1, 0), (0, -0.6), (0, -0.2), (1, -0.2), (1, 0.2), (0, 0.2), (0, 0.6)]
+            )
+            form = form * length + place
+            shade = (ground + int(rng.integers(90, 166))) % 256
+            ImageDraw.Draw(image).polygon([tuple(point) for point in form], fill=shade)
+            turn = {"left": 0, "up": 270, "right": 180}[name]
+            image.rotate(turn, fillcolor=ground).save(root / name / f"{number}.png")
+    return root
+
+
+def _kinds(config) -> list[list[str]]:
+    return [[o.kind for o in policy] for policy in (config.augment.keras, config.augment.torch)]
+
+
+def test_images_that_are_of_another_class_in_the_mirror_are_not_flipped(tmp_path):
+    sideways = _arrows(tmp_path / "sideways", ("left", "right"))
+    config = presets.configure(f"folder:{sideways}", {})
+    assert _kinds(config) == [["rotate", "zoom", "translate"]] * 2
+    told = why(f"folder:{sideways}", config)[-1]
+    assert "without flip (of 80 images " in told and "is most often taken for" in told
+    asked = presets.configure(f"folder:{sideways}", {"augment.keras": '[{"kind": "flip"}]'})
+    assert _kinds(asked)[0] == ["flip"]
+
+
+def test_images_that_are_the_same_class_in_the_mirror_are_flipped(tmp_path):
+    photographs = write_class_folders(tmp_path / "photos", per_class=40)
+    config = presets.configure(f"folder:{photographs}", {})
+    assert _kinds(config) == [["flip", "rotate", "zoom", "translate"]] * 2
+    assert "with flip (of 120 images " in why(f"folder:{photographs}", config)[-1]
+    assert why("digits", presets.configure("digits", {})) == []
