@@ -128,3 +128,13 @@ def _widened(filters: int, width: float) -> int:
     wanted = filters * width
     found = max(8, int(wanted + 4) // 8 * 8)
     return found + 8 if found < 0.9 * wanted else found
+
+
+def architecture_with(backbone: str) -> str:
+    """The `model.architecture` that begins with the pretrained network called `backbone`: one of
+    BACKBONES, of torchvision.models (`resnet18`) or of keras.applications (`EfficientNetV2B0`),
+    whose names begin with a capital."""
+    if backbone in BACKBONES or not backbone.isidentifier():
+        return backbone
+    module = "keras_applications" if backbone[0].isupper() else "torchvision_models"
+    return f"components.networks.{module}:{backbone}"

@@ -15,6 +15,7 @@ from components.augmentation.policy import AugmentConfig
 from components.base.refusal import ConfigError
 from components.data.config import ImageConfig
 from components.gates.model_gates import GatesConfig
+from components.networks.backbones import architecture_with
 from components.networks.config import ModelConfig
 from components.sources.config import DataConfig
 from components.sources.open_source import LISTED
@@ -266,6 +267,7 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
     a loss that does not fit the network, as far as that can be told before the classes are known
     (see fitting.py); DataRefused for a folder or archive without usable images.
     """
+    overrides = _with_architecture(overrides)
     config = override(_load(name, overrides), overrides)
     fields = DataConfig.model_fields
     for key in {"data.label", "data.dir"} & overrides.keys():
@@ -278,6 +280,18 @@ def configure(name: str, overrides: dict[str, str]) -> RunConfig:
             )
     check_network(config)
     return config
+
+
+def _with_architecture(overrides: dict[str, str]) -> dict[str, str]:
+    """`model.backbone=NAME`, of a pretrained network, as the `model.architecture` that it is."""
+    if "model.backbone" not in overrides:
+        return overrides
+    if "model.architecture" in overrides:
+        raise ConfigError(
+            "model.backbone and model.architecture both name a network: leave one of them out."
+        )
+    others = {key: value for key, value in overrides.items() if key != "model.backbone"}
+    return others | {"model.architecture": architecture_with(overrides["model.backbone"])}
 
 
 def _load(name: str, overrides: dict[str, str]) -> RunConfig:

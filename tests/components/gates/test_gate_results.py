@@ -166,6 +166,28 @@ def test_of_few_images_and_of_too_few():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("images", "lost"), [(4, False), (5, True)])
+def test_a_class_is_lost_where_chance_does_not_explain_it(images, lost):
+    """By default; a bound of the user's own holds whatever the number of images."""
+    metrics = {
+        "accuracy": 0.9, "loss": 0.1, "confusion_matrix": [[0, images], [0, 40]],
+        "per_class": {"a\n": {"recall": 0.0}, "b": {"recall": 1.0}},
+    }  # fmt: skip
+    config = GatesConfig(min_accuracy=0.5)
+    (recall,) = [gate for gate in judge("keras", metrics, [], config) if gate.name == "recall"]
+    assert recall.passed is not lost
+    if lost:
+        assert recall.warning is None
+    else:
+        assert recall.warning == (
+            "keras recognises none of the test images of 'a\\n', of which there are too few "
+            "(below 5) to say that a class is lost: add images of them."
+        )
+    own = GatesConfig(min_accuracy=0.5, min_recall=0.1)
+    (recall,) = [gate for gate in judge("keras", metrics, [], own) if gate.name == "recall"]
+    assert (recall.passed, recall.warning) == (False, None)
+
+
 def test_of_a_release_on_other_data():
     fallen = Comparison(2, "current", 0.33, "on it", 300, 5, 5, 1, 0.5, 300)
     assert change_of_data([fallen]) == [

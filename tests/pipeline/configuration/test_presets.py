@@ -162,3 +162,23 @@ def test_images_that_are_the_same_class_in_the_mirror_are_flipped(tmp_path):
     assert _kinds(config) == [["flip", "rotate", "zoom", "translate"]] * 2
     assert "with flip (of 120 images " in why(f"folder:{photographs}", config)[-1]
     assert why("digits", presets.configure("digits", {})) == []
+
+
+@pytest.mark.parametrize(
+    ("backbone", "architecture"),
+    [
+        ("efficientnet_lite0", "efficientnet_lite0"),
+        ("resnet18", "components.networks.torchvision_models:resnet18"),
+        ("EfficientNetV2B0", "components.networks.keras_applications:EfficientNetV2B0"),
+    ],
+)
+def test_a_backbone_is_an_architecture_by_another_name(backbone, architecture):
+    given = {"model.backbone": backbone, "image.height": "224", "image.width": "224"}
+    given |= {"augment.keras": "[]", "augment.torch": "[]"}
+    assert presets.configure("cifar10", given).model.architecture == architecture
+
+
+def test_a_backbone_and_an_architecture_are_one_too_many():
+    given = {"model.backbone": "resnet18", "model.architecture": "cifar10"}
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        presets.configure("cifar10", given)
