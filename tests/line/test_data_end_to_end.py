@@ -16,6 +16,7 @@ from tests.helpers.predictions import predicted, served
 
 QUICK = (
     *("train.epochs=6", "train.threads=1", "gates.min_accuracy=0.6"),
+    "train.frameworks=torch",  # both are test_end_to_end's
     'export.formats=["saved_model", "tflite", "onnx"]',
 )
 IMAGES = 1200
