@@ -123,7 +123,7 @@ class Recall:
         table = []
         for key, row in rows:
             if isinstance(row, Known):
-                picture = base64.b85encode(row.picture).decode()
+                picture = base64.b64encode(row.picture).decode()
                 known = [row.split, row.digest, row.look, picture, row.reencoded]
                 table.append([key, *known, *next(nexts[row.split])])
             else:
@@ -168,7 +168,7 @@ def _known(row: list) -> Known | Rejected:
         return Rejected(first, *rest)
     digest, look, text, reencoded, start, stop = rest
     place = Segment(f"{beginning}-{first}", start, stop)
-    return Known(first, digest, look, base64.b85decode(text), reencoded, place)
+    return Known(first, digest, look, base64.b64decode(text), reencoded, place)
 
 
 def splice(segments: Iterable[Segment], output: Path) -> None:
