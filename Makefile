@@ -30,9 +30,9 @@ audit: setup
 demo: setup
 	@$(VENV) -m pipeline run digits
 
-# Two processes, however many cores there are: more would gain little, as the longest file alone
-# takes almost half of the time, and each needs the memory of a whole line. A file stays in one
-# process, for its tests share what it made.
+# Two processes, however many cores there are: each needs the memory of a whole line. A file stays in
+# one process, for its tests share what it made; what all files share (TFX and the frameworks, imported
+# once: tests/conftest.py) each process has for itself.
 TESTS := $(VENV) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test: setup

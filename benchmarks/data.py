@@ -17,40 +17,31 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cifar10 import add_data_dir, checked_data_dir
 from benchmarks.measure import Measured, measure
 from benchmarks.records import write
-from components.base.process import ROOT
 
 RATIO = 3.0
 _LINES = ("plain", "ours")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default = ROOT.parent / "shared" / "data" / "tfds"
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=default if default.is_dir() else None,
-        help="TFDS's data directory, with a prepared cifar10",
-    )
+    add_data_dir(parser)
     parser.add_argument("--repetitions", type=int, default=1, metavar="N", help="of each line")
     parser.add_argument("--root", type=Path, default=Path("out"), help="for benchmarks/data.json")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Prints medians and their ratio; 1 when a run fails or the ratio is missed."""
-    if arguments.data_dir is None or not (arguments.data_dir / "cifar10").is_dir():
-        print(
-            f"No prepared cifar10 in {arguments.data_dir or 'any known place'}: pass "
-            "--data-dir=PATH, TFDS's data directory with cifar10/3.0.2/*.tfrecord* in it.",
-            file=sys.stderr,
-        )
-        return 2
+    """Prints medians and their ratio; 1 when a run fails or the ratio is missed.
+
+    Raises ConfigError without CIFAR-10.
+    """
+    data_dir = checked_data_dir(arguments).resolve()
     runs: dict[str, list[dict]] = {line: [] for line in _LINES}
     for repetition in range(arguments.repetitions):
         # The other one first each time: what the machine warms up favours neither.
         for line in _LINES if repetition % 2 == 0 else reversed(_LINES):
-            run = run_line(line, "cifar10", [f"data.dir={arguments.data_dir.resolve()}"])
+            run = run_line(line, "cifar10", [f"data.dir={data_dir}"])
             if run is None:
                 return 1
             runs[line].append(run)

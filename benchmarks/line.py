@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import subset
+from benchmarks.cifar10 import add_data_dir, checked_data_dir
 from benchmarks.measure import measure
 from benchmarks.ratios import Ratio, ratio
 from benchmarks.records import write
@@ -44,13 +45,7 @@ _GIVEN = ("root", "train.epochs", *_SETTINGS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default = ROOT.parent / "shared" / "data" / "tfds"
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=default if default.is_dir() else None,
-        help="TFDS's data directory, with a prepared cifar10",
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--images", type=int, nargs=2, default=(5000, 1000), metavar=("TRAIN", "TEST"),
         help="of CIFAR-10; a tenth of the first are for validation (default: 5000 1000)",
@@ -66,6 +61,7 @@ def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
     Raises ConfigError for a wrong command line or without CIFAR-10, StepFailed when a line failed
     or released nothing.
     """
+    data_dir = checked_data_dir(arguments)
     _check(arguments, overrides)
     console = Console(width=100)
     console.print("choosing images of CIFAR-10, and reading the libraries' files once")
@@ -74,7 +70,7 @@ def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
         images = Path(folder, "images")
         records = Path(folder, "records")
         with Terminal(Path(folder, "log.txt")):  # for what TensorFlow has to say
-            counts = _write(arguments.data_dir, tuple(arguments.images), images, records)
+            counts = _write(data_dir, tuple(arguments.images), images, records)
         _read_libraries()
         for repetition in range(arguments.repetitions):
             # The other one first each time: what the machine warms up favours neither.
@@ -90,11 +86,6 @@ def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
 
 
 def _check(arguments: argparse.Namespace, overrides: dict[str, str]) -> None:
-    if arguments.data_dir is None or not (arguments.data_dir / "cifar10").is_dir():
-        raise ConfigError(
-            f"No prepared cifar10 in {arguments.data_dir or 'any known place'}: pass "
-            "--data-dir=PATH, TFDS's data directory with cifar10/3.0.2/*.tfrecord* in it."
-        )
     if min(arguments.epochs, arguments.repetitions) < 1:
         raise ConfigError("--epochs and --repetitions must be 1 or more.")
     if given := [key for key in overrides if key in _GIVEN]:

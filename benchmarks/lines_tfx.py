@@ -15,13 +15,12 @@ import psutil
 import tensorflow as tf
 import tensorflow_datasets  # noqa: F401 - or it would be imported while the clock runs
 from apache_beam.options.pipeline_options import StandardOptions
-from tfx.components import ExampleValidator, ImportExampleGen, SchemaGen, StatisticsGen, Transform
 from tfx.orchestration import metadata
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner
 from tfx.orchestration.pipeline import Pipeline, RunOptions
-from tfx.proto import example_gen_pb2
 
 from benchmarks.measure import memory
+from benchmarks.plain_steps_tfx import plain_steps
 from benchmarks.steps_tfx import steps
 from components.sources.open_source import open_source
 from pipeline.configuration import presets
@@ -48,30 +47,18 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
 def plain(config: RunConfig, source: Any) -> Pipeline:
     """TFX's standard components on a TFDS set's files, which are TFRecords of tf.Examples."""
     name = source.directory.parent.name
-    splits = [
-        example_gen_pb2.Input.Split(name=split, pattern=f"{name}-{split}.tfrecord*")
-        for split in ("train", "test")
-    ]
-    examples = ImportExampleGen(
-        input_base=str(source.directory), input_config=example_gen_pb2.Input(splits=splits)
-    )
-    statistics = StatisticsGen(examples=examples.outputs["examples"])
-    schema = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
-    validator = ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-    )
-    transform = Transform(
-        examples=examples.outputs["examples"],
-        schema=schema.outputs["schema"],
-        preprocessing_fn="benchmarks.lines_tfx.preprocessing_fn",
+    patterns = {split: f"{name}-{split}.tfrecord*" for split in ("train", "test")}
+    first = plain_steps(
+        source.directory,
+        patterns,
+        "benchmarks.lines_tfx.preprocessing_fn",
         custom_config={"shape": list(source.image_shape)},
-        disable_statistics=True,  # in plain TFX's favour: it would take statistics of every pixel
     )
     root = root_path(config)
     return Pipeline(
         pipeline_name="plain",
         pipeline_root=str(root / "artifacts"),
-        components=[examples, statistics, schema, validator, transform],
+        components=list(first),
         metadata_connection_config=metadata.sqlite_metadata_connection_config(
             str(root / "metadata.sqlite")
         ),

@@ -14,21 +14,13 @@ from pathlib import Path
 import tensorflow_model_analysis as tfma
 from apache_beam.options.pipeline_options import StandardOptions
 from tensorflow_model_analysis.proto import config_pb2
-from tfx.components import (
-    Evaluator,
-    ExampleValidator,
-    ImportExampleGen,
-    Pusher,
-    SchemaGen,
-    StatisticsGen,
-    Trainer,
-    Transform,
-)
+from tfx.components import Evaluator, Pusher, Trainer
 from tfx.orchestration import metadata
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
+from tfx.proto import pusher_pb2, trainer_pb2
 
+from benchmarks.plain_steps_tfx import plain_steps
 from benchmarks.steps_tfx import steps
 from benchmarks.tutorial import BATCH
 from components.sources.source import SPLITS
@@ -41,35 +33,20 @@ option TFX would build a source package of itself for every Beam step."""
 
 def build(records: Path, root: Path, counts: dict[str, int], epochs: int) -> Pipeline:
     """The pipeline over `records`, with `counts` images in its splits."""
-    splits = [
-        example_gen_pb2.Input.Split(name=split, pattern=f"{split}.tfrecord") for split in SPLITS
-    ]
-    examples = ImportExampleGen(
-        input_base=str(records), input_config=example_gen_pb2.Input(splits=splits)
-    )
-    statistics = StatisticsGen(examples=examples.outputs["examples"])
-    schema = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
-    validator = ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-    )
-    transform = Transform(
-        examples=examples.outputs["examples"],
-        schema=schema.outputs["schema"],
-        preprocessing_fn=f"{_MODEL}.preprocessing_fn",
-        disable_statistics=True,
-    )
+    patterns = {split: f"{split}.tfrecord" for split in SPLITS}
+    first = plain_steps(records, patterns, f"{_MODEL}.preprocessing_fn")
     per_epoch = {split: math.ceil(count / BATCH) for split, count in counts.items()}
     trainer = Trainer(
         run_fn=f"{_MODEL}.run_fn",
-        examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema.outputs["schema"],
+        examples=first.transform.outputs["transformed_examples"],
+        transform_graph=first.transform.outputs["transform_graph"],
+        schema=first.schema.outputs["schema"],
         train_args=trainer_pb2.TrainArgs(splits=["train"], num_steps=epochs * per_epoch["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["val"], num_steps=per_epoch["val"]),
         custom_config={"epochs": epochs},
     )
     evaluator = Evaluator(
-        examples=examples.outputs["examples"],
+        examples=first.examples.outputs["examples"],
         example_splits=["test"],
         model=trainer.outputs["model"],
         eval_config=_eval_config(),
@@ -84,14 +61,12 @@ def build(records: Path, root: Path, counts: dict[str, int], epochs: int) -> Pip
     return Pipeline(
         pipeline_name="plain",
         pipeline_root=str(root / "artifacts"),
-        components=[
-            examples, statistics, schema, validator, transform, trainer, evaluator, pusher
-        ],
+        components=[*first, trainer, evaluator, pusher],
         metadata_connection_config=metadata.sqlite_metadata_connection_config(
             str(root / "metadata.sqlite")
         ),
         beam_pipeline_args=_BEAM,
-    )  # fmt: skip
+    )
 
 
 def _eval_config() -> config_pb2.EvalConfig:

@@ -2,6 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterator
+
+import pytest
+
+from components.base import warm
+from tests.helpers import printing_elsewhere
+from tests.helpers.killed_line import KilledLine
 
 # Several processes run tests at once: each framework, here and in the processes that tests start,
 # has one thread where nobody asks for more. Read when a framework is imported.
@@ -35,3 +42,19 @@ _LONGEST = (
 def pytest_collection_modifyitems(items) -> None:
     place = {name: number for number, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
+
+
+@pytest.fixture(scope="session")
+def warm_line() -> Iterator[KilledLine]:
+    """Runs that share TFX, TensorFlow and PyTorch, each imported once for all tests."""
+    with KilledLine(warm=True) as line:
+        yield line
+
+
+@pytest.fixture(scope="module")
+def warm_processes(warm_line) -> Iterator[None]:
+    """As in a run: processes of steps are forked from those that have imported their framework."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(warm.SOCKETS, warm_line.sockets)
+        patch.setattr(warm, "fork", printing_elsewhere.fork)
+        yield

@@ -27,7 +27,7 @@ IMPORTS = {
 many that need none, what they all begin with. TensorFlow and PyTorch in one process end each
 other."""
 
-_SOCKETS = "DARKROOM_WARM"
+SOCKETS = "DARKROOM_WARM"
 """The environment variable with the directory of the sockets, for all processes of a run."""
 
 
@@ -55,8 +55,8 @@ def warm(environment: dict[str, str], pass_fds: tuple[int, ...]) -> Iterator[Non
                 )
                 stack.callback(process.wait)
                 stack.callback(process.kill)
-        os.environ[_SOCKETS] = directory
-        stack.callback(os.environ.pop, _SOCKETS)
+        os.environ[SOCKETS] = directory
+        stack.callback(os.environ.pop, SOCKETS)
         yield
 
 
@@ -95,11 +95,11 @@ class WarmProcess:
 def fork(name: str, request: dict[str, Any]) -> WarmProcess | None:
     """A process of the warm one with that name, see `warm_child.py` for the request; None where
     there is no warm one."""
-    if _SOCKETS not in os.environ:
+    if SOCKETS not in os.environ:
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        with short_address(os.path.join(os.environ[_SOCKETS], name)) as address:
+        with short_address(os.path.join(os.environ[SOCKETS], name)) as address:
             connection.connect(address)
         connection.send(json.dumps(request).encode())
     except OSError:

@@ -27,6 +27,7 @@ from components.base.refusal import DataRefused
 from components.data import image_index
 from components.data.accounting import Account, ChunkReport, write_findings
 from components.data.artifacts_tfx import IngestReport
+from components.data.chunk_files import ChunkFiles
 from components.data.duplicates import DIGEST, Catalogue
 from components.data.examine import Example, Quarantined, examine
 from components.data.ingest import assign_split, carved, require_trainable
@@ -57,7 +58,7 @@ def to_tf_example(example: Example, label: int, name: bytes) -> tf.train.Example
 
 
 class IngestChunk(beam.DoFn):
-    """(number, chunk) to its ChunkReport; writes `Split-<split>/` files, each by one rename.
+    """A chunk's number to its ChunkReport; writes `Split-<split>/` files, each by one rename.
 
     `labels` are the source's classes in the order that the arrays and models shall have. With
     `recall`, what the ingest before knows is taken from it.
@@ -69,21 +70,21 @@ class IngestChunk(beam.DoFn):
         source: Source,
         labels: tuple[str, ...],
         directory: Path,
-        count: int,
+        chunks: ChunkFiles,
         recall: Recall | None = None,
     ):
         self._config, self._source, self._recall = config, source, recall
         self._index = [labels.index(name) for name in source.labels]
         self._names = [name.encode("utf-8", "surrogateescape") for name in labels]
-        self._directory, self._count = directory, count
+        self._directory, self._chunks = directory, chunks
         self._shares = carved(config, source.splits)
 
-    def process(self, numbered: Any) -> Iterator[Any]:  # Beam chooses coders by these types
-        number, chunk = numbered
+    def process(self, number: int) -> Iterator[Any]:  # Beam chooses coders by these types
+        chunk = self._chunks.read(number)
         rows: list[tuple[str, Known | Rejected]] = []  # every file's key, and what became of it
         names: list[str] = []
         labels, fresh, thumbnails, quarantined = [], [], [], []
-        with SplitWriters(self._directory, file_name(number, self._count)) as writers:
+        with SplitWriters(self._directory, file_name(number, self._chunks.count)) as writers:
             for key, raw, known in self._files(chunk):
                 label = self._label(raw)
                 if label < 0 and raw.label != -1:
@@ -171,23 +172,25 @@ def ingest(
     whose workers see the same file system.
     """
     source = open_source(config)
-    ignored, chunks, shares = source.ignored, source.chunks(), carved(config, source.splits)
-    source, count = copy.copy(source), len(chunks)  # a copy, like a worker's, has no listing
+    ignored, shares = source.ignored, carved(config, source.splits)
+    chunks = ChunkFiles.written(source.chunks(), examples / ".chunks")
+    source = copy.copy(source)  # like a worker's: without the listing
 
     def write(account: Account) -> None:
         (report / "accounting.json").write_text(json.dumps(account.to_json(), indent=1))
         write_findings(report / "findings.csv", account.findings())
         image_index.write(report / image_index.INDEX, account.index())
+        chunks.remove()
 
     def chunks_to_change(account: Account) -> Iterator[tuple[Path, str, list[tuple[str, str]]]]:
         for number, order in account.rearranged():
-            yield examples, file_name(number, count), order
+            yield examples, file_name(number, chunks.count), order
 
     account = (
         pipeline
-        | "Chunks" >> beam.Create(list(enumerate(chunks)))
+        | "Chunks" >> beam.Create(range(chunks.count))
         | "Spread" >> beam.Reshuffle()
-        | "Ingest" >> beam.ParDo(IngestChunk(config, source, labels, examples, count, recall))
+        | "Ingest" >> beam.ParDo(IngestChunk(config, source, labels, examples, chunks, recall))
         | "All" >> beam.combiners.ToList()
         | "Account" >> beam.Map(lambda reports: Account(reports, labels, ignored, shares, least))
     )

@@ -9,6 +9,7 @@ anything is taken from one: a damaged one is not used, and its files are decoded
 import base64
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -17,9 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from components.data.tfrecords import places
-
-_HEAD, _TAIL = 12, 4  # bytes around a record: its length with a checksum, and its own
+from components.data.tfrecords import HEAD, TAIL, places
 
 
 class Segment(NamedTuple):
@@ -28,6 +27,13 @@ class Segment(NamedTuple):
     file: str
     start: int
     stop: int
+
+
+class Shard(NamedTuple):
+    """A TFRecord file: record i lies between bytes `edges[i]` and `edges[i + 1]`."""
+
+    path: Path
+    edges: list[int]
 
 
 NOWHERE = Segment("", 0, 0)
@@ -59,7 +65,7 @@ def file_key(content: str, label: int, split: str | None) -> str:
     return f"{content} {label} {split or ''}" if content else ""
 
 
-_indices: dict[Path, dict[str, Known | Rejected]] = {}
+_indices: dict[Path, dict[str, list]] = {}
 """What the ingest before knew, for the one that goes on: runners copy what they run, and each copy
 would read it again."""
 
@@ -93,10 +99,11 @@ class Recall:
         if self._new not in _indices:
             _indices.clear()
             _indices[self._new] = self._index()
-        return _indices[self._new].get(key) if key else None
+        row = _indices[self._new].get(key) if key else None
+        return None if row is None else _known(row)
 
-    def _index(self) -> dict[str, Known | Rejected]:
-        known: dict[str, Known | Rejected] = {}
+    def _index(self) -> dict[str, list]:
+        known: dict[str, list] = {}
         last = self.directory / "last"
         with contextlib.suppress(OSError):
             if (last / "identity").read_text() == self._identity:
@@ -105,31 +112,29 @@ class Recall:
         return known
 
     def remember(
-        self, number: int, rows: list[tuple[str, Known | Rejected]], shards: dict[str, Path]
+        self, number: int, rows: list[tuple[str, Known | Rejected]], shards: dict[str, Shard]
     ) -> None:
         """Keeps chunk `number`: the key of each file with what became of it, its shard by split.
 
         Rows hold the images in the order of the shards. Where shards cannot be linked, nothing is
         kept, and the next ingest decodes the chunk again.
         """
-        records = {split: places(path).tolist() for split, path in shards.items()}
-        nexts = {split: iter(found) for split, found in records.items()}
+        nexts = {split: itertools.pairwise(shard.edges) for split, shard in shards.items()}
         table = []
         for key, row in rows:
             if isinstance(row, Known):
-                start, length = next(nexts[row.split])
-                picture = base64.b85encode(row.picture).decode()
+                picture = base64.b64encode(row.picture).decode()
                 known = [row.split, row.digest, row.look, picture, row.reencoded]
-                table.append([key, *known, start - _HEAD, start + length + _TAIL])
+                table.append([key, *known, *next(nexts[row.split])])
             else:
                 table.append([key, *row])
         digests = {}
         try:
-            for split, path in shards.items():
+            for split, shard in shards.items():
                 link = self._new / f"{number:05d}-{split}"
                 link.unlink(missing_ok=True)
-                os.link(path, link)
-                digests[split] = _digest(path)
+                os.link(shard.path, link)
+                digests[split] = _digest(shard.path)
         except OSError:
             return
         text = json.dumps({"shards": digests, "rows": table})
@@ -137,29 +142,33 @@ class Recall:
         (self._new / f"chunk-{number:05d}.json").write_text(f"{sealed}\n{text}")
 
 
-def _read(file: Path) -> dict[str, Known | Rejected]:
-    """The rows of a chunk that is whole, the shards and the index alike; otherwise nothing."""
-    number = file.stem.removeprefix("chunk-")
+def _read(file: Path) -> dict[str, list]:
+    """The rows of a chunk by key, what its shards' paths begin with behind each, where it is whole,
+    the shards and the index alike; otherwise nothing."""
+    beginning = str(file.parent / file.stem.removeprefix("chunk-"))
     try:
         sealed, text = file.read_text().split("\n", 1)
         if hashlib.sha256(text.encode()).hexdigest() != sealed:
             return {}
         found = json.loads(text)
-        shards = {split: file.parent / f"{number}-{split}" for split in found["shards"]}
-        if any(_digest(path) != found["shards"][split] for split, path in shards.items()):
+        shards = found["shards"].items()
+        if any(_digest(Path(f"{beginning}-{split}")) != digest for split, digest in shards):
             return {}
     except (OSError, ValueError):
         return {}
-    known: dict[str, Known | Rejected] = {}
-    for key, first, *rest in found["rows"]:
-        if len(rest) == 1:
-            known[key] = Rejected(first, *rest)
-        else:
-            digest, look, text, reencoded, start, stop = rest
-            place = Segment(str(shards[first]), start, stop)
-            known[key] = Known(first, digest, look, base64.b85decode(text), reencoded, place)
-    known.pop("", None)
-    return known
+    for row in found["rows"]:
+        row.append(beginning)
+    return {row[0]: row for row in found["rows"]}
+
+
+def _known(row: list) -> Known | Rejected:
+    """Of a row that was read."""
+    _, first, *rest, beginning = row
+    if len(rest) == 1:
+        return Rejected(first, *rest)
+    digest, look, text, reencoded, start, stop = rest
+    place = Segment(f"{beginning}-{first}", start, stop)
+    return Known(first, digest, look, base64.b64decode(text), reencoded, place)
 
 
 def splice(segments: Iterable[Segment], output: Path) -> None:
@@ -193,7 +202,7 @@ def _joined(segments: Iterable[Segment]) -> list[Segment]:
 def record_segments(path: Path) -> list[Segment]:
     """Of each record of a TFRecord file."""
     return [
-        Segment(str(path), start - _HEAD, start + length + _TAIL)
+        Segment(str(path), start - HEAD, start + length + TAIL)
         for start, length in places(path).tolist()
     ]
 

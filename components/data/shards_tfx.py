@@ -1,5 +1,6 @@
 """The Examples files that ingest writes: one for each chunk and split, whole or absent."""
 
+import itertools
 import os
 import shutil
 import uuid
@@ -11,7 +12,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from components.data.duplicates import DIGEST
-from components.data.recall import Segment, record_segments, splice
+from components.data.recall import Segment, Shard, record_segments, splice
+from components.data.tfrecords import FRAME
 from components.sources.source import SPLITS
 
 
@@ -23,25 +25,30 @@ def file_name(number: int, count: int) -> str:
 class SplitWriters:
     """One unfinished file per split, all renamed to `name` when the chunk is through.
 
-    `written` are the finished ones by split.
+    `written` are the finished ones by split. Where their records lie is known without reading them:
+    each is copied from a known place, or as long as what was written and its frame.
     """
 
     def __init__(self, directory: Path, name: str):
         self._directory, self._name = directory, name
         self._unfinished = directory / f".{name}-{uuid.uuid4().hex}"
         self._writers: dict[str, tf.io.TFRecordWriter] = {}
-        self._order: dict[str, list[Segment | None]] = {}  # None is the next one of the writer
-        self.written: dict[str, Path] = {}
+        self._order: dict[str, list[Segment]] = {}
+        self._own: dict[str, int] = {}  # bytes that each writer has written
+        self.written: dict[str, Shard] = {}
 
     def __enter__(self) -> "SplitWriters":
         self._unfinished.mkdir(parents=True)
         return self
 
     def write(self, split: str, record: bytes) -> None:
+        own = str(self._unfinished / split)
         if split not in self._writers:
-            self._writers[split] = tf.io.TFRecordWriter(str(self._unfinished / split))
+            self._writers[split] = tf.io.TFRecordWriter(own)
         self._writers[split].write(record)
-        self._order.setdefault(split, []).append(None)
+        start = self._own.get(split, 0)
+        self._own[split] = start + len(record) + FRAME
+        self.copy(split, Segment(own, start, self._own[split]))
 
     def copy(self, split: str, record: Segment) -> None:
         """Goes on with a record of another file."""
@@ -54,14 +61,15 @@ class SplitWriters:
             return
         for split, order in self._order.items():
             whole = self._unfinished / split
-            if any(order):
-                own = iter(record_segments(whole) if split in self._writers else ())
+            if any(segment.file != str(whole) for segment in order):
                 whole = self._unfinished / f"{split}-spliced"
-                splice((segment or next(own) for segment in order), whole)
+                splice(order, whole)
             folder = self._directory / f"Split-{split}"
             folder.mkdir(exist_ok=True)
-            self.written[split] = folder / self._name
-            os.replace(whole, self.written[split])
+            path = folder / self._name
+            os.replace(whole, path)
+            sizes = (segment.stop - segment.start for segment in order)
+            self.written[split] = Shard(path, [0, *itertools.accumulate(sizes)])
         shutil.rmtree(self._unfinished)
 
 

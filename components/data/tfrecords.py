@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+HEAD, TAIL = 12, 4
+"""Bytes before each record, its length with a checksum, and behind it, its own."""
+FRAME = HEAD + TAIL
+
 
 def places(path: str | Path) -> np.ndarray:
     """(start, length) of each record in bytes, int64 (N, 2): each is preceded by its length and the

@@ -138,7 +138,6 @@ def test_steps_that_overlap_leave_nothing_for_all_else(tmp_path):
 @pytest.mark.parametrize(
     "arguments, expected",
     [
-        (["--data-dir=/nowhere"], "No prepared cifar10 in /nowhere"),
         (["--epochs=0"], "must be 1 or more"),
         (["train.epochs=3"], "train.epochs is the same for both lines"),
         (["name=other"], "name is the same for both lines"),

@@ -26,7 +26,7 @@ from tests.helpers.export_data import (
     random_weights,
 )
 from tests.helpers.serving_fixtures import seal
-from tests.helpers.small_exports import FRAMEWORKS, ingredients, start_export
+from tests.helpers.small_exports import FRAMEWORKS, ingredients, run_export
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = [
@@ -37,12 +37,11 @@ ARTIFACTS = [
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
+def work(tmp_path_factory, warm_processes):
     """Model directories of both frameworks, with other weights each, exported together."""
     directory = ingredients(tmp_path_factory.mktemp("export"))
-    export = start_export(directory)
-    errors = export.communicate()[1]
-    assert export.returncode == 0, errors
+    export = run_export(directory)
+    assert export.returncode == 0, export.stderr
     return directory
 
 

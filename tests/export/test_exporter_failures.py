@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from components.base.fingerprint import ROOT
-from tests.helpers.small_exports import ingredients, start_export
+from tests.helpers.small_exports import ingredients, run_export, start_export
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
+def work(tmp_path_factory, warm_processes):
     return ingredients(tmp_path_factory.mktemp("export"))
 
 
@@ -23,8 +23,8 @@ def test_a_failing_export_ends_with_one_sentence_naming_framework_and_format(wor
     broken = tmp_path / "torch"
     broken.mkdir()
     (broken / "network.json").write_text((work / "torch/network.json").read_text())
-    export = start_export(work, models={"torch": str(broken)}, output=str(tmp_path / "out"))
-    line = export.communicate()[1].strip().splitlines()[-1]
+    export = run_export(work, models={"torch": str(broken)}, output=str(tmp_path / "out"))
+    line = export.stderr.strip().splitlines()[-1]
     assert export.returncode == 1
     assert line.startswith("export: The export of torch's weights failed: ")
     assert "model.safetensors is missing" in line
@@ -37,7 +37,8 @@ def test_a_killed_verification_is_no_verdict_but_a_failure_that_can_be_repeated(
     output.mkdir()
     (output / "parity.json").write_text("of an earlier export")
     models = {"keras": str(work / "keras")}
-    export = start_export(work, models=models, output=str(output))
+    formats = {"formats": ["saved_model", "onnx"]}
+    export = start_export(work, models=models, output=str(output), export=formats)
     while not (verification := child_of(export, "export.verification.parity")):
         assert export.poll() is None
         time.sleep(0.02)
@@ -74,15 +75,14 @@ def test_a_reduced_precision_that_cannot_be_made_is_left_out_unless_it_is_requir
     shutil.rmtree(empty / "train")
     formats = {"formats": ["onnx", "onnx_int8"]}
     changes = {"models": {"torch": str(work / "torch")}, "arrays": str(empty)}
-    export = start_export(work, **changes, output=str(tmp_path / "out"), export=formats)
-    errors = export.communicate()[1]
-    assert export.returncode == 0, errors
+    export = run_export(work, **changes, output=str(tmp_path / "out"), export=formats)
+    assert export.returncode == 0, export.stderr
     records = json.loads((tmp_path / "out/parity.json").read_text())
     assert {r["artifact"]: r["passed"] for r in records} == {"onnx": True, "onnx_int8": False}
     assert "no training images to calibrate int8" in records[-1]["error"]
 
     required = formats | {"required": ["onnx_int8"]}
-    export = start_export(work, **changes, output=str(tmp_path / "out"), export=required)
-    line = export.communicate()[1].strip().splitlines()[-1]
+    export = run_export(work, **changes, output=str(tmp_path / "out"), export=required)
+    line = export.stderr.strip().splitlines()[-1]
     assert export.returncode == 1 and "onnx_int8" in line and "training images" in line
     assert not (tmp_path / "out/parity.json").exists()

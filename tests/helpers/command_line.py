@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from components.base.fingerprint import ROOT
+from tests.helpers.killed_line import KilledLine
 
 
 def darkroom(*arguments: str, timeout: float = 60, **environment) -> subprocess.CompletedProcess:
@@ -24,4 +25,16 @@ def darkroom(*arguments: str, timeout: float = 60, **environment) -> subprocess.
 def run(root: Path, *arguments: str) -> tuple[subprocess.CompletedProcess, dict]:
     """A run with the output root `root`, and its verdict."""
     done = darkroom("run", *arguments, f"root={root}", timeout=600)
-    return done, json.loads((root / "runs" / "latest" / "verdict.json").read_text())
+    return done, _verdict(root)
+
+
+def run_on(
+    line: KilledLine, root: Path, *arguments: str
+) -> tuple[subprocess.CompletedProcess, dict]:
+    """The same of a run that has TFX and the frameworks from `line`; its output has all it said."""
+    status, said = line.run(root, *arguments)
+    return subprocess.CompletedProcess(arguments, status, said, ""), _verdict(root)
+
+
+def _verdict(root: Path) -> dict:
+    return json.loads((root / "runs" / "latest" / "verdict.json").read_text())

@@ -22,11 +22,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import psutil
 
+from components.base import warm
 from components.base.fingerprint import ROOT
+from tests.helpers import printing_elsewhere
 
 POINTS = ("start", "middle", "end", "after")
 """Before TFX looks at the step; when it has written its first file; when it has ended and is not
@@ -34,7 +36,7 @@ published; when it is published, and the run does not know yet."""
 VERDICT = "run:verdict"
 """When a run is about to write its verdict."""
 _MARK, _WARM = "KILLED_LINE", "components.base.warm_child"
-
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 _signal = signal.SIGKILL
 
@@ -132,8 +134,10 @@ _ARM = {"start": _start, "middle": _middle, "end": _end, "after": _after}
 
 class KilledLine:
     """The process that forks runs; a context manager. With `warm` they share the processes that
-    have imported TensorFlow and PyTorch, too, which saves a third of their time; what a step's
-    process prints is lost then."""
+    have imported TensorFlow and PyTorch, too, which saves a third of their time; so may others,
+    where `sockets` stands in the environment (`components/base/warm.py`)."""
+
+    sockets: str
 
     def __init__(self, warm: bool = False):
         self._serve = "--serve-warm" if warm else "--serve"
@@ -148,6 +152,7 @@ class KilledLine:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.sockets = self._process.stdout.readline().strip()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -197,11 +202,14 @@ def _marked(server: int, mark: str) -> list[str]:
 
 
 def _serve(answers: TextIO = sys.stdout) -> None:
-    """Answers each request, `[COUNT, KILL, OUTPUT, ARGUMENT, ...]` as a line, with `[NUMBER, EXIT
-    STATUS]` of each of so many runs at once, in the order in which they ended."""
-    from pipeline.line import dag, runner  # noqa: F401 - so that forks need not
-
+    """Says where warm processes are asked for, if anywhere. Then answers each request, `[COUNT,
+    KILL, OUTPUT, ARGUMENT, ...]` as a line, with `[NUMBER, EXIT STATUS]` of each of so many runs at
+    once, in the order in which they ended."""
+    answers.write(os.environ.get(warm.SOCKETS, "") + "\n")
+    answers.flush()
     for line in sys.stdin:
+        from pipeline.line import dag, runner  # noqa: F401 - so that forks need not
+
         count, kill, output, *arguments = json.loads(line)
         children = [_fork(kill, f"{output}-{number}", arguments) for number in range(count)]
         ended: list[tuple[int, int]] = []
@@ -220,31 +228,21 @@ def _serve(answers: TextIO = sys.stdout) -> None:
 
 
 def _serve_warm() -> None:
-    """The same, with warm processes that stay; all that they print goes nowhere."""
-    from components.base import warm
-    from components.base.console import CONSOLE_FD
+    """The same, with warm processes that stay; what they fork prints where the run does."""
     from components.base.process import warm_processes
     from pipeline.commands import run
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    nowhere = {CONSOLE_FD: str(os.dup(1))}
-    fork = warm.fork
-
-    def fork_quietly(name: str, request: dict[str, Any]) -> warm.WarmProcess | None:
-        return fork(name, request | {"environment": request["environment"] | nowhere})
-
-    os.environ |= nowhere
     with warm_processes():
-        del os.environ[CONSOLE_FD]
-        warm.fork, run.warm_processes = fork_quietly, contextlib.nullcontext
+        warm.fork, run.warm_processes = printing_elsewhere.fork, contextlib.nullcontext
         _serve(answers)
 
 
 def _fork(kill: str, output: str, arguments: list[str]) -> int:
     child = os.fork()
     if child == 0:
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        descriptor = os.open(output, _ANEW, 0o644)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)

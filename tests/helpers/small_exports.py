@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from components.base.console import CONSOLE_FD
 from components.base.fingerprint import ROOT
+from components.base.warm import SOCKETS
 from tests.helpers.export_data import (
     digits_arrays,
     keras_probabilities,
@@ -18,6 +20,7 @@ from tests.helpers.export_data import (
     transform_graph,
     write_predictions,
 )
+from tests.helpers.warm_modules import run_warm
 
 FRAMEWORKS = ("keras", "torch")
 
@@ -43,7 +46,7 @@ def ingredients(directory: Path, frameworks: tuple[str, ...] = FRAMEWORKS) -> Pa
     return directory
 
 
-def start_export(directory: Path, **changes) -> subprocess.Popen:
+def _arguments(directory: Path, changes: dict) -> Path:
     values = {
         "models": {name: str(directory / name) for name in FRAMEWORKS},
         "arrays": str(directory / "arrays"),
@@ -54,9 +57,19 @@ def start_export(directory: Path, **changes) -> subprocess.Popen:
     } | changes
     path = directory / "args.json"
     path.write_text(json.dumps(values))
-    environment = {k: v for k, v in os.environ.items() if k != "DARKROOM_CONSOLE_FD"}
+    return path
+
+
+def run_export(directory: Path, **changes) -> subprocess.CompletedProcess:
+    """For tests with the fixture `warm_processes`: it and its processes are forked, as in a run."""
+    return run_warm("tensorflow", "export", _arguments(directory, changes))
+
+
+def start_export(directory: Path, **changes) -> subprocess.Popen:
+    """Started from nothing, as by hand, and so are its processes."""
+    environment = {k: v for k, v in os.environ.items() if k not in (CONSOLE_FD, SOCKETS)}
     return subprocess.Popen(
-        [sys.executable, "-m", "export", str(path)],
+        [sys.executable, "-m", "export", str(_arguments(directory, changes))],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from components.base.process import python_path
 from pipeline.outcome.unfinished import FILE
 from serving.store.store import Store
 from tests.helpers.killed_line import POINTS, VERDICT, KilledLine
@@ -20,7 +19,8 @@ QUICK = (
     *("train.epochs=1", "train.threads=1", "train.checkpoint_seconds=0"),
     *("gates.min_accuracy=0", 'export.formats=["onnx"]'),
 )
-SMALL = (*QUICK[1:], "train.epochs=6", "model.architecture=own_networks:small")
+PERCEPTRON = "tests.helpers.small_network:perceptron"
+SMALL = (*QUICK[1:], "train.epochs=6", f"model.architecture={PERCEPTRON}")
 STEPS = (
     "ingest", "statistics", "schema", "validator", "data_gate", "transform", "pack", "augment",
     "train_keras", "evaluate_keras", "train_torch", "evaluate_torch", "gates", "export", "push",
@@ -28,31 +28,13 @@ STEPS = (
 """In an order in which they may run."""
 MODELS = {"train_keras", "evaluate_keras", "train_torch", "evaluate_torch"}
 """Those of which two may run at once."""
-NETWORK = """
-from torch import nn
-from components.networks.custom_network import Builders
-
-
-class Small(nn.Sequential):
-    def forward(self, x):
-        return super().forward(x / 255)
-
-
-def small(classes):
-    layers = nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, classes)
-    return Builders(torch=lambda *_: Small(*layers))
-"""
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory):
-    """Where runs find a network of PyTorch alone: half of the time."""
-    here = tmp_path_factory.mktemp("networks")
-    (here / "own_networks.py").write_text(NETWORK)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{here}:{python_path()}")
-        with KilledLine() as line:
-            yield line
+def line():
+    """Runs that import their frameworks themselves, as a run does by itself."""
+    with KilledLine() as line:
+        yield line
 
 
 class Killed:
@@ -110,9 +92,9 @@ class Killed:
         self._finished |= {step["name"] for step in steps}
 
 
-def test_a_line_that_is_killed_and_interrupted_goes_on_each_time_and_releases(line, tmp_path):
+def test_a_line_that_is_killed_and_interrupted_goes_on_each_time_and_releases(warm_line, tmp_path):
     root = tmp_path / "out"
-    killed = Killed(line, root, "digits", *SMALL)
+    killed = Killed(warm_line, root, "digits", *SMALL)
     killed.at("ingest:end")
     killed.at("train_torch:middle")
     killed.interrupted_at("train_torch:middle:SIGTERM", 143)
@@ -125,7 +107,7 @@ def test_a_line_that_is_killed_and_interrupted_goes_on_each_time_and_releases(li
     assert [v["exit_code"] for v in verdicts] == [137, 137, 143, 130, 137, 0]
     assert verdicts[1]["sentence"].startswith("Killed during train_torch, or the machine stopped")
     assert verdicts[1]["steps"][-1]["why"] == "killed"
-    remade = _remade(line, root, SMALL, "artifacts/data_gate/verdict/*/verdict.json")
+    remade = _remade(warm_line, root, SMALL, "artifacts/data_gate/verdict/*/verdict.json")
     # Its verdict is read by no step that feeds training; the others judge against the release.
     assert remade.keys() == {"data_gate", "gates", "export", "push"}
     why = remade["data_gate"]
@@ -175,11 +157,11 @@ def _release(root: Path) -> set[str]:
 
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.full)])
 def test_of_two_runs_at_once_one_works_and_the_other_names_it_and_ends_with_75(
-    line, tmp_path, times
+    warm_line, tmp_path, times
 ):
     root = tmp_path / "out"
     for _ in range(times):
-        (first, said), (second, _) = line.race(root, "digits", *SMALL)
+        (first, said), (second, _) = warm_line.race(root, "digits", *SMALL)
         assert (first, second) == (75, -9)  # who is not alone ends; who is goes on until killed
         assert f"Another run is using '{root}' (process " in said and " since 20" in said
         assert len(said.splitlines()) == 1
@@ -224,9 +206,9 @@ def _finds_the_disk_full(said: str, root: Path) -> None:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_a_first_run_on_a_disk_that_is_too_small_says_so_in_its_verdict(line, small_disk):
+def test_a_first_run_on_a_disk_that_is_too_small_says_so_in_its_verdict(warm_line, small_disk):
     root = small_disk(2) / "out"
-    status, said = line.run(root, "digits", *SMALL)
+    status, said = warm_line.run(root, "digits", *SMALL)
     assert status == 1
     _finds_the_disk_full(said, root)
     verdict = json.loads((root / "runs/latest/verdict.json").read_text())

@@ -11,11 +11,12 @@ from PIL import Image, ImageOps
 
 from components.sources.digits_source import DigitsSource
 from serving.store.store import Store
-from tests.helpers.command_line import run
+from tests.helpers.command_line import run, run_on
 from tests.helpers.predictions import predicted, served
 
 QUICK = (
     *("train.epochs=6", "train.threads=1", "gates.min_accuracy=0.6"),
+    "train.frameworks=torch",  # both are test_end_to_end's
     'export.formats=["saved_model", "tflite", "onnx"]',
 )
 IMAGES = 1200
@@ -52,8 +53,8 @@ def root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(folder, root):
-    return run(root, f"folder:{folder}", *QUICK)
+def first(folder, root, warm_line):
+    return run_on(warm_line, root, f"folder:{folder}", *QUICK)
 
 
 def test_every_file_is_accounted_for_in_verdict_report_terminal_and_findings(first, root):
@@ -115,13 +116,13 @@ def test_inverted_brightness_stops_the_second_run_in_tfdvs_words(first, folder, 
 
 
 def test_two_swapped_classes_stop_the_second_run_and_every_image_is_named(
-    first, folder, root, tmp_path
+    first, folder, root, warm_line, tmp_path
 ):
     for path in folder.iterdir():
         if path.is_dir():
             other = {"3": "5", "5": "3"}.get(path.name, path.name)
             shutil.copytree(path, tmp_path / "photos" / other)
-    done, verdict = run(root, f"folder:{tmp_path / 'photos'}", *QUICK)
+    done, verdict = run_on(warm_line, root, f"folder:{tmp_path / 'photos'}", *QUICK)
     assert done.returncode == 4 and verdict["status"] == "refused"
     assert [gate["name"] for gate in verdict["gates"] if not gate["passed"]] == ["relabelled"]
     swapped = verdict["data"]["relabelled"]

@@ -8,7 +8,7 @@ import pytest
 
 from components.sources.digits_source import DigitsSource
 from serving.store.store import Store
-from tests.helpers.command_line import darkroom, run
+from tests.helpers.command_line import darkroom, run, run_on
 from tests.helpers.predictions import predicted, served
 
 QUICK = (
@@ -136,9 +136,11 @@ def test_after_cleaning_up_the_same_command_is_still_recognised(cleaned, again, 
     assert not list((root / "artifacts").glob("*/.system/*/*"))
 
 
-def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(cleaned, root):
+def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(
+    cleaned, root, warm_line
+):
     for attempt in range(2):
-        done, verdict = run(root, "digits", *QUICK, "gates.min_accuracy=0.9999")
+        done, verdict = run_on(warm_line, root, "digits", *QUICK, "gates.min_accuracy=0.9999")
         assert done.returncode == 3 == verdict["exit_code"], done.stdout + done.stderr
         assert verdict["status"] == "refused" and verdict["version"] is None
         assert "expected at least 0.9999" in verdict["sentence"]
@@ -155,9 +157,10 @@ def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(clean
     assert judged.returncode == 0 and "keras    blessed (was not blessed)" in judged.stdout
 
 
-def test_an_artifact_that_disagrees_refuses_the_run(again, root):
+def test_an_artifact_that_disagrees_refuses_the_run(again, root, warm_line):
     light = 'export.formats=["tflite", "onnx"]'
-    done, verdict = run(root, "digits", *QUICK, light, "export.max_difference=1e-12")
+    changed = (light, "export.max_difference=1e-12")
+    done, verdict = run_on(warm_line, root, "digits", *QUICK, *changed)
     assert done.returncode == 3 and verdict["status"] == "refused"
     assert "max_difference is" in verdict["sentence"] and "at most 1e-12" in verdict["sentence"]
     failed = {gate["artifact"] for gate in verdict["gates"] if not gate["passed"]}

@@ -1,7 +1,7 @@
 """Two hundred silent faults, each refused by a named gate, and two hundred clean exports, of which
 none is: files on the disk, through the verification and the push of a run.
 
-Each fault once and ten clean exports in every run of the tests, the others in `make test-full`,
+Each fault once and five clean exports in every run of the tests, the others in `make test-full`,
 where each fault's verification has its own process, as in a run.
 """
 
@@ -195,12 +195,12 @@ def pushed(store: Store, made: SmallNet, records: list[dict]):
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(10), *(pytest.param(seed, marks=pytest.mark.full) for seed in range(10, 200))]
+    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.full) for seed in range(5, 200))]
 )
 def test_a_clean_export_is_released(tmp_path, seed, left_out):
     """Any size, channels, classes and kind of network; every fifth one's weights are random, so
     that many of its answers are close to another."""
-    in_full = seed >= 10
+    in_full = seed >= 5
     framework = "torch" if seed % 25 == 24 else "keras"
     made = small_nets.make(
         tmp_path / "made", small_nets.drawn(seed, framework=framework), seed,

@@ -2,22 +2,22 @@
 
 import json
 import multiprocessing
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import psutil
 import pytest
 
+from components.base.frameworks import IMPORTED
 from components.training.torch_parallel import launch
 from components.training.training_record import TrainingError
 from tests.helpers import parallel_replicas
 from tests.helpers.survival import check_same_record, newest, start
-from tests.helpers.training_data import ROOT, write_train_arguments
+from tests.helpers.training_data import write_train_arguments
+from tests.helpers.warm_modules import run_warm
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
 RECIPE = {"optimizer": "sgd", "learning_rate": 0.02, "batch_size": 32, "l2": 1e-3, "epochs": 2}
 SMALL_AT_FIRST = {"progressive_resizing": 0.5}
 
@@ -35,14 +35,7 @@ def write_plain_arguments(root, name: str, network: str = "plain", **train):
 
 def run(framework: str, *arguments) -> None:
     for path in arguments:
-        done = subprocess.run(
-            [sys.executable, "-m", f"components.training.train_{framework}", str(path)],
-            cwd=ROOT,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = run_warm(IMPORTED[framework], f"components.training.train_{framework}", path)
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
 
@@ -126,24 +119,7 @@ def test_two_processes_resume_after_either_was_killed_and_leave_no_orphans(tmp_p
 
 @pytest.mark.parametrize("framework", ["torch", "keras"])
 def test_without_units_for_bfloat16_precision_falls_back_to_float32_and_says_so(framework):
-    program = f"""
-from components.training import train_{framework} as trainer
-from components.training.config import TrainConfig
-
-for units in (False, True):
-    trainer.cpu_has_bfloat16 = lambda: units
-    for precision in ("auto", "bfloat16", "float32"):
-        *_, words = trainer.choose_device(TrainConfig(epochs=1, threads=1, precision=precision))
-        print(words)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_warm(IMPORTED[framework], "tests.helpers.chosen_devices", framework)
     assert done.stdout.splitlines() == [
         "cpu, 1 threads, float32 (no units for bfloat16)",
         "cpu, 1 threads, bfloat16",
@@ -155,21 +131,5 @@ for units in (False, True):
 
 
 def test_on_a_cpu_no_thread_of_pytorch_spends_time_on_denormal_numbers():
-    program = """
-import torch
-from components.training import train_torch
-from components.training.config import TrainConfig
-
-train_torch.choose_device(TrainConfig(epochs=1, threads=2))
-tiny = torch.full((1 << 22,), 1e-37) * 1e-3
-print(torch.get_num_threads(), tiny.view(torch.int32).count_nonzero().item())
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_warm("torch", "tests.helpers.denormals")
     assert done.stdout.split() == ["2", "0"], done.stderr

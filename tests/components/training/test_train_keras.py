@@ -20,6 +20,7 @@ from tests.helpers.training_data import (
     write_margin_arguments,
     write_train_arguments,
 )
+from tests.helpers.warm_modules import run_warm
 
 BLOCKED = ("torch", "tfx")
 
@@ -91,7 +92,7 @@ def test_it_crops_the_margin_weighs_the_loss_and_does_not_augment_copies_again(t
     check_margin_run(root / "margin/margin")
 
 
-def test_killed_it_ends_as_if_undisturbed(trained):
+def test_killed_it_ends_as_if_undisturbed(trained, warm_processes):
     """Once here, as each start of TensorFlow takes seconds; 25 times in test_survival."""
     root, _, _ = trained
     path = write_train_arguments(root, "killed", checkpoint_seconds=0)
@@ -100,7 +101,7 @@ def test_killed_it_ends_as_if_undisturbed(trained):
     check_same_weights(root, "first", "killed")
     # Killed between its end and its publication, it has nothing left to learn.
     shutil.rmtree(root / "killed/model")
-    again = run_module("components.training.train_keras", path)
+    again = run_warm("tensorflow", "components.training.train_keras", path)
     assert "resumed after 3 epochs and 0 of 25 steps" in again.stderr
     check_same_record(root / "first/run", root / "killed/run")
     check_same_weights(root, "first", "killed")

@@ -20,6 +20,7 @@ from tests.helpers.training_data import (
     write_margin_arguments,
     write_train_arguments,
 )
+from tests.helpers.warm_modules import run_warm
 
 BLOCKED = ("tensorflow", "keras", "tfx")
 
@@ -93,7 +94,7 @@ def test_it_crops_the_margin_weighs_the_loss_and_does_not_augment_copies_again(t
     check_margin_run(root / "margin/margin")
 
 
-def test_killed_twice_it_ends_as_if_undisturbed(trained):
+def test_killed_twice_it_ends_as_if_undisturbed(trained, warm_processes):
     root, _, _ = trained
     path = write_train_arguments(root, "killed", checkpoint_seconds=0)
     train_under_fire("components.training.train_torch", path, [7, 30], seed=0)
@@ -101,7 +102,7 @@ def test_killed_twice_it_ends_as_if_undisturbed(trained):
     check_same_weights(root, "first", "killed")
     # Killed between its end and its publication, it has nothing left to learn.
     shutil.rmtree(root / "killed/model")
-    again = run_module("components.training.train_torch", path)
+    again = run_warm("torch", "components.training.train_torch", path)
     assert "resumed after 3 epochs and 0 of 25 steps" in again.stderr
     check_same_record(root / "first/run", root / "killed/run")
     check_same_weights(root, "first", "killed")

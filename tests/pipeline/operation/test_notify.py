@@ -1,8 +1,6 @@
 """Who asked for it is told of a verdict, within bounds, and changes nothing."""
 
-import http.server
 import json
-import threading
 import time
 
 import pytest
@@ -14,6 +12,7 @@ from pipeline.configuration.overrides import as_arguments, override
 from pipeline.operation.notify import notify
 from tests.helpers.command_line import darkroom
 from tests.helpers.finished_runs import finished
+from tests.helpers.posts import posts
 
 
 @pytest.fixture
@@ -23,27 +22,8 @@ def directory(tmp_path):
 
 @pytest.fixture
 def hook():
-    """What was posted, and the URL; `/refused` answers 500, `/slow` not in time."""
-    posted = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            posted.append(self.rfile.read(int(self.headers["Content-Length"])))
-            if self.path == "/slow":
-                time.sleep(3)
-            self.send_response(500 if self.path == "/refused" else 204)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield posted, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with posts() as server:
+        yield server
 
 
 def test_a_command_gets_the_verdict(directory, tmp_path):
@@ -56,7 +36,7 @@ def test_a_command_gets_the_verdict(directory, tmp_path):
 def test_a_webhook_gets_the_verdict(directory, hook):
     posted, url = hook
     assert list(notify(NotifyConfig(webhook=f"{url}/hook"), directory)) == []
-    assert json.loads(posted[0])["status"] == "released"
+    assert json.loads(posted[0].body)["status"] == "released"
 
 
 def test_what_fails_is_named(directory, hook):

@@ -2,11 +2,8 @@
 without the libraries, a sentence and nothing else."""
 
 import dataclasses
-import http.server
 import importlib.util
 import json
-import threading
-import time
 
 import pytest
 
@@ -18,6 +15,7 @@ from pipeline.operation.tell import Told, tell
 from pipeline.outcome.verdict import Verdict
 from tests.helpers.command_line import darkroom
 from tests.helpers.finished_runs import RUN, finished
+from tests.helpers.posts import posts
 
 EXTRAS = {"mlflow": "mlflow-skinny", "openlineage": "openlineage-python"}
 without = {
@@ -126,28 +124,8 @@ def test_a_refused_run_fails_with_its_sentence_and_an_interrupted_one_is_aborted
 
 @pytest.fixture
 def server():
-    """What was posted, and the URL. Under `/slow` nothing is answered in time."""
-    posted = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            posted.append((self.path, self.headers["Authorization"], json.loads(body)))
-            if self.path.startswith("/slow"):
-                time.sleep(6)
-            self.send_response(201)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield posted, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with posts() as server:
+        yield server
 
 
 @without["openlineage"]
@@ -155,8 +133,9 @@ def test_a_server_gets_the_events_with_the_key_of_the_environment(directory, ser
     posted, url = server
     monkeypatch.setenv("OPENLINEAGE_API_KEY", "secret")
     assert list(tell(_told(openlineage=url), directory)) == []
-    assert [(path, key) for path, key, _ in posted] == [("/api/v1/lineage", "Bearer secret")] * 2
-    assert [event["eventType"] for *_, event in posted] == ["START", "COMPLETE"]
+    expected = ("/api/v1/lineage", "Bearer secret")
+    assert [(post.path, post.authorization) for post in posted] == [expected] * 2
+    assert [json.loads(post.body)["eventType"] for post in posted] == ["START", "COMPLETE"]
 
 
 @without["openlineage"]
