@@ -200,6 +200,7 @@ class Exporter:
             predictions=self.args.predictions[framework],
             examples=self.args.examples,
             images=self.limits.images,
+            sampled=self.limits.images < self.args.export.images,
             tie=self.limits.max_difference if row.precision == "float32" else 0.0,
             lineage=contract["lineage"],
             threads=1,  # two are under way beside the export, and OpenMP's threads spin

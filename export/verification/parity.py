@@ -42,6 +42,10 @@ class ParityArgs(Arguments):
     images: int
     """How many held-out images to run at each batch size but the last, at which all are, as they
     are of reduced precision at every size; where the split test has fewer, val fills up."""
+    sampled: bool = False
+    """Whether reduced precision, too, is run on some images only at those sizes: on one of eight at
+    the least, and judged with its answers for the others at the last size. A fault that comes with
+    the batch size shows so as well, and large images take a third of the time."""
     batches: tuple[int, ...] = BATCHES
     tie: float = 0.0
     """Probabilities of the source that differ by no more than twice this are equal: which of their
@@ -80,48 +84,68 @@ def measure(args: ParityArgs) -> list[dict]:
         raise
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises is a failed record)
         return [blank | {"batch": batch, "error": _sentence(error)} for batch in args.batches]
-    records = []
-    for batch in args.batches:
+    reduced, found = FORMATS[args.artifact].optional, {}
+    answered: Answers | None = {} if reduced and args.sampled else None
+    for batch in reversed(args.batches):
         # Shares of some images only would leave a good int8 out, or let a bad one pass, by chance.
-        every = batch == args.batches[-1] or FORMATS[args.artifact].optional
-        some = len(held) if every else args.images
-        rows = evenly(len(held), some)
+        every = batch == args.batches[-1] or (reduced and answered is None)
+        some = max(args.images, 0 if answered is None else len(held) // 8)
+        rows = evenly(len(held), len(held) if every else some)
         try:
-            measured: dict = compare(opened.signatures, held, rows, batch, args.tie)
+            measured: dict = compare(opened.signatures, held, rows, batch, args.tie, answered)
         except _OF_THE_MACHINE:
             raise
         except Exception as error:  # noqa: BLE001
             measured = {"error": _sentence(error)}
-        records.append(blank | {"batch": batch, "images": len(rows)} | measured)
+        found[batch] = blank | {"batch": batch, "images": len(rows)} | measured
+    records = [found[batch] for batch in args.batches]
     if args.golden is not None and not any(record["error"] for record in records):
         args.golden.parent.mkdir(parents=True, exist_ok=True)
         np.save(args.golden, opened.signatures[contracts.IMAGE](held.images(held.golden)))
     return records
 
 
+Answers = dict[str, np.ndarray]
+"""Of each signature, float32 (N, classes) for all held-out images."""
+
+
 def compare(
-    signatures: dict[str, Signature], held: HeldOut, rows: np.ndarray, batch: int, tie: float = 0.0
+    signatures: dict[str, Signature],
+    held: HeldOut,
+    rows: np.ndarray,
+    batch: int,
+    tie: float = 0.0,
+    answered: Answers | None = None,
 ) -> dict[str, float]:
     """Largest probability difference, the mean over images of their largest one, share of equal
     top-1 labels and accuracy on these rows, the worst of all signatures, and the source's accuracy
     on them.
 
+    With `answered` all but the largest difference are of all held-out images: those that are not
+    among `rows` count as it says. A call with all of the rows fills it.
+
     Raises ValueError for an answer that is not finite, has another shape or type or is no
     probabilities, and for a source whose answers are not finite.
     """
-    expected, labels = held.probabilities[rows], held.labels[rows]
+    judged = rows if answered is None else np.arange(len(held))
+    expected, labels = held.probabilities[judged], held.labels[judged]
     if not np.isfinite(expected).all():
         raise ValueError("the source model gives probabilities that are not finite.")
     top = expected.argmax(1)
     worst = {"max_difference": 0.0, "mean_difference": 0.0, "agreement": 1.0, "accuracy": 1.0}
     for name, signature in signatures.items():
         answers, largest = np.empty_like(expected), 0.0
+        if answered and name in answered:
+            answers[:] = answered[name]
         for some in batches(len(rows), batch):
             inputs = held.encoded if name == contracts.IMAGE_BYTES else held.images
             received = signature(inputs(rows[some]))
             _check_answer(name, received, (len(some), expected.shape[1]))
-            largest = max(largest, float(np.abs(received - expected[some]).max()))
-            answers[some] = received
+            places = some if answered is None else rows[some]
+            largest = max(largest, float(np.abs(received - expected[places]).max()))
+            answers[places] = received
+        if answered is not None:
+            answered.setdefault(name, answers)
         answer = _untied(answers.argmax(1), expected, top, tie)
         worst = {
             "max_difference": max(worst["max_difference"], largest),

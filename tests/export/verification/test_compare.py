@@ -76,6 +76,25 @@ def test_only_the_rows_asked_for_are_compared(made):
     assert [m["agreement"] for m in measured] == [1.0, 0.98, 0.98]
 
 
+def test_some_rows_are_judged_with_the_answers_known_of_the_others(made):
+    """A fault of a batch size shows in its rows, one of all sizes in all; nothing is flattered."""
+    found, rows, some = held(made), np.arange(100), np.arange(0, 100, 8)
+    answered: parity.Answers = {}
+    altered = found.probabilities.copy()
+    altered[50] = np.roll(altered[50], 1)
+    whole = parity.compare({"image": told(altered, found)}, found, rows, 64, 0.0, answered)
+    assert whole["agreement"] == 0.99
+    again = parity.compare({"image": told(altered, found)}, found, some, 7, 0.0, answered)
+    assert again["agreement"] == 0.99
+    broken = np.roll(found.probabilities, 1, axis=1)
+    faulty = parity.compare({"image": told(broken, found)}, found, some, 7, 0.0, answered)
+    agreeing = (broken.argmax(1) == found.probabilities.argmax(1))[some].sum()
+    assert faulty["agreement"] == pytest.approx((99 - len(some) + agreeing) / 100)
+    assert faulty["max_difference"] > 0.1
+    right = parity.compare({"image": told(altered, found)}, found, some, 7, 0.0, answered)
+    assert right["agreement"] == 0.99  # a faulty call leaves no answers behind
+
+
 def test_files_are_given_to_the_signature_that_takes_files(made):
     found = held(made)
 
