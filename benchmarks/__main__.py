@@ -9,13 +9,23 @@ import re
 import signal
 import sys
 
-from benchmarks import accuracy, data, demo, line, memory, serve, time_to_accuracy, train
+from benchmarks import (
+    accuracy,
+    data,
+    demo,
+    line,
+    memory,
+    photos,
+    serve,
+    time_to_accuracy,
+    train,
+)
 from components.base.process import StepFailed
-from components.base.refusal import ConfigError
+from components.base.refusal import ConfigError, DataRefused
 from pipeline.configuration.overrides import parse_overrides
 
 _OVERRIDE = re.compile(r"[a-z][a-z_.]*=")
-_CONFIGURED = (line, train, accuracy, time_to_accuracy)
+_CONFIGURED = (line, photos, train, accuracy, time_to_accuracy)
 
 
 def main() -> int:
@@ -26,6 +36,7 @@ def main() -> int:
         ("demo", demo, "the whole line on the digits: seconds and memory"),
         ("data", data, "CIFAR-10's files to arrays, beside plain TFX: minutes"),
         ("line", line, "images to a release, beside a plain TFX line: minutes"),
+        ("photos", photos, "photographs to a release, beside a tutorial's loop: minutes"),
         ("memory", memory, "100,000 and 300,000 images: peak memory and rates: minutes"),
         ("train", train, "images/s of both trainers beside tutorial loops: minutes"),
         ("time_to_accuracy", time_to_accuracy, "until as good as the tutorials' recipes: minutes"),
@@ -52,7 +63,7 @@ def main() -> int:
         if module not in _CONFIGURED:
             return module.main(argparse.Namespace(**arguments))
         return module.main(argparse.Namespace(**arguments), parse_overrides(overrides))
-    except ConfigError as error:
+    except (ConfigError, DataRefused) as error:
         parser.error(str(error))
     except StepFailed as error:
         print(error, file=sys.stderr)

@@ -8,10 +8,7 @@ imports included, in turns. key=value goes to ours, `train.threads=1` for instan
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +16,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import subset
+from benchmarks import subset, whole_line
 from benchmarks.cifar10 import add_data_dir, checked_data_dir
-from benchmarks.measure import measure
 from benchmarks.ratios import Ratio, ratio
 from benchmarks.records import write
 from components.base.frameworks import FRAMEWORKS
-from components.base.process import ROOT, StepFailed
+from components.base.process import StepFailed
 from components.base.refusal import ConfigError
 from components.sources.source import SPLITS
 from pipeline.outcome.terminal import Terminal
@@ -37,9 +33,7 @@ _SETTINGS = {
     "model.architecture": "cifar10",  # the tutorial's network, in both frameworks
     "train.batch_size": "64",
     # Whatever little they learn in so short a time: it is the whole line that is to be timed.
-    "gates.min_accuracy": "0.001",
-    "gates.significance": "1",
-    "gates.min_recall": "0",
+    **whole_line.UNGATED,
 }
 _GIVEN = ("root", "train.epochs", *_SETTINGS)
 
@@ -71,7 +65,7 @@ def main(arguments: argparse.Namespace, overrides: dict[str, str]) -> int:
         records = Path(folder, "records")
         with Terminal(Path(folder, "log.txt")):  # for what TensorFlow has to say
             counts = _write(data_dir, tuple(arguments.images), images, records)
-        _read_libraries()
+        whole_line.read_libraries()
         for repetition in range(arguments.repetitions):
             # The other one first each time: what the machine warms up favours neither.
             for line in _LINES if repetition % 2 == 0 else reversed(_LINES):
@@ -104,21 +98,15 @@ def _write(data_dir: Path, wanted: tuple[int, int], images: Path, records: Path)
     return {name: len(split) for name, split in chosen.splits.items()}
 
 
-def _read_libraries() -> None:
-    """So that neither line finds the libraries' files on a cold disk."""
-    command = [sys.executable, "-c", "import pipeline.line.dag, torch, onnxruntime, keras"]
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-
-
 def plain(records: Path, counts: dict[str, int], epochs: int, directory: Path) -> dict:
     """A run of benchmarks/plain_line_tfx.py in `directory`. Raises StepFailed."""
     path = directory / "result.json"
     command = ["benchmarks.plain_line_tfx", "--records", str(records), "--result", str(path)]
     command += ["--root", str(directory / "out"), "--epochs", str(epochs), "--counts"]
-    code, run = _measured([*command, *(str(counts[name]) for name in SPLITS)], directory)
+    code, run = whole_line.measured([*command, *(str(counts[name]) for name in SPLITS)], directory)
     result = json.loads(path.read_text()) if path.exists() else {}
     if code or not result.get("pushed"):
-        raise StepFailed(f"The plain line pushed no model:\n{_errors(directory)}")
+        raise StepFailed(f"The plain line pushed no model:\n{whole_line.errors(directory)}")
     steps = {step["name"]: step["stop"] - step["start"] for step in result["steps"]}
     accuracy = {"keras": result["accuracy"]}
     return run | {"accuracy": accuracy, "images": result["images"], "files": 1, "steps": steps}
@@ -126,46 +114,15 @@ def plain(records: Path, counts: dict[str, int], epochs: int, directory: Path) -
 
 def ours(images: Path, epochs: int, overrides: dict[str, str], directory: Path) -> dict:
     """A run of the line in `directory`. Raises StepFailed when it released nothing."""
-    root = directory / "out"
-    settings = _SETTINGS | overrides | {"train.epochs": str(epochs), "root": str(root)}
-    pairs = [f"{key}={value}" for key, value in settings.items()]
-    code, run = _measured(["pipeline", "run", f"folder:{images}", *pairs], directory)
-    path = root / "runs" / "latest" / "verdict.json"
-    verdict = json.loads(path.read_text()) if path.exists() else {}
-    if code or verdict.get("status") != "released":
-        reason = verdict.get("sentence") or _errors(directory)
-        raise StepFailed(f"The line released no model: {reason}")
-    models = verdict["models"]
-    return run | {
-        "accuracy": {framework: model["accuracy"] for framework, model in models.items()},
-        "images": min(model["metrics"]["images"] for model in models.values()),
-        "files": sum(not artifact["left_out"] for artifact in verdict["artifacts"]),
-        "steps": {step["name"]: step["seconds"] for step in verdict["steps"]},
-    }
-
-
-def _measured(module: list[str], directory: Path) -> tuple[int, dict]:
-    """(exit code, what it took) of `python -m MODULE`; standard error goes into `directory`."""
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    with (directory / "errors.txt").open("w") as file:
-        found = measure([sys.executable, "-m", *module], stderr=file)
-    return found.code, {
-        "seconds": found.seconds,
-        "cpu_seconds": found.cpu_seconds,
-        "peak_bytes": found.peak(),
-        "load": load,
-    }
-
-
-def _errors(directory: Path) -> str:
-    return (directory / "errors.txt").read_text()[-3000:]
+    settings = _SETTINGS | overrides | {"train.epochs": str(epochs)}
+    return whole_line.run(f"folder:{images}", settings, directory)
 
 
 def report(runs: dict[str, list[dict]], given: dict, root: Path, console: Console) -> int:
     """Prints steps and the comparison of `runs`, as `plain` and `ours` return them, and writes them
     with what was `given`; 1 when ours takes longer."""
     for line in _LINES:
-        console.print(_step_table(f"{line}, median of {len(runs[line])}", runs[line]))
+        console.print(whole_line.step_table(f"{line}, median of {len(runs[line])}", runs[line]))
     times, cpu = (
         ratio([run[key] for run in runs["ours"]], [run[key] for run in runs["plain"]])
         for key in ("seconds", "cpu_seconds")
@@ -200,15 +157,4 @@ def _comparison(runs: dict[str, list[dict]], times: Ratio, cpu: Ratio) -> Table:
     row("test images", "images", "{:.0f}".format)
     row("artifacts exported", "files", "{:.0f}".format)
     row("others' load per core before", "load", "{:.2f}".format)
-    return table
-
-
-def _step_table(title: str, runs: list[dict]) -> Table:
-    """Medians; what is left of the wall time are mostly imports, unless steps overlap."""
-    table = Table("step", "seconds", title=title)
-    for name in runs[0]["steps"]:
-        table.add_row(name, f"{statistics.median(run['steps'][name] for run in runs):.1f}")
-    rest = statistics.median(run["seconds"] - sum(run["steps"].values()) for run in runs)
-    if rest >= 0:
-        table.add_row("imports and all else", f"{rest:.1f}")
     return table

@@ -118,8 +118,14 @@ def tutorial(framework: str, network: str, arrays: Path, images: int, threads: i
 
     Raises StepFailed with what it left on standard error.
     """
-    command = [sys.executable, "-m", f"benchmarks.tutorial_{framework}", "--arrays", str(arrays)]
-    command += ["--images", str(images), "--network", network, "--threads", str(threads)]
+    options = ["--arrays", str(arrays), "--images", str(images), "--network", network]
+    return loop(f"benchmarks.tutorial_{framework}", [*options, "--threads", str(threads)])
+
+
+def loop(module: str, options: list[str]) -> dict:
+    """The last line that a tutorial's loop prints, a process of its own. Raises StepFailed as
+    `tutorial` does."""
+    command = [sys.executable, "-m", module, *options]
     done = subprocess.run(
         command,
         cwd=ROOT,

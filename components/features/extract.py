@@ -5,6 +5,7 @@ Framework-free: `torch_features.py` brings the backbone.
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from components.features.feature_arrays import (
     DRAWN,
     MIRRORED,
     PLAIN,
+    SPEED,
     FeatureArrays,
     views_of,
 )
@@ -73,6 +75,7 @@ def extract(
     bar = progress(console())
     task = bar.add_task("features", total=sum(len(splits[n]) * len(work[n]) for n in work))
     network: Backbone | None = None
+    seen, seconds = 0, 0.0
     with bar:
         for name, split in splits.items():
             folder = args.output / name
@@ -89,9 +92,12 @@ def extract(
                 for start in range(0, len(missing), AT_A_TIME):
                     rows = missing[start : start + AT_A_TIME]
                     network = network or backbone()
+                    began = time.perf_counter()
                     found[rows] = network(_seen(split, rows, view, drawn))
+                    seconds, seen = seconds + time.perf_counter() - began, seen + len(rows)
                     bar.update(task, advance=len(rows))
                 found.flush()
+    atomic.write(args.output / SPEED, json.dumps({"images": seen, "seconds": seconds}) + "\n")
     atomic.write(args.output / DESCRIPTION, json.dumps(made_by | {"views": views}, indent=1) + "\n")
 
 

@@ -1,6 +1,7 @@
 """Features on disk: what a frozen backbone makes of every image, once.
 
 <directory>/features.json        how they were made: nothing else may go on from them
+<directory>/speed.json           images that went through the backbone, and seconds: for people
 <directory>/<split>/labels.npy   int64 (N,)
 <directory>/<split>/keys.npy     uint8 (N, 16), digests of the images' pixels
 <directory>/<split>/<view>.npy   float32 (N, features), in the order of the images
@@ -19,7 +20,7 @@ import numpy as np
 from components.augmentation.policy import Flip, Policy
 from serving.contract.image_spec import ImageSpec
 
-DESCRIPTION = "features.json"
+DESCRIPTION, SPEED = "features.json", "speed.json"
 PLAIN, MIRRORED, DRAWN = "plain", "mirrored", ("drawn_1", "drawn_2")
 
 

@@ -104,6 +104,12 @@ def test_held_out_images_are_seen_as_they_are_alone(features):
         assert not (features.directory / split / f"{MIRRORED}.npy").exists()
 
 
+def test_how_many_images_the_backbone_saw_and_how_long_is_written_beside(features):
+    speed = json.loads((features.directory / "speed.json").read_text())
+    assert speed["images"] == 4 * COUNTS["train"] + COUNTS["val"] + COUNTS["test"]
+    assert speed["seconds"] > 0
+
+
 def test_training_rows_are_those_of_the_index_in_every_view(features):
     split, rows = features.training(np.array([3, 3, 5]))
     assert rows.tolist() == [3, 3, 5, 15, 15, 17, 27, 27, 29, 39, 39, 41]
@@ -134,6 +140,8 @@ def test_features_of_known_pixels_are_taken_over_and_new_images_are_added(
     moved = features.split("val").images(np.arange(2)) + 1
     assert np.array_equal(own.images(np.arange(10, 12)), moved)
     last = ImageArrays(more).split("test")
+    # Two of test, and those of val as mirrored ones.
+    assert json.loads((found.directory / "speed.json").read_text())["images"] == 4
     new = of_torch(last.images(np.arange(1, 3)))
     assert np.abs(found.split("test").images(np.arange(1, 3)) - new).max() < 1e-4
 
