@@ -16,6 +16,7 @@ from components.data.arrays import ImageArrays
 from components.evaluation.predictions import predicted
 from export.formats import contract as contracts
 from export.release import model_card, provenance, sbom
+from export.release.neighbours import TrainingFeatures, write_neighbours
 from export.verification import held_out
 from export.verification.config import BATCHES
 from export.verification.records import TOLERANCES
@@ -30,6 +31,7 @@ from serving.contract.release_files import (
     LABELS,
     MANIFEST,
     MODEL_CARD,
+    NEIGHBOURS,
     SAVED_MODEL_GRAPH,
     SBOM,
     UNLISTED,
@@ -51,6 +53,7 @@ def bundle(
     data: str | Path | None = None,
     code: dict | None = None,
     extra: dict | None = None,
+    neighbours: TrainingFeatures | None = None,
 ) -> Path:
     """Fills `target_dir` (new or empty) and returns it; publishing it is the release store's work.
 
@@ -60,12 +63,13 @@ def bundle(
     folder with the schema and the statistics of the images, which becomes `data/`. `code` is what
     `provenance.recorded` said when the run began, now where it is None. `metrics`,
     `gates`, `parity`, `latency` and the keys of `extra` go into the manifest as they are, and what
-    they say into the model card.
+    they say into the model card. `neighbours` become neighbours.npz where ONNX is among the
+    formats.
 
     Raises ValueError when an export is missing or its contract differs, when an artifact did not
     pass its verification or is not the one that did, when the predictions are not of this split or
-    not those that it was compared with, when `target_dir` holds something, or when `extra` names a
-    key of its own.
+    not those that it was compared with, when `target_dir` holds something, when `neighbours` are
+    not those of the model, or when `extra` names a key of its own.
     """
     source, target = Path(framework_output_dir), Path(target_dir)
     contract = _contract(source, [record["artifact"] for record in parity])
@@ -98,9 +102,14 @@ def bundle(
     if clash := sorted(manifest.keys() & (extra or {}).keys()):
         raise ValueError(f"extra names {clash}, which the manifest sets itself: rename them.")
     manifest |= extra or {}
+    if neighbours is not None and "onnx" in verified:
+        model = FORMATS["onnx"].in_release(target)
+        count = write_neighbours(target / NEIGHBOURS, model, ImageArrays(arrays), neighbours)
+        manifest["neighbours"] = count
     (target / MODEL_CARD).write_text(model_card.build(manifest, contract), encoding="utf-8")
     listed = files(target)
-    bill = sbom.build(name, contract["lineage"], verified, listed).encode()
+    backbone = manifest.get("backbone")
+    bill = sbom.build(name, contract["lineage"], verified, listed, backbone=backbone).encode()
     (target / SBOM).write_bytes(bill)
     listed[SBOM] = {"sha256": hashlib.sha256(bill).hexdigest(), "bytes": len(bill)}
     manifest["files"] = dict(sorted(listed.items()))

@@ -16,6 +16,11 @@ class ReleaseConfig(Slice):
         description="newest releases that stay; also the current one, the one before, the best "
         "and labelled ones",
     )
+    neighbours: bool = Field(
+        True,
+        description="names and features of the training images go into releases of networks with "
+        "a pretrained backbone, so that what is alike can be shown",
+    )
     signing_key: Path | None = Field(
         None, description="PEM of the elliptic-curve private key that releases are signed with"
     )

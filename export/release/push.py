@@ -18,10 +18,11 @@ from components.evaluation.predictions import load_predictions, named_rightly
 from components.gates.result import GateRefused, GateResult
 from export.release.bundle import bundle
 from export.release.config import ReleaseConfig
+from export.release.neighbours import TrainingFeatures
 from export.verification.artifact_gates import artifact_gates, left_out, refusals
 from export.verification.config import ExportConfig
 from export.verification.records import Latencies
-from serving.contract.release_files import CONTRACT, SIGNATURE, formats_of
+from serving.contract.release_files import CONTRACT, NEIGHBOURS, SIGNATURE, formats_of
 from serving.store.release import Release, StoreError
 from serving.store.signature import sign
 from serving.store.store import Store
@@ -50,7 +51,8 @@ class Exported:
 class Facts:
     """What a release is to say of its run: `arrays` and `data` are directories, `gates` those of
     all models in verdict.json's form, `code` is what `provenance.recorded` said when the run began;
-    `extra` goes into the manifest as it is."""
+    `extra` goes into the manifest as it is. `neighbours` are given where the released model's
+    features are the pretrained backbone's own."""
 
     run_id: str
     arrays: Path
@@ -58,6 +60,7 @@ class Facts:
     gates: list[dict]
     extra: dict
     code: dict | None = None
+    neighbours: TrainingFeatures | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +108,8 @@ def push(
         if record["framework"] == champion and (champion, record["artifact"]) not in out
     ]
     gates = facts.gates + [gate.to_json() for gate in checks]
+    formats = {record["artifact"] for record in records}
+    neighbours = facts.neighbours if kept.neighbours and "onnx" in formats else None
 
     def publish() -> Release:
         with tempfile.TemporaryDirectory(prefix="darkroom-") as staging:
@@ -123,6 +128,7 @@ def push(
                 code=facts.code,
                 extra=facts.extra
                 | {"left_out": {kind: why for (of, kind), why in out.items() if of == champion}},
+                neighbours=neighbours,
             )
             if kept.signing_key is not None:
                 sign(directory, kept.signing_key)
@@ -130,8 +136,8 @@ def push(
 
     with store.exclusive():  # others push, or roll back, before this or after it
         lineage = chosen.contract["lineage"]
-        formats = {record["artifact"] for record in records}
-        same = _released(store, name, lineage, formats, kept.signing_key is not None)
+        signed = kept.signing_key is not None
+        same = _released(store, name, lineage, formats, signed, neighbours is not None)
         unchanged = same is not None and same == store.current(name)
         if not unchanged:
             refuse_rolled_back(store, name, lineage)
@@ -145,12 +151,16 @@ def push(
 
 
 def _released(
-    store: Store, name: str, lineage: str, formats: set[str], signed: bool
+    store: Store, name: str, lineage: str, formats: set[str], signed: bool, neighbours: bool
 ) -> Release | None:
-    """The newest whole release of this model in these formats, if there is one."""
+    """The newest whole release of this model in these formats, with `neighbours` or without, if
+    there is one."""
     for release in reversed(store.releases(name)):
         if holds(release, lineage) and formats == _formats(release):
-            if not signed or (release.path / SIGNATURE).exists():
+            is_signed, has_neighbours = (
+                (release.path / file).exists() for file in (SIGNATURE, NEIGHBOURS)
+            )
+            if has_neighbours == neighbours and (is_signed or not signed):
                 return release
     return None
 

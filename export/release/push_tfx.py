@@ -9,9 +9,13 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from components.data.artifacts_tfx import ImageArraysArtifact, IngestReport
+from components.data.image_index import INDEX
 from components.evaluation.artifacts_tfx import Predictions
+from components.features.artifacts_tfx import CrossValidation, Features
+from components.features.cross_validate import FILE as CROSS_VALIDATION
 from components.gates.artifacts_tfx import DataVerdict, GateVerdict
 from export.release.config import ReleaseConfig
+from export.release.neighbours import TrainingFeatures
 from export.release.push import Facts, push, read_exported
 from export.verification.artifacts_tfx import Exports
 from export.verification.config import ExportConfig
@@ -44,13 +48,15 @@ def Push(
     torch_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
     keras_predictions: InputArtifact[Predictions] = None,
     torch_predictions: InputArtifact[Predictions] = None,
+    features: InputArtifact[Features] = None,
+    validation: InputArtifact[CrossValidation] = None,
 ) -> None:
     """Writes `release.json`: version, path, champion, why it is that (where that is not plain),
     whether it was already the release or an earlier one, and the versions that were removed.
 
     `export` is an ExportConfig, `release` a ReleaseConfig, `lineage` an object of fingerprints for
-    the manifest, `provenance` that of `provenance.recorded`, all as JSON. Raises what `push.push`
-    does.
+    the manifest, `provenance` that of `provenance.recorded`, all as JSON. `features` are those of
+    the models' own backbone. Raises what `push.push` does.
     """
     del code
     parity = _read(exports.uri, PARITY)
@@ -64,13 +70,17 @@ def Push(
         )
         for framework in sorted({record["framework"] for record in parity})
     }
+    extra = {"data": _read(report.uri, "accounting.json"), **json.loads(lineage)}
+    if validation:
+        extra["cross_validation"] = _read(validation.uri, CROSS_VALIDATION)
     facts = Facts(
         run_id=run_id,
         arrays=Path(arrays.uri),
         data=Path(data_verdict.uri, DATA),
         gates=_read(verdict.uri, "verdict.json"),
-        extra={"data": _read(report.uri, "accounting.json"), **json.loads(lineage)},
+        extra=extra,
         code=json.loads(provenance),
+        neighbours=features and TrainingFeatures(Path(features.uri), Path(report.uri, INDEX)),
     )
     limits = ExportConfig.model_validate_json(export)
     latency = _read(exports.uri, LATENCY)

@@ -28,9 +28,11 @@ def build(
     formats: Iterable[str],
     files: dict[str, dict],
     lock: Path = LOCK,
+    backbone: dict | None = None,
 ) -> str:
     """The text of the bill. `files` are `{"sha256", "bytes"}` by path in the release, `formats`
-    names of `release_files.FORMATS`; without a lock no package is known."""
+    names of `release_files.FORMATS`; without a lock no package is known, but that of the weights of
+    `backbone`, which is the manifest's."""
     text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
     properties = [{"name": "darkroom:lineage", "value": lineage}]
     if text:
@@ -42,7 +44,7 @@ def build(
     }  # fmt: skip
     content: dict[str, Any] = {
         "metadata": {"component": release},
-        "components": [*_models(formats, lineage, files), *packages(text)],
+        "components": [*_models(formats, lineage, files), *_with_weights(packages(text), backbone)],
     }
     serial = uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(content, sort_keys=True))
     bill = {
@@ -70,6 +72,18 @@ def packages(lock: str) -> list[dict]:
         if not component["externalReferences"][0]["hashes"]:
             del component["externalReferences"]
     return found
+
+
+def _with_weights(packages: list[dict], backbone: dict | None) -> list[dict]:
+    """The packages with the licence of the one that the weights of `backbone` are from, which the
+    lock may lack."""
+    if backbone is None:
+        return packages
+    weights = _package(backbone["package"], backbone["version"])
+    del weights["externalReferences"]
+    found = next((own for own in packages if own["purl"] == weights["purl"]), weights)
+    found["licenses"] = [{"license": {"id": backbone["licence"]}}]
+    return packages if found is not weights else [*packages, weights]
 
 
 def _package(name: str, version: str) -> dict:

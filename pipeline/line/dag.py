@@ -69,7 +69,7 @@ def build(
     """
     data = _data_steps(config, source, labels, schema, baseline)
     models = _model_steps(config, labels, data)
-    last = _release_steps(config, source, run_id, baseline, data | models)
+    last = _release_steps(config, source, labels, run_id, baseline, data | models)
     root = root_path(config)
     return Pipeline(
         pipeline_name=pipeline_name(config.name),
@@ -222,7 +222,12 @@ def _feature_steps(config: RunConfig, data: Steps) -> list[Any]:
 
 
 def _release_steps(
-    config: RunConfig, source: str, run_id: str, baseline: Release | None, before: Steps
+    config: RunConfig,
+    source: str,
+    labels: tuple[str, ...],
+    run_id: str,
+    baseline: Release | None,
+    before: Steps,
 ) -> Steps:
     """From judged models to a release; `before` are all other steps."""
     arrays = before["pack"].outputs["arrays"]
@@ -265,19 +270,39 @@ def _release_steps(
         data_verdict=before["data_gate"].outputs["verdict"],
         **both("evaluation", evaluate, "evaluation"),
         **both("predictions", evaluate, "predictions"),
+        **_of_backbone(config, before),
         export=json_slice(config.export),
         release=json_slice(config.release),
         store=release_store,
         name=config.name,
-        lineage=json.dumps(
-            {
-                "source_fingerprint": source,
-                "config": config.model_dump(mode="json", exclude=BESIDE),
-            }
-        ),
+        lineage=json.dumps(_lineage(config, source, len(labels))),
         run_id=run_id,
         # Of now: a checkout may move on while a training takes hours.
         provenance=json.dumps(provenance.recorded(config.model.architecture)),
         code=code("push"),
     ).with_id("push")
     return _steps(gates, export, push)
+
+
+def _of_backbone(config: RunConfig, before: Steps) -> dict[str, Any]:
+    """What push is given of the steps that only a network with a pretrained backbone has: features
+    where that one was left as it is."""
+    if "features" not in before:
+        return {}
+    given = {"validation": before["cross_validate"].outputs["validation"]}
+    if not config.train.finetune_epochs:
+        given["features"] = before["features"].outputs["features"]
+    return given
+
+
+def _lineage(config: RunConfig, source: str, classes: int) -> dict[str, Any]:
+    """Of the manifest: what the model was made from."""
+    found = {
+        "source_fingerprint": source,
+        "config": config.model_dump(mode="json", exclude=BESIDE),
+    }
+    part = architecture_of(config.model.architecture, classes).backbone
+    if part is not None:
+        trained = config.train.finetune_layers if config.train.finetune_epochs else 0
+        found["backbone"] = provenance.backbone(part.name, trained)
+    return found

@@ -17,8 +17,8 @@ from components.data import image_index
 from components.data.arrays import ImageArrays
 from components.evaluation.predictions import predicted
 from components.features.feature_arrays import FeatureArrays
-from components.features.neighbours import nearest
 from pipeline.outcome.sheet import tile_size
+from serving.inference.nearest import nearest
 
 SHOWN = 24
 _SIDE, _SMALL = 112, 36  # pixels: the longer side of an image on the page, and of one beside it

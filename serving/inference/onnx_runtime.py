@@ -11,9 +11,12 @@ from serving.contract.release_files import FORMATS
 from serving.inference.errors import NotServable, RuntimeMissing
 
 
-def open_session(path: str | Path, threads: int = 0, gpu: bool = True) -> Any:
+def open_session(
+    path: str | Path, threads: int = 0, gpu: bool = True, content: bytes | None = None
+) -> Any:
     """An ONNX Runtime `InferenceSession`, on CUDA where it is available and `gpu` allows it, else
-    on the CPU with `threads` threads, 0 for all cores.
+    on the CPU with `threads` threads, 0 for all cores. With `content` the model is that, and `path`
+    only what it is called.
 
     Raises NotServable when the file cannot be loaded, RuntimeMissing without ONNX Runtime.
     """
@@ -39,7 +42,8 @@ def open_session(path: str | Path, threads: int = 0, gpu: bool = True) -> Any:
         # TF32 keeps 10 bits of a product: enough to leave the golden tolerance.
         providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        model = str(path) if content is None else content
+        return onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # ONNX Runtime's own exception types are not public
         reason = str(error).strip().splitlines()[-1]
         raise NotServable(f"ONNX Runtime cannot load {path}: {reason}") from error

@@ -34,14 +34,17 @@ def main(arguments: list[str] | None = None) -> int:
     from serving.inference.errors import ServingError  # after --help and the cheap refusals
     from serving.predict import run
     from serving.predict.classifier import Classifier
+    from serving.predict.mistakes import neighbours_of
 
     try:
         classifier = Classifier(release, options.format)
+        asked = options.alike is not None
+        neighbours = neighbours_of(classifier, asked) if asked or options.labelled else None
     except ServingError as error:
         return _fail(error)
     if not folder:
-        return run.images(options.images, classifier, options.top or 3)
-    return run.folder(Path(options.images[0]), classifier, options)
+        return run.images(options.images, classifier, options, neighbours)
+    return run.folder(Path(options.images[0]), classifier, options, neighbours)
 
 
 def selected(store: Store, model: str | None) -> Release:
@@ -67,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", metavar="NAME[@VERSION]", help="which model (default: the only one)")
     add("--format", choices=FORMATS_HERE, default="onnx")
     add("--top", type=_positive, help="labels per image (default: 3)")
+    add("--alike", type=_positive, metavar="N",
+        help="name the N training images most alike, by the features of a pretrained backbone; "
+        "with --labelled of the worst mistakes (default: 3)")  # fmt: skip
     of_folder = parser.add_argument_group("of a folder")
     add = of_folder.add_argument
     add("--csv", type=Path, metavar="FILE", help="the table (default: standard output)")
@@ -76,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what is less sure is counted apart, and sorted into INTO/_unsure/")  # fmt: skip
     add("--labelled", action="store_true",
         help="the subfolders are the classes: accuracy, and the worst mistakes")  # fmt: skip
+    add("--html", type=Path, metavar="FILE", help="of --labelled: the mistakes as a page")
     return parser
 
 
@@ -97,10 +104,13 @@ def _share(text: str) -> float:
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace, folder: bool) -> None:
     """Ends with exit code 2 where options do not go together."""
     given = [f"--{name.replace('_', '-')}"
-             for name in ("csv", "json", "sort", "min_probability", "labelled")
+             for name in ("csv", "json", "sort", "min_probability", "labelled", "html")
              if getattr(options, name)]  # fmt: skip
     if folder and options.top:
         parser.error("--top is of image files: a folder's table has the two most probable labels")
+    if folder and not options.labelled and (options.alike or options.html):
+        name = "alike" if options.alike else "html"
+        parser.error(f"--{name} of a folder is of the mistakes in it: it needs --labelled")
     if not folder and any(Path(name).is_dir() for name in options.images):
         parser.error("expected image files, or one folder and nothing else")
     if not folder and given:

@@ -7,11 +7,12 @@ The folder's own subfolders are the classes, by the labels themselves or by the 
 import collections
 import difflib
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from serving.contract.interval import wilson
 from serving.predict.listing import readable
+from serving.predict.mistakes import Mistake
 from serving.predict.predictions import Prediction
 from serving.predict.sorting import folder_names
 
@@ -103,8 +104,9 @@ class Judgement:
             found.append((folder, count, close[0] if close else ""))
         return found
 
-    def to_json(self) -> dict[str, Any]:
-        """Accuracy and interval are None where no image was in a folder of a class."""
+    def to_json(self, mistakes: Sequence[Mistake]) -> dict[str, Any]:
+        """With those `mistakes`; accuracy and interval are None where no image was in a folder of a
+        class."""
         return {
             "images": self.images,
             "right": self.right,
@@ -116,14 +118,7 @@ class Judgement:
                 {"given": given, "predicted": predicted, "images": images}
                 for given, predicted, images in self.confusions()
             ],
-            "mistakes": [
-                {
-                    "path": readable(row.path), "given": row.given, "predicted": row.label,
-                    "probability": row.probability, "runner_up": row.runner_up,
-                    "runner_up_probability": row.runner_up_probability,
-                }
-                for row in self.worst()
-            ],
+            "mistakes": [mistake.to_json() for mistake in mistakes],
             "unknown_folders": [
                 {"folder": readable(folder), "images": images, "like": like}
                 for folder, images, like in self.unknown_folders()

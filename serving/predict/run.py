@@ -13,17 +13,26 @@ from typing import TextIO
 import numpy as np
 
 from serving.inference.errors import ServingError
+from serving.inference.neighbours import Neighbours
 from serving.predict.classifier import Classifier
 from serving.predict.folder import Summary, Work, classify
 from serving.predict.judgement import Judgement
+from serving.predict.mistakes import ALIKE, Mistake, alike_words, looked_at
 from serving.predict.outputs import replacing
+from serving.predict.page import page
 from serving.predict.predictions import image_of
 from serving.predict.sorting import CannotSort, Sorted
 from serving.predict.words import judgement_lines, summary_lines
 
 
-def images(names: list[str], classifier: Classifier, top: int) -> int:
-    """Prints one line per image. Returns 0, or 2 where one of them failed."""
+def images(
+    names: list[str],
+    classifier: Classifier,
+    options: argparse.Namespace,
+    neighbours: Neighbours | None,
+) -> int:
+    """Prints a line per image, and one below it with the training images alike where there are
+    `neighbours`. Returns 0, or 2 where one of them failed."""
     failed = False
     for name in names:
         image = image_of(
@@ -33,8 +42,14 @@ def images(names: list[str], classifier: Classifier, top: int) -> int:
             print(f"error: {name}: {image}", file=sys.stderr)
             failed = True
             continue
-        shown = _top(classifier.infer(image[None])[0], classifier.labels, top)
+        try:
+            shown = _top(classifier.infer(image[None])[0], classifier.labels, options.top or 3)
+            alike = neighbours.alike(image[None], options.alike)[0] if neighbours else ()
+        except ServingError as error:
+            return _fail(error, 2)
         print(f"{name}: {shown}", flush=True)
+        if alike:
+            print(f"  {alike_words(alike)}", flush=True)
     return 2 if failed else 0
 
 
@@ -43,9 +58,15 @@ def _top(probabilities: np.ndarray, labels: tuple[str, ...], count: int) -> str:
     return ", ".join(f"{labels[index]} {probabilities[index]:.1%}" for index in order)
 
 
-def folder(path: Path, classifier: Classifier, options: argparse.Namespace) -> int:
-    """Writes the table, the copies and the JSON, and prints the summary: to standard output, or
-    beside the table there to standard error. Returns the exit code, see `__main__.main`."""
+def folder(
+    path: Path,
+    classifier: Classifier,
+    options: argparse.Namespace,
+    neighbours: Neighbours | None,
+) -> int:
+    """Writes the table, the copies, the JSON and the page, and prints the summary: to standard
+    output, or beside the table there to standard error. Returns the exit code, see
+    `__main__.main`."""
     release, judged = classifier.release, Judgement(classifier.labels) if options.labelled else None
     settings = {
         "model": release.name,
@@ -53,7 +74,7 @@ def folder(path: Path, classifier: Classifier, options: argparse.Namespace) -> i
         "format": classifier.format,
         "min_probability": options.min_probability,
     }
-    written = tuple(of for of in (options.csv, options.json) if of)
+    written = tuple(of for of in (options.csv, options.json, options.html) if of)
     with contextlib.ExitStack() as held:
         try:
             for file in written:
@@ -64,14 +85,22 @@ def folder(path: Path, classifier: Classifier, options: argparse.Namespace) -> i
             return _fail(error, 2)
         try:
             # Decoders run in threads, which share the filters of warnings.
-            with warnings.catch_warnings(), _table(options.csv) as table:
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                work = Work(path, table, written, options.min_probability, into, judged)
-                summary = classify(work, classifier)
+                with _table(options.csv) as table:
+                    work = Work(path, table, written, options.min_probability, into, judged)
+                    summary = classify(work, classifier)
+                worst = judged.worst() if judged else []
+                count, pictures = options.alike or ALIKE, bool(options.html)
+                mistakes = looked_at(worst, path, classifier, neighbours, count, pictures)
             if options.json:
                 with replacing(options.json) as facts:
-                    json.dump(_facts(settings, path, summary, judged), facts, indent=1)
+                    json.dump(_facts(settings, path, summary, judged, mistakes), facts, indent=1)
                     facts.write("\n")
+            if options.html and judged:
+                title = f"{release.name} version {release.version} on {path}"
+                with replacing(options.html) as file:
+                    file.writelines(page(title, judged, mistakes, classifier.spec))
         except BrokenPipeError:
             raise
         except (OSError, ServingError) as error:
@@ -79,7 +108,7 @@ def folder(path: Path, classifier: Classifier, options: argparse.Namespace) -> i
     told = sys.stdout if options.csv else sys.stderr
     for line in summary_lines(summary, options.min_probability):
         print(line, file=told)
-    for line in judgement_lines(judged) if judged else ():
+    for line in judgement_lines(judged, mistakes) if judged else ():
         print(line, file=told)
     return _exit_code(path, summary, judged)
 
@@ -108,7 +137,11 @@ def _exit_code(path: Path, summary: Summary, judged: Judgement | None) -> int:
 
 
 def _facts(
-    settings: dict, path: Path, summary: Summary, judged: Judgement | None
+    settings: dict,
+    path: Path,
+    summary: Summary,
+    judged: Judgement | None,
+    mistakes: list[Mistake],
 ) -> dict[str, object]:
     return settings | {
         "folder": str(path),
@@ -118,7 +151,7 @@ def _facts(
         "unreadable": summary.unnamed.total(),
         "reasons": dict(summary.unnamed.most_common()),
         "copied": dict(summary.copied),
-        "labelled": judged.to_json() if judged else None,
+        "labelled": judged.to_json(mistakes) if judged else None,
     }
 
 

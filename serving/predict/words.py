@@ -1,10 +1,11 @@
 """What a person reads of a folder's predictions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from serving.predict.folder import Summary
 from serving.predict.judgement import Judgement
 from serving.predict.listing import readable
+from serving.predict.mistakes import Mistake, alike_words
 
 _CLASSES, _CONFUSIONS, _MISTAKES = 30, 10, 10
 """So many are shown; the JSON has all."""
@@ -27,7 +28,7 @@ def summary_lines(summary: Summary, min_probability: float) -> Iterator[str]:
         yield from _cut(_counted((f"{folder}/", n) for folder, n in copied), _CLASSES)
 
 
-def judgement_lines(judgement: Judgement) -> Iterator[str]:
+def judgement_lines(judgement: Judgement, mistakes: Sequence[Mistake]) -> Iterator[str]:
     """Accuracy, classes, confusions, worst mistakes, and folders that are none of the model's."""
     if judgement.images:
         low, high = judgement.interval
@@ -40,10 +41,13 @@ def judgement_lines(judgement: Judgement) -> Iterator[str]:
         yield "Confused"
         rows = ((f"{given} taken for {taken}", n) for given, taken, n in confusions)
         yield from _cut(_counted(rows), _CONFUSIONS)
-    if worst := judgement.worst():
+    if mistakes:
         yield "Surest mistakes"
-        for row in worst[:_MISTAKES]:
-            yield f"  {readable(row.path)}: {row.label} {row.probability:.1%}, not {row.given}"
+    for mistake in mistakes[:_MISTAKES]:
+        row = mistake.prediction
+        yield f"  {readable(row.path)}: {row.label} {row.probability:.1%}, not {row.given}"
+        if mistake.alike:
+            yield f"    {alike_words(mistake.alike)}"
     for folder, images, like in judgement.unknown_folders():
         hint = f"; did you mean {like}?" if like else ""
         yield f"Not judged  {readable(folder)}/ is no class of the model ({_images(images)}){hint}"

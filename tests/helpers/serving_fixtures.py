@@ -14,6 +14,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from serving.contract.release_files import UNLISTED
+from serving.contract.release_files import NEIGHBOURS, UNLISTED
+from serving.inference.neighbours import directions, write
 from serving.store.store import Store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -177,6 +179,16 @@ def digits_release(
     # The same network, converted once from a SavedModel: converting needs TensorFlow.
     shutil.copyfile(REPOSITORY / "tests/data/centroids.tflite", directory / "model.tflite")
     return seal(directory, name)
+
+
+def with_neighbours(directory: Path, names: Sequence[str] = (), rows: range = range(100)) -> Path:
+    """Adds neighbours.npz to that release: the digits of these rows, whose features are their
+    pixels."""
+    images, labels = (of[rows.start : rows.stop] for of in digits())
+    features = directions(images.reshape(len(images), -1).astype(np.float32))
+    names = names or [f"{label}/{row}.png" for row, label in zip(rows, labels)]
+    write(directory / NEIGHBOURS, features, labels, names, "flat")
+    return seal(directory)
 
 
 def fitted_stores(directory: Path) -> Path:

@@ -8,7 +8,6 @@ from sklearn.datasets import load_digits
 
 from components.features import cross_validate as subject
 from components.features.feature_arrays import FeatureArrays
-from components.features.neighbours import nearest
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -85,31 +84,3 @@ def test_tiny_classes_are_judged_as_far_as_they_can_be():
     assert probabilities.shape == (6, 3)
     assert np.isfinite(probabilities).all()
     assert probabilities[5, 2] == 0  # nobody else is of its class
-
-
-def test_the_nearest_are_those_of_the_smallest_angle(tmp_path):
-    features, _ = digits()
-    np.save(tmp_path / "features.npy", features)
-    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
-    queries = features[[5, 900]]
-    found = nearest(queries, mapped, 4)
-    assert found.shape == (2, 4)
-    assert found[:, 0].tolist() == [5, 900]
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    for row, near in zip((5, 900), found):
-        cosines = unit @ unit[row]
-        assert set(near) == set(np.argsort(-cosines)[:4])
-
-
-def test_fewer_are_given_where_there_are_fewer():
-    features, _ = digits()
-    assert nearest(features[:3], features[:2], 5).shape == (3, 2)
-
-
-def test_the_nearest_in_many_parts_are_those_of_the_whole(monkeypatch):
-    from components.features import neighbours
-
-    features, _ = digits()
-    whole = nearest(features[:20], features, 3)
-    monkeypatch.setattr(neighbours, "_AT_A_TIME", 100)
-    assert np.array_equal(nearest(features[:20], features, 3), whole)

