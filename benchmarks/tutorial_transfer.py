@@ -21,7 +21,7 @@ from torchvision.datasets import ImageFolder
 
 from components.networks import torch_model
 from components.networks.backbones import BACKBONES
-from components.networks.network import network_of
+from components.networks.named_network import network_of
 from serving.contract.image_spec import ImageSpec
 
 BATCH, LEARNING_RATE, WORKERS = 32, 1e-3, 2
