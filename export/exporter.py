@@ -20,7 +20,7 @@ from export.export_formats import FormatsArgs, write_format
 from export.formats import contract as contracts
 from export.formats.inexpressible import sentence
 from export.formats.trained_model import TrainedModel
-from export.verification.config import BATCHES, ExportConfig
+from export.verification.config import ExportConfig, batch_sizes
 from export.verification.held_out import GOLDEN_ANSWERS
 from export.verification.latency import workers
 from export.verification.latency_worker import Artifact
@@ -80,6 +80,7 @@ class Exporter:
         self.args, self.pool, self.say = args, pool, say
         height, width, _ = ImageArrays(args.arrays).spec.shape
         self.limits = args.export.of_size(height, width)
+        self.batches = batch_sizes(height, width)
         self.verifications: list[concurrent.futures.Future[list[dict]]] = []
         self.made: list[Artifact] = []
         self.not_made: list[list[dict]] = []
@@ -185,7 +186,7 @@ class Exporter:
     def _leave_out(self, framework: Framework, row: Format, reason: str) -> None:
         record = {"framework": framework} | blank_record(row.name)
         record |= {"error": reason, "passed": False}
-        self.not_made.append([record | {"batch": batch} for batch in BATCHES])
+        self.not_made.append([record | {"batch": batch} for batch in self.batches])
 
     def _directory(self, framework: str) -> Path:
         return self.args.output / framework
@@ -200,6 +201,7 @@ class Exporter:
             predictions=self.args.predictions[framework],
             examples=self.args.examples,
             images=self.limits.images,
+            batches=self.batches,
             sampled=self.limits.images < self.args.export.images,
             tie=self.limits.max_difference if row.precision == "float32" else 0.0,
             lineage=contract["lineage"],

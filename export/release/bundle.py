@@ -18,7 +18,7 @@ from export.formats import contract as contracts
 from export.release import model_card, provenance, sbom
 from export.release.neighbours import TrainingFeatures, write_neighbours
 from export.verification import held_out
-from export.verification.config import BATCHES
+from export.verification.config import batch_sizes
 from export.verification.records import TOLERANCES
 from serving.contract import release_files
 from serving.contract.labels import labels_text
@@ -169,14 +169,15 @@ def _verified(parity: list[dict], contract: dict) -> dict[str, str]:
     contract that goes into the release."""
     framework = contract["framework"]
     found: dict[str, str] = {}
+    expected = list(batch_sizes(*contract["input"]["shape"][1:3]))
     for kind in dict.fromkeys(record["artifact"] for record in parity):
         records = [r for r in parity if (r["framework"], r["artifact"]) == (framework, kind)]
         passed = [r["batch"] for r in records if r["passed"] is True]
         digests = {r["sha256"] for r in records}
-        if passed != list(BATCHES) or len(records) != len(passed) or len(digests) != 1:
+        if passed != expected or len(records) != len(passed) or len(digests) != 1:
             raise ValueError(
                 f"{framework}'s {kind} passed its verification at batch sizes {passed}, expected "
-                f"{list(BATCHES)}, of one and the same artifact: export the model again."
+                f"{expected}, of one and the same artifact: export the model again."
             )
         inside = contracts.digest(contracts.inside(contract, FORMATS[kind]))
         if {r.get("contract") for r in records} != {inside}:

@@ -16,9 +16,10 @@ from components.base.commands import Arguments, run
 from components.base.unix_socket import short_address
 from components.data.arrays import ImageArrays, evenly
 from export.formats import contract as contracts
+from export.verification.config import USUAL
 from export.verification.runtimes import open_artifact
 
-BATCHES = (1, 32)
+_BATCHES = (1, 32)
 ROUNDS = 20
 _CALLS = 200
 _SECONDS = 0.4
@@ -26,6 +27,13 @@ _SECONDS = 0.4
 
 Artifact = tuple[str, str, Path]
 """Whose it is, a name in `release_files.FORMATS`, and where it lies."""
+
+
+def batches_at(arrays: Path) -> tuple[int, ...]:
+    """Numbers of images at once whose latency is measured; of large images one alone, as 32 of them
+    take seconds, and gigabytes where several artifacts are open beside each other."""
+    height, width, _ = ImageArrays(arrays).spec.shape
+    return _BATCHES if height * width <= USUAL else _BATCHES[:1]
 
 
 class WorkerArgs(Arguments):
@@ -41,7 +49,7 @@ class WorkerArgs(Arguments):
 def main(args: WorkerArgs) -> None:
     """Opens what can be opened, each with one thread, and serves the connection."""
     split = ImageArrays(args.arrays).split("test")
-    images = {n: split.images(np.resize(evenly(len(split), n), n)) for n in BATCHES}
+    images = {n: split.images(np.resize(evenly(len(split), n), n)) for n in batches_at(args.arrays)}
     calls: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
     with short_address(args.address) as address:
         client = multiprocessing.connection.Client(address)
