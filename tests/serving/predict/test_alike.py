@@ -1,5 +1,6 @@
 """`--alike`, and what stands beside the surest mistakes: the training images most like them."""
 
+import functools
 import html
 import json
 import re
@@ -28,14 +29,16 @@ def root(tmp_path_factory):
     return directory / "out"
 
 
+@functools.cache
 def names() -> list[str]:
     """Those of the training images, of which two that are like number 300 are odd."""
-    found = [f"{digits()[1][row]}/{row}.png" for row in range(300)]
+    found = [f"{label}/{row}.png" for row, label in enumerate(digits()[1][:300])]
     first, second = most_alike(300, 2)
     found[first], found[second] = "<img src=x>\x1b[31m.png", "caf\udce9.png"
     return found
 
 
+@functools.cache
 def most_alike(row: int, count: int) -> list[int]:
     pixels = unit(digits()[0].reshape(-1, 64))
     return np.argsort(-(pixels[:300] @ pixels[row]), kind="stable")[:count].tolist()
