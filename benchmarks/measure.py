@@ -47,6 +47,7 @@ def measure(command: list[str], stderr: IO[str] | None = None) -> Measured:
         seconds, cpu = time.perf_counter() - start, _children_seconds() - cpu
     finally:  # where the benchmark itself is told to end, too
         process.terminate()
+        process.wait()  # it may have its files in a folder that is to be removed next
         done.set()
         watcher.join()
     return Measured(code, seconds, cpu, samples)
