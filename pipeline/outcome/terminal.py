@@ -219,10 +219,10 @@ def cross_validation_lines(found: dict, directory: Path) -> list[str]:
     ]
     if count := found["doubtful"]:
         words = "label looks" if count == 1 else "labels look"
-        listed = short(directory / DOUBTFUL)
-        lines.append(
-            f"Doubtful   {count:,} {words} wrong ({listed}, and {DOUBTFUL_SHEET} beside it)"
-        )
+        listed = f" ({short(directory / DOUBTFUL)} and {DOUBTFUL_SHEET})"
+        # An interrupted run leaves no pictures.
+        where = listed if (directory / DOUBTFUL).is_file() else ""
+        lines.append(f"Doubtful   {count:,} {words} wrong{where}")
     return lines
 
 
