@@ -42,7 +42,7 @@ POINTS = 10.0
 EPOCHS = 5
 
 _PETS = DATA / "pets.tar"
-_GIVEN = ("root", "data.source", "model.architecture", "train.frameworks")
+_GIVEN = ("root", "data.source", "model.architecture", "model.backbone", "train.frameworks")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

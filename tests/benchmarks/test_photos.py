@@ -170,6 +170,7 @@ def test_without_the_line_from_scratch_the_rest_is_judged(tmp_path):
             ["--images=images", "model.architecture=digits"],
             "model.architecture is of the benchmark",
         ),
+        (["--images=images", "model.backbone=efficientnet_lite1"], "model.backbone is of the"),
         (["--images=icons"], "gets the network 'cifar10', expected a pretrained one"),
         (["--images=images/cats"], "at least two subfolders"),
     ],
