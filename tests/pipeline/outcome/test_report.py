@@ -160,10 +160,10 @@ def test_the_most_confident_mistakes_carry_the_names_of_their_files(run):
 
 def test_without_the_index_of_images_or_with_another_splits_images_have_numbers(run):
     _, directory = run
-    assert gallery.image_names(None, 597) is None
-    assert gallery.image_names(directory / "missing.csv", 597) is None
-    assert gallery.image_names(directory / "images.csv", 596) is None
-    assert gallery.image_names(directory / "images.csv", 597)[0].startswith("photos/")
+    assert gallery.image_names(None, "test", 597) is None
+    assert gallery.image_names(directory / "missing.csv", "test", 597) is None
+    assert gallery.image_names(directory / "images.csv", "test", 596) is None
+    assert gallery.image_names(directory / "images.csv", "test", 597)[0].startswith("photos/")
 
 
 def test_answers_that_are_not_numbers_are_no_confident_mistakes():
