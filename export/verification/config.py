@@ -13,6 +13,8 @@ on `export.images` of them at the others (float32; reduced precision on every on
 _LARGE_BATCHES = (1, 7, 16)
 """Of large images: runtimes keep what layers make of all images of a batch, and 64 of 224x224 took
 EfficientNet-Lite0's 3.7 GB."""
+_LARGE_CALIBRATION = 64
+"""Images of which ONNX Runtime takes 0.3 s each to measure ranges at 224x224."""
 USUAL = 96 * 96
 """Pixels of an image above which it counts as large: fewer are run, and fewer at a time."""
 
@@ -52,7 +54,7 @@ class ExportConfig(Slice):
     calibration_images: int = Field(
         512,
         ge=1,
-        description="training images that int8 ranges are measured on; of large images fewer, too",
+        description="training images that int8 ranges are measured on; of large ones at most 64",
     )
     max_latency_ms: float | None = Field(
         None, gt=0, description="median of one image, one thread, on this machine's CPU"
@@ -81,12 +83,12 @@ class ExportConfig(Slice):
 
     def of_size(self, height: int, width: int) -> Self:
         """With as many images as are meant for ones of that size, but 32 at the least."""
-
-        def fewer(most: int) -> int:
-            return min(most, max(32, most * USUAL // (height * width)))
-
-        counts = {name: fewer(getattr(self, name)) for name in ("images", "calibration_images")}
-        return self.model_copy(update=counts)
+        pixels = height * width
+        if pixels <= USUAL:
+            return self
+        images = min(self.images, max(32, self.images * USUAL // pixels))
+        calibration = min(self.calibration_images, _LARGE_CALIBRATION)
+        return self.model_copy(update={"images": images, "calibration_images": calibration})
 
     def agreement_of(self, row: Format) -> float:
         """The least share of equal top-1 labels for a format."""
