@@ -7,8 +7,14 @@ from export.verification.config import BATCHES, ExportConfig, batch_sizes
 
 @pytest.mark.parametrize(
     ("side", "images", "calibration", "largest"),
-    [(32, 256, 512, 64), (96, 256, 512, 64), (128, 144, 64, 16), (224, 47, 64, 16), (500, 32, 64, 16)],
-)  # fmt: skip
+    [
+        (32, 256, 512, 64),
+        (96, 256, 512, 64),
+        (128, 144, 64, 16),
+        (224, 47, 64, 16),
+        (500, 32, 64, 16),
+    ],
+)
 def test_numbers_of_images_fall_with_their_pixels(side, images, calibration, largest):
     found = ExportConfig().of_size(side, side)
     assert (found.images, found.calibration_images) == (images, calibration)
