@@ -5,7 +5,7 @@ times the images per second of PyTorch (EfficientNet-Lite0 in float32, one core:
 the same features but for rounding. Both frameworks' heads are trained on what is made here.
 """
 
-import tempfile
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -14,12 +14,15 @@ import torch
 from torch import nn
 
 from components.augmentation.torch_augment import augmenter
+from components.base import atomic
 from components.base.commands import run
 from components.data.arrays import ImageArrays
 from components.features.extract import Backbone, FeatureArgs, extract
 from components.networks import torch_model
 from components.networks.named_network import network_of
 from components.networks.network import Network
+from components.networks.pretrained import weights_path
+from serving.inference.errors import NotServable
 from serving.inference.onnx_runtime import open_session
 
 _OPSET = 18
@@ -44,7 +47,8 @@ def main(args: FeatureArgs) -> None:
     def on_device() -> Backbone:
         if torch.cuda.is_available():
             return _on_gpu(backbone)
-        return _on_cpu(backbone, arrays.spec.shape, args.threads)
+        path = _onnx_path(network.backbone.name, arrays.spec.shape, args.code)
+        return _on_cpu(backbone, arrays.spec.shape, args.threads, path)
 
     extract(args, made_by, size, on_device, drawn)
 
@@ -76,14 +80,19 @@ def _on_gpu(module: nn.Module) -> Backbone:
     return features
 
 
-def _on_cpu(module: nn.Module, shape: tuple[int, ...], threads: int) -> Backbone:
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+def _on_cpu(module: nn.Module, shape: tuple[int, ...], threads: int, path: Path) -> Backbone:
+    """In ONNX Runtime, from the file at `path`, which is made where it is missing or damaged."""
+    if path.is_file():
+        try:
+            return _in_onnx_runtime(path, threads)
+        except NotServable:
+            path.unlink(missing_ok=True)
+    with atomic.replacing(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        path = Path(folder, "backbone.onnx")
         torch.onnx.export(
             module,
             (torch.zeros((2, *shape), dtype=torch.uint8),),
-            path,
+            temporary,
             dynamo=True,
             opset_version=_OPSET,
             input_names=["image"],
@@ -92,8 +101,25 @@ def _on_cpu(module: nn.Module, shape: tuple[int, ...], threads: int) -> Backbone
             external_data=False,
             verbose=False,
         )
-        session = open_session(path, threads, gpu=False)
+    return _in_onnx_runtime(path, threads)
+
+
+def _in_onnx_runtime(path: Path, threads: int) -> Backbone:
+    session = open_session(path, threads, gpu=False)
     return lambda images: session.run(["features"], {"image": images})[0]
+
+
+def _onnx_path(name: str, shape: tuple[int, ...], code: str) -> Path:
+    """Beside the pretrained weights, as to write it takes longer than to use it for some hundred
+    images. That of other code or of another PyTorch makes way."""
+    weights = weights_path(name)
+    stem = f"{weights.stem}-{shape[0]}x{shape[1]}"
+    made_by = hashlib.sha256(f"{torch.__version__} {code}".encode()).hexdigest()[:16]
+    path = weights.with_name(f"{stem}-{made_by}.onnx")
+    for other in weights.parent.glob(f"{stem}-*.onnx"):
+        if other != path:
+            other.unlink(missing_ok=True)
+    return path
 
 
 if __name__ == "__main__":
