@@ -97,8 +97,8 @@ def doubtful(probabilities: np.ndarray, labels: np.ndarray, share: float = DOUBT
     """int64: the rows whose own label has less than `share` of the likeliest class's probability,
     those with the least probability of their own first.
 
-    With 3% of the labels of 1,399 photographs of cats and dogs exchanged at random, nineteen in
-    twenty of those are found, and five in six of those found are wrong indeed; of scikit-learn's
+    With 3% of the labels of 1,399 photographs of cats and dogs exchanged at random, nine in ten of
+    those or more were found, and five in six of those found were wrong indeed; of scikit-learn's
     digits by their pixels alone, in ten classes, as many (tests/components/features).
     """
     own = probabilities[np.arange(len(labels)), labels]
