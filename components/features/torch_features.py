@@ -16,6 +16,7 @@ from torch import nn
 from components.augmentation.torch_augment import augmenter
 from components.base import atomic
 from components.base.commands import run
+from components.base.fingerprint import fingerprint
 from components.data.arrays import ImageArrays
 from components.features.extract import Backbone, FeatureArgs, extract
 from components.networks import torch_model
@@ -47,7 +48,7 @@ def main(args: FeatureArgs) -> None:
     def on_device() -> Backbone:
         if torch.cuda.is_available():
             return _on_gpu(backbone)
-        path = _onnx_path(network.backbone.name, arrays.spec.shape, args.code)
+        path = _onnx_path(network.backbone.name, arrays.spec.shape)
         return _on_cpu(backbone, arrays.spec.shape, args.threads, path)
 
     extract(args, made_by, size, on_device, drawn)
@@ -109,11 +110,12 @@ def _in_onnx_runtime(path: Path, threads: int) -> Backbone:
     return lambda images: session.run(["features"], {"image": images})[0]
 
 
-def _onnx_path(name: str, shape: tuple[int, ...], code: str) -> Path:
+def _onnx_path(name: str, shape: tuple[int, ...]) -> Path:
     """Beside the pretrained weights, as to write it takes longer than to use it for some hundred
     images. That of other code or of another PyTorch makes way."""
     weights = weights_path(name)
     stem = f"{weights.stem}-{shape[0]}x{shape[1]}"
+    code = fingerprint("components.networks.torch_model", "components.networks.backbones")
     made_by = hashlib.sha256(f"{torch.__version__} {code}".encode()).hexdigest()[:16]
     path = weights.with_name(f"{stem}-{made_by}.onnx")
     for other in weights.parent.glob(f"{stem}-*.onnx"):
