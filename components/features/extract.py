@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.augmentation.policy import Policy
+from components.augmentation.policy import Flip, Policy
 from components.base import atomic
 from components.base.commands import Arguments
 from components.base.console import console, progress
@@ -23,9 +23,9 @@ from components.features.feature_arrays import (
     PLAIN,
     SPEED,
     FeatureArrays,
-    views_of,
 )
 from components.sources.source import SPLITS
+from serving.contract.image_spec import ImageSpec
 
 AT_A_TIME = 32
 _SEED = 0
@@ -99,6 +99,13 @@ def extract(
                 found.flush()
     atomic.write(args.output / SPEED, json.dumps({"images": seen, "seconds": seconds}) + "\n")
     atomic.write(args.output / DESCRIPTION, json.dumps(made_by | {"views": views}, indent=1) + "\n")
+
+
+def views_of(policy: Policy, spec: ImageSpec) -> tuple[str, ...]:
+    """The views of the training split."""
+    mirrored = (MIRRORED,) if any(isinstance(of, Flip) for of in policy) else ()
+    changed = any(not isinstance(of, Flip) for of in policy) or spec.packed_shape != spec.shape
+    return (PLAIN, *mirrored, *(DRAWN if changed else ()))
 
 
 def _seen(split: Split, rows: np.ndarray, view: str, drawn: Callable) -> np.ndarray:

@@ -17,18 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from components.augmentation.policy import Flip, Policy
-from serving.contract.image_spec import ImageSpec
-
 DESCRIPTION, SPEED = "features.json", "speed.json"
 PLAIN, MIRRORED, DRAWN = "plain", "mirrored", ("drawn_1", "drawn_2")
-
-
-def views_of(policy: Policy, spec: ImageSpec) -> tuple[str, ...]:
-    """The views of the training split."""
-    mirrored = (MIRRORED,) if any(isinstance(of, Flip) for of in policy) else ()
-    changed = any(not isinstance(of, Flip) for of in policy) or spec.packed_shape != spec.shape
-    return (PLAIN, *mirrored, *(DRAWN if changed else ()))
 
 
 class FeatureSplit:

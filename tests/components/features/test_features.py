@@ -11,8 +11,8 @@ import torch
 from components.augmentation.policy import Brightness, Flip, Policy
 from components.base.process import run_module
 from components.data.arrays import ImageArrays
-from components.features.extract import FeatureArgs
-from components.features.feature_arrays import DRAWN, MIRRORED, PLAIN, FeatureArrays, views_of
+from components.features.extract import FeatureArgs, views_of
+from components.features.feature_arrays import DRAWN, MIRRORED, PLAIN, FeatureArrays
 from components.networks import torch_model
 from components.networks.named_network import network_of
 from serving.contract.image_spec import ImageSpec

@@ -8,7 +8,9 @@ from components.base.fingerprint import ROOT, named_files
 from pipeline.line.step_modules import STEP_MODULES, code
 from serving.contract.release_files import FORMATS
 
-FEEDS_TRAINING = {"ingest", "transform", "pack", "augment", "train_keras", "train_torch"}
+FEEDS_TRAINING = {
+    *("ingest", "transform", "pack", "augment", "features", "train_keras", "train_torch"),
+}
 BOTH_TRAINERS = {"train_keras", "train_torch"}
 BOTH_EVALUATIONS = {"evaluate_keras", "evaluate_torch"}
 ALL = set(STEP_MODULES)
@@ -19,7 +21,7 @@ EDITS: dict[str, set[str]] = {
     "components/gates/data_gate.py": {"data_gate"},
     "components/gates/model_gates.py": {"gates"},
     "components/training/config.py": BOTH_TRAINERS,
-    "components/augmentation/policy.py": {"augment", *BOTH_TRAINERS},
+    "components/augmentation/policy.py": {"augment", "features", *BOTH_TRAINERS},
     "export/verification/config.py": {"export", "push"},
     "components/data/config.py": set(),  # an ImageSpec is what steps are handed
     "components/networks/config.py": set(),
@@ -40,13 +42,15 @@ EDITS: dict[str, set[str]] = {
     "components/data/transform_tfx.py": {"transform"},
     "components/augmentation/augment.py": {"augment"},
     "components/augmentation/keras_copies.py": {"augment"},
-    "components/augmentation/torch_augment.py": {"augment", "train_torch"},
+    "components/augmentation/torch_augment.py": {"augment", "features", "train_torch"},
     "components/augmentation/keras_augment.py": {"augment", "train_keras"},
     "components/training/keras_learner.py": {"train_keras"},
     "components/training/torch_learner.py": {"train_torch"},
     "components/training/schedule.py": BOTH_TRAINERS,
-    "components/networks/torch_model.py": {"train_torch", "evaluate_torch", "export"},
-    "components/networks/architectures.py": BOTH_TRAINERS,
+    "components/networks/torch_model.py": {"features", "train_torch", "evaluate_torch", "export"},
+    "components/networks/architectures.py": {"features", *BOTH_TRAINERS},
+    "components/features/extract.py": {"features"},
+    "components/features/cross_validate.py": {"cross_validate", "push"},
     "components/evaluation/evaluate.py": BOTH_EVALUATIONS,
     "components/evaluation/torch_corruptions.py": {"corrupt"},
     "components/evaluation/slices.py": BOTH_EVALUATIONS,
@@ -100,4 +104,4 @@ def test_a_network_of_the_users_own_reruns_what_builds_it(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "edited_net.py").write_text("")
     with_it = {s for s in STEP_MODULES if "edited_net.py" in json.loads(code(s, "edited_net:f"))}
-    assert with_it == BOTH_TRAINERS | BOTH_EVALUATIONS | {"export"}
+    assert with_it == BOTH_TRAINERS | BOTH_EVALUATIONS | {"features", "export"}
