@@ -9,6 +9,10 @@ from typing import IO
 
 import psutil
 
+_SECONDS, _COST = 0.2, 0.02
+"""Between two looks at the memory, which take no more than that share of a core: pages of processes
+that share them have to be counted one by one."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
@@ -37,8 +41,11 @@ def measure(command: list[str], stderr: IO[str] | None = None) -> Measured:
     samples, done = [], threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.2):
+        wait = _SECONDS
+        while not done.wait(wait):
+            began = time.thread_time()
             samples.append((time.time(), memory(process.pid)))
+            wait = max(_SECONDS, (time.thread_time() - began) / _COST)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
