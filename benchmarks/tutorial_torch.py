@@ -123,15 +123,19 @@ def main() -> None:
         epochs.append(stop - epoch_start)
         print(f"epoch {epoch}  loss {running_loss / len(loader):.3f}", flush=True)
     assert start is not None, "there was a step"
-    accuracy = evaluate(model, arguments.arrays) if arguments.evaluate else None
+    accuracy = evaluate(model, _test(arguments.arrays)) if arguments.evaluate else None
     report(counted, stop - start, epochs, accuracy)
 
 
+def _test(arrays: Path) -> DataLoader:
+    return DataLoader(Images(*load(arrays, "test"), TEST), BATCH, num_workers=WORKERS)
+
+
 @torch.no_grad()
-def evaluate(model: nn.Module, arrays: Path) -> float:
+def evaluate(model: nn.Module, loader: DataLoader) -> float:
+    """The share of images that are named right."""
     model.eval()
     correct = total = 0
-    loader = DataLoader(Images(*load(arrays, "test"), TEST), BATCH, num_workers=WORKERS)
     for images, labels in loader:
         correct += (model(images).argmax(1) == labels).sum().item()
         total += len(labels)

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from benchmarks.tutorial_torch import evaluate
 from components.networks import torch_model
 from components.networks.backbones import BACKBONES
 from components.networks.named_network import network_of
@@ -122,17 +123,6 @@ def train(
         optimizer.step()
         running_loss += loss.item()
     return running_loss / len(loader)
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, loader: DataLoader) -> float:
-    """The share of images that are named right."""
-    model.eval()
-    correct = total = 0
-    for images, labels in loader:
-        correct += (model(images).argmax(1) == labels).sum().item()
-        total += len(labels)
-    return correct / total
 
 
 if __name__ == "__main__":

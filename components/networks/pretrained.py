@@ -52,7 +52,7 @@ def weights_path(name: str) -> Path:
     is missing or has another file, or the cache cannot be written.
     """
     backbone = BACKBONES[name]
-    path = _cache() / f"{name}-{backbone.weights[:16]}.safetensors"
+    path = _converted(backbone)
     if not path.is_file():
         _published(backbone)  # a refusal should not wait for a process's start
         _make_folder(path.parent)
@@ -60,6 +60,17 @@ def weights_path(name: str) -> Path:
             args = PretrainedArgs(name=name, output=path)
             run_module("components.networks.pretrained", args, work, seconds=HOURS, gpu=False)
     return path
+
+
+def check_weights(name: str) -> None:
+    """Raises ConfigError where `weights_path` would, for want of a package or for another file in
+    it; makes nothing."""
+    if not _converted(BACKBONES[name]).is_file():
+        _published(BACKBONES[name])
+
+
+def _converted(backbone: Backbone) -> Path:
+    return _cache() / f"{backbone.name}-{backbone.weights[:16]}.safetensors"
 
 
 def backbone_weights(network: Network) -> dict[str, np.ndarray]:

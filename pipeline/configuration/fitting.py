@@ -39,6 +39,7 @@ def check_classes(config: RunConfig, labels: tuple[str, ...]) -> AnyArchitecture
     """The network for these classes. Raises ConfigError when it, or the loss, does not fit them."""
     # With NumPy, which `list` and `show` have no use for.
     from components.networks.network import Network
+    from components.networks.pretrained import check_weights
     from serving.contract.image_spec import ImageSpec
 
     architecture = _architecture(config, len(labels))
@@ -48,6 +49,8 @@ def check_classes(config: RunConfig, labels: tuple[str, ...]) -> AnyArchitecture
     except ValueError as error:
         raise ConfigError(f"Bad value for model.architecture: {error}") from error
     _check_loss(config, architecture)
+    if architecture.backbone is not None:  # minutes before its weights are asked for
+        check_weights(architecture.backbone.name)
     return architecture
 
 

@@ -5,18 +5,7 @@ import pytest
 from scipy import stats
 
 from components.gates.chance import above, fewer, least_above, paired
-
-COUNTS = [
-    (0, 1),
-    (1, 1),
-    (0, 10),
-    (13, 13),
-    (0, 80),
-    (77, 80),
-    (80, 80),
-    (395, 404),
-    (9_913, 10_000),
-]
+from tests.helpers.counts import COUNTS
 
 
 @pytest.mark.parametrize("right, images", COUNTS)

