@@ -1,8 +1,9 @@
 """Features by PyTorch's backbone: `python -m components.features.torch_features ARGS.json`.
 
-On a CPU the backbone runs in ONNX Runtime, which folds batch norm into convolutions and took a sixth
-of PyTorch's processor time (EfficientNet-Lite0 in float32, one thread, the least of four batches on a
-busy machine: 12 and 74 ms an image), with the same features but for rounding. Both frameworks' heads are trained on what is made here.
+On a CPU the backbone runs in ONNX Runtime, which folds batch norm into convolutions and took a
+sixth of PyTorch's processor time (EfficientNet-Lite0 in float32, one thread, the least of four
+batches on a busy machine: 12 and 74 ms an image), with the same features but for rounding. Both
+frameworks' heads are trained on what is made here.
 """
 
 import hashlib
