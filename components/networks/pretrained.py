@@ -15,8 +15,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from components.base import atomic
 from components.base.commands import Arguments, run
@@ -27,6 +26,9 @@ from components.networks.description import Architecture, Placed
 from components.networks.layers import InvertedResidual
 from components.networks.network import Network
 from components.networks.weight_layout import weights_of
+
+if TYPE_CHECKING:  # an unchanged run only asks whether the weights are there
+    import numpy as np
 
 CLASSIFIER = ("_fc.weight", "_fc.bias")
 """The layer from features to ImageNet's classes, in PyTorch's layout."""
@@ -73,7 +75,7 @@ def _converted(backbone: Backbone) -> Path:
     return _cache() / f"{backbone.name}-{backbone.weights[:16]}.safetensors"
 
 
-def backbone_weights(network: Network) -> dict[str, np.ndarray]:
+def backbone_weights(network: Network) -> "dict[str, np.ndarray]":
     """The pretrained weights of the network's backbone, float32, by the names and in the layout of
     our PyTorch network.
 
