@@ -2,8 +2,10 @@
 
 import dataclasses
 import io
+import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -170,6 +172,7 @@ def test_a_disturbed_week_ends_every_night_as_an_undisturbed_one(tmp_path):
     year = Year(tmp_path, WEEK, 1, disk)
     try:
         rows = list(year.live())
+        again = list(_without_the_last_row(tmp_path, disk).live())
     finally:
         if disk and os.path.ismount(disk):
             subprocess.run(["umount", disk], check=True)
@@ -179,3 +182,15 @@ def test_a_disturbed_week_ends_every_night_as_an_undisturbed_one(tmp_path):
     assert [row.undisturbed.version for row in rows] == [1, 1, 1, 2, 2, 3, 2]
     assert "rolled_back is the same model" in rows[-1].disturbed.sentence
     assert sum(bool(row.disturbed.struck) for row in rows) >= 3
+    assert [_text(row) for row in again] == [_text(rows[-1])]  # noted, and not lived
+
+
+def _without_the_last_row(work: Path, disk: Path | None) -> Year:
+    """As if the script was ended when both lives had noted their night and the year had not."""
+    nights = work / "nights.jsonl"
+    nights.write_text("".join(nights.read_text().splitlines(keepends=True)[:-1]))
+    return Year(work, WEEK, 1, disk)
+
+
+def _text(row: Row) -> str:
+    return json.dumps(dataclasses.asdict(row))
