@@ -20,7 +20,7 @@ from export.export_formats import FormatsArgs, write_format
 from export.formats import contract as contracts
 from export.formats.inexpressible import sentence
 from export.formats.trained_model import TrainedModel
-from export.verification.config import ExportConfig, batch_sizes
+from export.verification.config import ExportConfig, batch_sizes, is_large
 from export.verification.held_out import GOLDEN_ANSWERS
 from export.verification.latency import workers
 from export.verification.latency_worker import Artifact
@@ -80,7 +80,7 @@ class Exporter:
         self.args, self.pool, self.say = args, pool, say
         height, width, _ = ImageArrays(args.arrays).spec.shape
         self.limits = args.export.of_size(height, width)
-        self.batches = batch_sizes(height, width)
+        self.batches, self.large = batch_sizes(height, width), is_large(height, width)
         self.verifications: list[concurrent.futures.Future[list[dict]]] = []
         self.made: list[Artifact] = []
         self.not_made: list[list[dict]] = []
@@ -202,7 +202,7 @@ class Exporter:
             examples=self.args.examples,
             images=self.limits.images,
             batches=self.batches,
-            sampled=self.limits.images < self.args.export.images,
+            large=self.large,
             tie=self.limits.max_difference if row.precision == "float32" else 0.0,
             lineage=contract["lineage"],
             threads=1,  # two are under way beside the export, and OpenMP's threads spin

@@ -92,7 +92,7 @@ def _on_cpu(module: nn.Module, shape: tuple[int, ...], threads: int, path: Path)
     with atomic.replacing(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module,
+            torch_model.traceable(module),
             (torch.zeros((2, *shape), dtype=torch.uint8),),
             temporary,
             dynamo=True,

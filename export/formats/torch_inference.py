@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
+from components.networks import torch_model
 from components.networks.custom_network import AnyArchitecture
-from components.networks.torch_model import probabilities
 
 
 class TorchInference(torch.nn.Module):
@@ -18,14 +18,14 @@ class TorchInference(torch.nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         outputs = self.network(image.permute(0, 3, 1, 2).float())
-        return probabilities(outputs, self.architecture, self.temperature)
+        return torch_model.probabilities(outputs, self.architecture, self.temperature)
 
 
 def torch_inference(
     network: Any, architecture: AnyArchitecture, temperature: float = 1.0
 ) -> TorchInference:
-    """The module in eval mode."""
-    return TorchInference(network, architecture, temperature).eval()
+    """The module in eval mode, to run or to trace."""
+    return TorchInference(torch_model.traceable(network), architecture, temperature).eval()
 
 
 def example(shape: tuple[int, ...]) -> torch.Tensor:

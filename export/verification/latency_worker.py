@@ -16,7 +16,7 @@ from components.base.commands import Arguments, run
 from components.base.unix_socket import short_address
 from components.data.arrays import ImageArrays, evenly
 from export.formats import contract as contracts
-from export.verification.config import USUAL
+from export.verification.config import is_large
 from export.verification.runtimes import open_artifact
 
 _BATCHES = (1, 32)
@@ -33,7 +33,7 @@ def batches_at(arrays: Path) -> tuple[int, ...]:
     """Numbers of images at once whose latency is measured; of large images one alone, as 32 of them
     take seconds, and gigabytes where several artifacts are open beside each other."""
     height, width, _ = ImageArrays(arrays).spec.shape
-    return _BATCHES if height * width <= USUAL else _BATCHES[:1]
+    return _BATCHES[:1] if is_large(height, width) else _BATCHES
 
 
 class WorkerArgs(Arguments):

@@ -14,7 +14,7 @@ from components.base import atomic
 from components.base.commands import Arguments, run
 from components.data.arrays import ImageArrays, evenly
 from export.formats import contract as contracts
-from export.verification.config import BATCHES
+from export.verification.config import BATCHES, LARGE_HELD_OUT
 from export.verification.held_out import HeldOut
 from export.verification.records import blank_record
 from export.verification.runtimes import Opened, Signature, open_artifact
@@ -42,10 +42,11 @@ class ParityArgs(Arguments):
     images: int
     """How many held-out images to run at each batch size but the last, at which all are, as they
     are of reduced precision at every size; where the split test has fewer, val fills up."""
-    sampled: bool = False
-    """Whether reduced precision, too, is run on some images only at those sizes: on one of eight at
-    the least, and judged with its answers for the others at the last size. A fault that comes with
-    the batch size shows so as well, and large images take a third of the time."""
+    large: bool = False
+    """Whether the images are large ones, which are run less often. float32: on LARGE_HELD_OUT of
+    them at the last batch size. Reduced precision: at the other sizes, too, on some only, one of
+    eight at the least, and judged with its answers for the others at the last size; a fault that
+    comes with the batch size shows so as well."""
     batches: tuple[int, ...] = BATCHES
     tie: float = 0.0
     """Probabilities of the source that differ by no more than twice this are equal: which of their
@@ -85,12 +86,13 @@ def measure(args: ParityArgs) -> list[dict]:
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises is a failed record)
         return [blank | {"batch": batch, "error": _sentence(error)} for batch in args.batches]
     reduced, found = FORMATS[args.artifact].optional, {}
-    answered: Answers | None = {} if reduced and args.sampled else None
+    answered: Answers | None = {} if reduced and args.large else None
     for batch in reversed(args.batches):
         # Shares of some images only would leave a good int8 out, or let a bad one pass, by chance.
         every = batch == args.batches[-1] or (reduced and answered is None)
+        most = LARGE_HELD_OUT if args.large and not reduced else len(held)
         some = max(args.images, 0 if answered is None else len(held) // 8)
-        rows = evenly(len(held), len(held) if every else some)
+        rows = evenly(len(held), most if every else some)
         try:
             measured: dict = compare(opened.signatures, held, rows, batch, args.tie, answered)
         except _OF_THE_MACHINE:

@@ -39,7 +39,7 @@ def test_what_is_evaluated_is_what_the_server_decodes(packed):
 
 
 @pytest.mark.parametrize(
-    "height, width, expected", [(32, 32, 250), (96, 96, 64), (224, 224, 11), (3000, 2000, 1)]
+    "height, width, expected", [(32, 32, 216), (96, 96, 24), (224, 224, 4), (3000, 2000, 1)]
 )
 def test_of_large_images_fewer_are_predicted_at_a_time(height, width, expected):
     assert Split(ImageSpec(height, width, 3)).at_a_time(250) == expected

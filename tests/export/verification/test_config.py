@@ -10,12 +10,11 @@ from export.verification.config import BATCHES, ExportConfig, batch_sizes
     [
         (32, 256, 512, 64),
         (96, 256, 512, 64),
-        (128, 144, 64, 16),
-        (224, 47, 64, 16),
-        (500, 32, 64, 16),
+        (97, 16, 32, 16),
+        (224, 16, 32, 16),
     ],
 )
-def test_numbers_of_images_fall_with_their_pixels(side, images, calibration, largest):
+def test_there_are_fewer_images_where_they_are_large(side, images, calibration, largest):
     found = ExportConfig().of_size(side, side)
     assert (found.images, found.calibration_images) == (images, calibration)
     assert batch_sizes(side, side)[:2] == BATCHES[:2]
