@@ -15,9 +15,6 @@ _LARGE_BATCHES = (1, 7, 16)
 """Runtimes keep what layers make of all images of a batch: 64 of 224x224 took EfficientNet-Lite0's
 3.7 GB."""
 _LARGE_IMAGES = 16
-LARGE_HELD_OUT = 128
-"""How many of large images a float32 artifact is run on at the last batch size. Its faults show on
-any image, while what is said of reduced precision are shares, which want all of them."""
 _LARGE_CALIBRATION = 32
 """int8 of two EfficientNet-Lite0 answered 924 photographs as before in 99.5 and 99.9% of cases with
 so many, and in 99.5 and 99.8% with 64; ONNX Runtime takes 0.3 s for each."""

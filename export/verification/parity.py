@@ -14,7 +14,7 @@ from components.base import atomic
 from components.base.commands import Arguments, run
 from components.data.arrays import ImageArrays, evenly
 from export.formats import contract as contracts
-from export.verification.config import BATCHES, LARGE_HELD_OUT
+from export.verification.config import BATCHES
 from export.verification.held_out import HeldOut
 from export.verification.records import blank_record
 from export.verification.runtimes import Opened, Signature, open_artifact
@@ -24,6 +24,8 @@ from serving.contract.release_files import FORMATS
 _OF_THE_MACHINE = (ImportError, MemoryError)
 _INPUT = {"name": contracts.IMAGE, "dtype": "uint8"}
 _OUTPUT = {"name": contracts.PROBABILITIES, "dtype": "float32"}
+_FEWEST = 32
+"""Images that a signature of large ones is given as files, where there are so many."""
 _ROUNDED = 0.01
 """What probabilities in reduced precision may be below 0, and their sums off 1."""
 
@@ -43,10 +45,10 @@ class ParityArgs(Arguments):
     """How many held-out images to run at each batch size but the last, at which all are, as they
     are of reduced precision at every size; where the split test has fewer, val fills up."""
     large: bool = False
-    """Whether the images are large ones, which are run less often. float32: on LARGE_HELD_OUT of
-    them at the last batch size. Reduced precision: at the other sizes, too, on some only, one of
-    eight at the least, and judged with its answers for the others at the last size; a fault that
-    comes with the batch size shows so as well."""
+    """Whether the images are large ones, which are run less often: at all batch sizes but the last
+    some only, of reduced precision one of eight at the least, and at all sizes of the signatures
+    but `image`. Those that were not run count as they were answered at the last size by `image`. A
+    fault that comes with the size, or with what a signature does to a file, shows so as well."""
     batches: tuple[int, ...] = BATCHES
     tie: float = 0.0
     """Probabilities of the source that differ by no more than twice this are equal: which of their
@@ -86,13 +88,12 @@ def measure(args: ParityArgs) -> list[dict]:
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises is a failed record)
         return [blank | {"batch": batch, "error": _sentence(error)} for batch in args.batches]
     reduced, found = FORMATS[args.artifact].optional, {}
-    answered: Answers | None = {} if reduced and args.large else None
+    answered: Answers | None = {} if args.large else None
     for batch in reversed(args.batches):
         # Shares of some images only would leave a good int8 out, or let a bad one pass, by chance.
-        every = batch == args.batches[-1] or (reduced and answered is None)
-        most = LARGE_HELD_OUT if args.large and not reduced else len(held)
-        some = max(args.images, 0 if answered is None else len(held) // 8)
-        rows = evenly(len(held), most if every else some)
+        every = batch == args.batches[-1] or (reduced and not args.large)
+        some = max(args.images, len(held) // 8) if reduced else args.images
+        rows = evenly(len(held), len(held) if every else some)
         try:
             measured: dict = compare(opened.signatures, held, rows, batch, args.tie, answered)
         except _OF_THE_MACHINE:
@@ -124,7 +125,8 @@ def compare(
     on them.
 
     With `answered` all but the largest difference are of all held-out images: those that are not
-    among `rows` count as it says. A call with all of the rows fills it.
+    among `rows` count as it says. A call with all of the rows, `image` first, fills it, and runs
+    the other signatures on one image of eight.
 
     Raises ValueError for an answer that is not finite, has another shape or type or is no
     probabilities, and for a source whose answers are not finite.
@@ -136,14 +138,15 @@ def compare(
     top = expected.argmax(1)
     worst = {"max_difference": 0.0, "mean_difference": 0.0, "agreement": 1.0, "accuracy": 1.0}
     for name, signature in signatures.items():
-        answers, largest = np.empty_like(expected), 0.0
-        if answered and name in answered:
-            answers[:] = answered[name]
-        for some in batches(len(rows), batch):
+        answers, largest, asked = np.zeros_like(expected), 0.0, rows
+        if answered:
+            answers[:] = answered.get(name, answered[contracts.IMAGE])
+            asked = rows if name in answered else evenly(len(held), max(_FEWEST, len(held) // 8))
+        for some in batches(len(asked), batch):
             inputs = held.encoded if name == contracts.IMAGE_BYTES else held.images
-            received = signature(inputs(rows[some]))
+            received = signature(inputs(asked[some]))
             _check_answer(name, received, (len(some), expected.shape[1]))
-            places = some if answered is None else rows[some]
+            places = some if answered is None else asked[some]
             largest = max(largest, float(np.abs(received - expected[places]).max()))
             answers[places] = received
         if answered is not None:

@@ -95,6 +95,25 @@ def test_some_rows_are_judged_with_the_answers_known_of_the_others(made):
     assert right["agreement"] == 0.99  # a faulty call leaves no answers behind
 
 
+def test_of_large_images_files_are_given_of_some_and_a_fault_of_theirs_shows(made):
+    found, seen = held(made), []
+    broken = np.roll(found.probabilities, 1, axis=1)
+    known = {file: row for row, file in enumerate(found.encoded(np.arange(100)))}
+
+    def encoded(files):
+        seen.extend(files)
+        return broken[[known[file] for file in files]]
+
+    signatures = {"image": told(found.probabilities, found), "image_bytes": encoded}
+    whole = parity.compare(signatures, found, np.arange(100), 16, 0.0, {})
+    assert len(set(seen)) == 32
+    agreeing = (broken.argmax(1) == found.probabilities.argmax(1))[
+        np.linspace(0, 99, 32).round().astype(int)
+    ]
+    assert whole["agreement"] == pytest.approx((68 + agreeing.sum()) / 100)
+    assert whole["max_difference"] > 0.1
+
+
 def test_files_are_given_to_the_signature_that_takes_files(made):
     found = held(made)
 
