@@ -79,7 +79,7 @@ class Exporter:
     ):
         self.args, self.pool, self.say = args, pool, say
         height, width, _ = ImageArrays(args.arrays).spec.shape
-        self.limits = args.export.of_size(height, width)
+        self.limits, self.calibration = args.export, args.export.calibration(height, width)
         self.batches, self.large = batch_sizes(height, width), is_large(height, width)
         self.verifications: list[concurrent.futures.Future[list[dict]]] = []
         self.made: list[Artifact] = []
@@ -117,7 +117,7 @@ class Exporter:
                 self.args.transform_graph,
                 temperature=temperature.load(self.args.predictions[framework]),
                 arrays=self.args.arrays,
-                calibration_count=self.limits.calibration_images,
+                calibration_count=self.calibration,
             )
             contract = model.contract
         text = contracts.to_json(contract) + "\n"
@@ -164,7 +164,7 @@ class Exporter:
             formats=[row.name for row in rows],
             required=[row.name for row in rows if self.limits.is_required(row)],
             arrays=self.args.arrays,
-            calibration_images=self.limits.calibration_images,
+            calibration_images=self.calibration,
             output=self._directory(framework),
             failures=scratch / "failures.json",
         )

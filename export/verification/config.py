@@ -1,7 +1,5 @@
 """The slice of configuration that says what is exported, and how far it may be from its source."""
 
-from typing import Self
-
 from pydantic import Field, field_validator
 
 from components.base.config import Slice
@@ -10,11 +8,12 @@ from serving.contract.release_files import FORMATS, Format
 BATCHES = (1, 7, 64)
 """Each artifact is verified at all of these batch sizes: on every held-out image at the last one,
 on `export.images` of them at the others (float32; reduced precision on every one at all). Of large
-images there are fewer, see `ExportConfig.of_size`."""
-_LARGE_BATCHES = (1, 7, 16)
+images only some are run at the others, see `parity.ParityArgs.large`."""
+_LARGE_BATCHES = (1, 3, 8)
 """Runtimes keep what layers make of all images of a batch: 64 of 224x224 took EfficientNet-Lite0's
 3.7 GB."""
-_LARGE_IMAGES = 16
+LARGE_IMAGES = 16
+"""How many large images are run at the small batch sizes."""
 _LARGE_CALIBRATION = 32
 """int8 of two EfficientNet-Lite0 answered 924 photographs as before in 99.5 and 99.9% of cases with
 so many, and in 99.5 and 99.8% with 64; ONNX Runtime takes 0.3 s for each."""
@@ -86,13 +85,10 @@ class ExportConfig(Slice):
             )
         return names
 
-    def of_size(self, height: int, width: int) -> Self:
-        """As it is, or with as many images as are meant for large ones of that size."""
-        if not is_large(height, width):
-            return self
-        images = min(self.images, _LARGE_IMAGES)
-        calibration = min(self.calibration_images, _LARGE_CALIBRATION)
-        return self.model_copy(update={"images": images, "calibration_images": calibration})
+    def calibration(self, height: int, width: int) -> int:
+        """How many training images of that size int8 ranges are measured on."""
+        most = _LARGE_CALIBRATION if is_large(height, width) else self.calibration_images
+        return min(self.calibration_images, most)
 
     def agreement_of(self, row: Format) -> float:
         """The least share of equal top-1 labels for a format."""

@@ -14,7 +14,7 @@ from components.base import atomic
 from components.base.commands import Arguments, run
 from components.data.arrays import ImageArrays, evenly
 from export.formats import contract as contracts
-from export.verification.config import BATCHES
+from export.verification.config import BATCHES, LARGE_IMAGES
 from export.verification.held_out import HeldOut
 from export.verification.records import blank_record
 from export.verification.runtimes import Opened, Signature, open_artifact
@@ -24,8 +24,6 @@ from serving.contract.release_files import FORMATS
 _OF_THE_MACHINE = (ImportError, MemoryError)
 _INPUT = {"name": contracts.IMAGE, "dtype": "uint8"}
 _OUTPUT = {"name": contracts.PROBABILITIES, "dtype": "float32"}
-_FEWEST = 32
-"""Images that a signature of large ones is given as files, where there are so many."""
 _ROUNDED = 0.01
 """What probabilities in reduced precision may be below 0, and their sums off 1."""
 
@@ -45,10 +43,11 @@ class ParityArgs(Arguments):
     """How many held-out images to run at each batch size but the last, at which all are, as they
     are of reduced precision at every size; where the split test has fewer, val fills up."""
     large: bool = False
-    """Whether the images are large ones, which are run less often: at all batch sizes but the last
-    some only, of reduced precision one of eight at the least, and at all sizes of the signatures
-    but `image`. Those that were not run count as they were answered at the last size by `image`. A
-    fault that comes with the size, or with what a signature does to a file, shows so as well."""
+    """Whether the images are large ones, which are run less often: LARGE_IMAGES of them at all
+    batch sizes but the last, in reduced precision one of eight at the least, and as many by other
+    signatures than `image`. Those that were not run count as `image` answered them at the last
+    size. A fault that comes with the size, or with what a signature does to a file, shows so as
+    well."""
     batches: tuple[int, ...] = BATCHES
     tie: float = 0.0
     """Probabilities of the source that differ by no more than twice this are equal: which of their
@@ -92,7 +91,8 @@ def measure(args: ParityArgs) -> list[dict]:
     for batch in reversed(args.batches):
         # Shares of some images only would leave a good int8 out, or let a bad one pass, by chance.
         every = batch == args.batches[-1] or (reduced and not args.large)
-        some = max(args.images, len(held) // 8) if reduced else args.images
+        some = min(args.images, LARGE_IMAGES) if args.large else args.images
+        some = max(some, len(held) // 8) if reduced else some
         rows = evenly(len(held), len(held) if every else some)
         try:
             measured: dict = compare(opened.signatures, held, rows, batch, args.tie, answered)
@@ -126,7 +126,7 @@ def compare(
 
     With `answered` all but the largest difference are of all held-out images: those that are not
     among `rows` count as it says. A call with all of the rows, `image` first, fills it, and runs
-    the other signatures on one image of eight.
+    the other signatures on some, see `ParityArgs.large`.
 
     Raises ValueError for an answer that is not finite, has another shape or type or is no
     probabilities, and for a source whose answers are not finite.
@@ -141,7 +141,9 @@ def compare(
         answers, largest, asked = np.zeros_like(expected), 0.0, rows
         if answered:
             answers[:] = answered.get(name, answered[contracts.IMAGE])
-            asked = rows if name in answered else evenly(len(held), max(_FEWEST, len(held) // 8))
+            asked = (
+                rows if name in answered else evenly(len(held), max(LARGE_IMAGES, len(held) // 8))
+            )
         for some in batches(len(asked), batch):
             inputs = held.encoded if name == contracts.IMAGE_BYTES else held.images
             received = signature(inputs(asked[some]))
