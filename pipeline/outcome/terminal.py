@@ -57,6 +57,8 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for timer in self._announced.values():  # of steps that failed
+            timer.cancel()
         self._stop_status()
         try:
             flush_standard_streams()
@@ -70,6 +72,7 @@ class Terminal:
         for stream, saved in zip((1, 2), self._saved):
             os.dup2(saved, stream)
             os.close(saved)
+        self._console.file.close()
         self._rotated.__exit__()
 
     def heading(self, config: RunConfig, run_id: str) -> None:
