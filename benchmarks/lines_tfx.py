@@ -23,8 +23,8 @@ from benchmarks.measure import memory
 from benchmarks.plain_steps_tfx import plain_steps
 from benchmarks.steps_tfx import steps
 from components.sources.open_source import open_source
-from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, root_path
+from pipeline.configuration.configure import configure
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.line import dag
 
@@ -84,7 +84,7 @@ def main() -> None:
     StandardOptions.DEFAULT_RUNNER = "FnApiRunner"  # Beam's own default would be downloaded
     imported = memory(os.getpid())
     start, cpu = time.perf_counter(), _cpu_seconds()
-    config = presets.configure(preset, parse_overrides(sys.argv[4:]))
+    config = configure(preset, parse_overrides(sys.argv[4:]))
     source: Any = open_source(config.data)  # for the plain line a TfdsSource
     opened = time.perf_counter() - start
     pipeline = {"plain": plain, "ours": ours}[line](config, source)

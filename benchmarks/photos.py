@@ -30,7 +30,7 @@ from components.data import image_index
 from components.features.feature_arrays import SPEED
 from components.networks.backbones import BACKBONES
 from components.sources.open_source import open_listed
-from pipeline.configuration import presets
+from pipeline.configuration.configure import configure
 from pipeline.configuration.inferred import archive_kind
 
 SECONDS, GIGABYTES = 240, 4.0
@@ -106,7 +106,7 @@ def _check(source: str, overrides: dict[str, str]) -> tuple[str, int]:
     """The backbone that `source` gets, and the threads asked for."""
     if given := [key for key in overrides if key in _GIVEN]:
         raise ConfigError(f"{given[0]} is of the benchmark's own: leave it out.")
-    config = presets.configure(source, overrides)
+    config = configure(source, overrides)
     backbone = config.model.architecture
     if backbone not in BACKBONES:
         raise ConfigError(

@@ -19,8 +19,8 @@ from components.data.arrays import ImageArrays
 from components.data.pack import write_shard
 from components.networks.network import FRAMEWORKS
 from components.sources.open_source import LISTED
-from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig
+from pipeline.configuration.configure import configure as configure_run
 
 DATA = ROOT.parent / "shared" / "data"
 """Where prepared sets are looked for when `data.dir` or the preset's archive is not there."""
@@ -30,9 +30,9 @@ OUTPUT = ROOT / "out" / "benchmarks"
 def configure(preset: str, overrides: dict[str, str]) -> tuple[RunConfig, dict[str, str]]:
     """The preset's configuration, and the overrides with those that point at data in `DATA`.
 
-    Raises ConfigError as `presets.configure` does.
+    Raises ConfigError as `configure_run` does.
     """
-    config = presets.configure(preset, overrides)
+    config = configure_run(preset, overrides)
     kind, _, name = config.data.source.partition(":")
     found = {}
     if kind == "tfds" and config.data.dir is None and (DATA / "tfds" / name).is_dir():
@@ -41,7 +41,7 @@ def configure(preset: str, overrides: dict[str, str]) -> tuple[RunConfig, dict[s
         found = {"data.source": f"{kind}:{DATA / name}"}
     if not found:
         return config, overrides
-    return presets.configure(preset, overrides | found), overrides | found
+    return configure_run(preset, overrides | found), overrides | found
 
 
 def packed(preset: str, overrides: dict[str, str]) -> Path:

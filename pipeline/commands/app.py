@@ -52,9 +52,9 @@ def show(preset: Preset, overrides: Overrides = None) -> None:
     """Print every key of a preset with its value, in the form that `run` takes; of your own images
     also what was inferred and why."""
     from components.sources.open_source import listed_once
+    from pipeline.configuration.configure import configure
     from pipeline.configuration.inferred import why
     from pipeline.configuration.overrides import as_arguments, parse_overrides
-    from pipeline.configuration.presets import configure
 
     with listed_once():
         config = configure(preset, parse_overrides(overrides or []))

@@ -7,8 +7,8 @@ from components.base import atomic
 from components.base.refusal import ConfigError
 from components.sources.open_source import listed_once, open_source
 from pipeline.commands.preview import writable_file
-from pipeline.configuration import presets
 from pipeline.configuration.config import root_path
+from pipeline.configuration.configure import configure
 from pipeline.configuration.fitting import check_classes
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.line.inputs import schema_text
@@ -26,7 +26,7 @@ def compile_line(
     where. Raises ConfigError and DataRefused as a run does."""
     if target not in TARGETS:
         raise ConfigError(f"Unknown target {target!r}: expected {' or '.join(TARGETS)}.")
-    config = presets.configure(preset, parse_overrides(arguments))
+    config = configure(preset, parse_overrides(arguments))
     check_kfp()
     source = open_source(config.data)
     check_classes(config, source.labels)

@@ -20,8 +20,8 @@ from components.sources.open_source import listed_once, open_source
 from components.sources.source import RawImage, Source
 from components.training.trained import trained_frameworks
 from pipeline.configuration.config import RunConfig, root_path
+from pipeline.configuration.configure import configure
 from pipeline.configuration.overrides import parse_overrides
-from pipeline.configuration.presets import configure
 from pipeline.outcome.preview_sheet import CLASSES, write_preview
 from pipeline.outcome.terminal import Terminal
 from serving.contract.image_spec import ImageSpec, fit_packed

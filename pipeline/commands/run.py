@@ -16,8 +16,8 @@ from components.base.refusal import DataRefused, Refusal
 from components.sources.listing import content_fingerprint
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
-from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, checkpoints_path, root_path
+from pipeline.configuration.configure import configure
 from pipeline.configuration.fitting import check_classes, check_signing
 from pipeline.configuration.inferred import inferred_keys
 from pipeline.configuration.overrides import as_arguments, parse_overrides, restored
@@ -59,7 +59,7 @@ def run(preset: str, arguments: list[str]) -> int:
     overrides = parse_overrides(arguments)
     refusal = None
     try:
-        config = presets.configure(preset, overrides)
+        config = configure(preset, overrides)
         source = open_source(config.data)
         check_classes(config, source.labels)
         check_signing(config)

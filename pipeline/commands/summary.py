@@ -24,8 +24,9 @@ from components.networks.network import Network
 from components.sources.open_source import open_source
 from components.training.trained import trained_frameworks
 from pipeline.configuration.config import RunConfig
+from pipeline.configuration.configure import configure
 from pipeline.configuration.overrides import parse_overrides
-from pipeline.configuration.presets import PRESETS, configure
+from pipeline.configuration.presets import PRESETS
 from pipeline.outcome.terminal import Terminal
 from serving.contract.image_spec import ImageSpec
 

@@ -20,8 +20,8 @@ from components.base.refusal import ConfigError, DataRefused
 from components.networks.architectures import architecture_of
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
-from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, root_path
+from pipeline.configuration.configure import configure
 from pipeline.configuration.fitting import check_classes, check_searched
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.line import step_modules
@@ -49,7 +49,7 @@ def tune(preset: str, arguments: list[str]) -> int:
     Raises ConfigError (2), DataRefused (4), Locked (75), and StepFailed (1) when trials fail.
     """
     overrides = parse_overrides(arguments)
-    config = presets.configure(preset, overrides)
+    config = configure(preset, overrides)
     space = search_space(config)
     source, root = open_source(config.data), root_path(config)
     check_searched(config, check_classes(config, source.labels))

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import __main__ as command_line
 from benchmarks import accuracy, accuracy_table, prepared, ratios, trainings
 from components.data.arrays import ImageArrays
-from pipeline.configuration.presets import configure
+from pipeline.configuration.configure import configure
 from tests.helpers.training_data import write_arrays
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import accuracy, trainings
-from pipeline.configuration.presets import configure
+from pipeline.configuration.configure import configure
 from serving.contract.image_spec import ImageSpec
 from tests.helpers.training_data import LABELS, digit_images, write_arrays
 

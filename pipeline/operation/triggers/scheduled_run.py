@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from components.base.refusal import ConfigError
 from components.sources.open_source import LISTED, open_source
-from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig, root_path
+from pipeline.configuration.configure import configure
 from pipeline.configuration.fitting import check_classes, check_signing
 from pipeline.configuration.overrides import leaves, parse_overrides
 from pipeline.line.inputs import schema_text
@@ -96,7 +96,7 @@ def scheduled_run(
     cron = CronExpression.parse(expression)
     directory = Path.cwd()
     preset = absolute_source(preset)
-    config = presets.configure(preset, parse_overrides(list(words)))
+    config = configure(preset, parse_overrides(list(words)))
     check_classes(config, open_source(config.data).labels)
     check_signing(config)
     root = root_path(config)

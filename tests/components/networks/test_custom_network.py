@@ -20,8 +20,8 @@ from export.formats import contract as contracts
 from export.formats import twin
 from export.formats.inference import inference
 from pipeline.commands.tune import tune
+from pipeline.configuration.configure import configure
 from pipeline.configuration.fitting import check_classes, check_searched
-from pipeline.configuration.presets import configure
 from serving.contract.image_spec import ImageSpec
 from tests.helpers.export_data import digits_arrays, torch_probabilities, write_predictions
 

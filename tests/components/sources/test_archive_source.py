@@ -19,7 +19,7 @@ from components.sources.config import DataConfig
 from components.sources.folder_source import FolderSource
 from components.sources.open_source import open_source
 from components.sources.source import RawImage
-from pipeline.configuration import presets
+from pipeline.configuration.configure import configure
 from tests.helpers.archives import COMPRESSIONS, PICTURE, write_tar, write_zip
 from tests.helpers.images import encode, write_class_folders
 
@@ -258,7 +258,7 @@ def test_an_archive_can_be_run_with_an_inferred_configuration(tmp_path, kind):
     else:
         _write(path, *members, ("w/b/webp.png", b"RIFF    WEBPtorn"))
     kind = kind[:3]
-    config = presets.configure(f"{kind}:{path}", {"train.epochs": "2"})
+    config = configure(f"{kind}:{path}", {"train.epochs": "2"})
     assert config.name == "My-faces" and config.data.source == f"{kind}:{path}"
     assert (config.image.height, config.image.width, config.image.channels) == (40, 40, 1)
 

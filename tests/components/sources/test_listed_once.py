@@ -8,7 +8,7 @@ import pytest
 from components.sources import folder_source
 from components.sources.config import DataConfig
 from components.sources.open_source import listed_once, open_source
-from pipeline.configuration import presets
+from pipeline.configuration.configure import configure
 from tests.helpers.images import write_class_folders
 
 
@@ -32,7 +32,7 @@ def listings(monkeypatch):
 
 def test_a_commands_configuration_run_and_ingest_share_one_listing(folder, listings):
     with listed_once():
-        config = presets.configure(f"folder:{folder}", {})
+        config = configure(f"folder:{folder}", {})
         source = open_source(config.data)
         assert source is open_source(config.data)
         assert open_source(config.data, anew=True) is not source

@@ -17,7 +17,7 @@ from components.base.refusal import ConfigError
 from components.sources.config import DataConfig
 from components.sources.open_source import open_source
 from components.sources.tfds_source import prepare
-from pipeline.configuration import presets
+from pipeline.configuration.configure import configure
 from tests.helpers.images import encode
 from tests.helpers.shared_data import PREPARED, needs_data
 
@@ -45,7 +45,7 @@ def test_a_chunk_holds_the_same_images_wherever_it_starts():
 
 @needs_data
 def test_any_prepared_set_can_be_run_with_an_inferred_configuration():
-    config = presets.configure("tfds:cifar10", {"data.dir": str(PREPARED)})
+    config = configure("tfds:cifar10", {"data.dir": str(PREPARED)})
     assert config.name == "cifar10" and config.data.dir == str(PREPARED)
     assert (config.image.height, config.image.width, config.image.channels) == (32, 32, 3)
     assert config.gates.min_accuracy == pytest.approx(0.19)
@@ -89,11 +89,11 @@ def test_an_attribute_of_celeb_a_becomes_two_classes(tmp_path):
     builder.info.set_splits(tfds.core.splits.SplitDict(splits))
     builder.data_path.mkdir(parents=True)
     builder.info.write_to_directory(builder.data_path)
-    config = presets.configure("celeba_smile", {"data.dir": str(tmp_path)}).data
+    config = configure("celeba_smile", {"data.dir": str(tmp_path)}).data
     with tfds.testing.mock_data(num_examples=6, data_dir=str(tmp_path)):
         source = pickle.loads(pickle.dumps(open_source(config)))
         images = [raw for chunk in source.chunks() for raw in source.read(chunk, 10**6)]
-        inferred = presets.configure(
+        inferred = configure(
             "tfds:celeb_a", {"data.dir": str(tmp_path), "data.label": "attributes/Male"}
         )
     assert source.labels == ("not_smiling", "smiling") and not source.ignored

@@ -16,7 +16,7 @@ from components.sources.config import DataConfig
 from components.sources.open_source import open_source
 from components.sources.source import RawImage
 from pipeline.commands.preview import one_per_class, raw_images
-from pipeline.configuration.presets import configure
+from pipeline.configuration.configure import configure
 from pipeline.outcome.preview_sheet import contact_sheet, describe, write_preview
 from serving.contract.image_spec import ImageSpec
 from tests.helpers.augmentation import colours

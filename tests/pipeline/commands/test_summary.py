@@ -9,7 +9,8 @@ from components.base.refusal import ConfigError
 from components.networks import keras_model, keras_summary, torch_model, torch_summary
 from components.networks.network import Network
 from pipeline.commands.summary import Built, guess_classes, network_of, summarise, table
-from pipeline.configuration.presets import PRESETS, configure
+from pipeline.configuration.configure import configure
+from pipeline.configuration.presets import PRESETS
 from tests.helpers import zoo
 from tests.helpers.images import write_class_folders
 

@@ -3,8 +3,8 @@
 import pytest
 
 from components.base.refusal import ConfigError
+from pipeline.configuration.configure import configure
 from pipeline.configuration.fitting import check_classes, check_searched
-from pipeline.configuration.presets import configure
 
 
 def test_a_search_is_of_a_framework_that_is_trained():

@@ -27,6 +27,7 @@ EDITS: dict[str, set[str]] = {
     "components/networks/config.py": set(),
     "pipeline/configuration/config.py": set(),
     "pipeline/configuration/presets.py": set(),
+    "pipeline/configuration/configure.py": set(),
     # What draws pictures, prints or judges afterwards reruns nothing.
     "pipeline/outcome/preview_sheet.py": set(),
     "pipeline/outcome/sheet.py": set(),

@@ -17,6 +17,7 @@ from components.base.process import StepFailed
 from pipeline.commands.tune import best_table, trial_line, write_best
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig
+from pipeline.configuration.configure import configure
 from pipeline.configuration.overrides import override, parse_overrides
 from pipeline.line import step_modules
 from pipeline.search.search import Search
@@ -92,7 +93,7 @@ def test_the_best_trial_becomes_a_file_of_overrides_that_a_run_takes(first, root
     assert best.accuracy == max(outcome.accuracy for outcome in ended)
     given = {"train.epochs": "1", "name": "mine", "tune.trials": "2"}
     write_best(asked, "digits", given, root / "best.args")
-    made = presets.configure("digits", parse_overrides([f"@{root / 'best.args'}"]))
+    made = configure("digits", parse_overrides([f"@{root / 'best.args'}"]))
     assert made.name == "mine" and made.tune == presets.digits().tune
     # What the file does not name is the preset's own.
     assert made.train == best.train.model_copy(update={"threads": 0})

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from components.base.fingerprint import ROOT
-from pipeline.configuration import presets
+from pipeline.configuration.configure import configure
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.operation.triggers import kubernetes_cron_job
 from pipeline.operation.triggers.scheduled_run import scheduled_run
@@ -94,7 +94,7 @@ def test_the_container_runs_the_same_configuration(tmp_path, monkeypatch):
         assert secret.endswith(f"--from-file=more.args={tmp_path / 'more.args'}")
         mounted = {"/images": tmp_path / "images", "/etc/darkroom": tmp_path, "/out": tmp_path}
         command, name, *rest = in_the_container(container["args"], mounted, tmp_path)
-        there = presets.configure(name, parse_overrides(rest))
+        there = configure(name, parse_overrides(rest))
         assert command == "run" and there.name == run.config.name
         same = {"name", "image", "model", "augment", "gates", "export", "release"}
         assert there.model_dump(include=same) == run.config.model_dump(include=same)
