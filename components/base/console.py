@@ -6,9 +6,12 @@ Without the variable (a step run by hand) that is standard error.
 """
 
 import contextlib
+import errno
+import io
 import os
 import sys
 import traceback
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -31,9 +34,23 @@ def console() -> Console:
     number = os.environ.get(CONSOLE_FD)
     if number is None:
         return Console(stderr=True, soft_wrap=True)
-    stream = os.fdopen(os.dup(int(number)), "w", buffering=1)
+    raw = _MayBeGone(os.dup(int(number)), "w")
+    stream = io.TextIOWrapper(io.BufferedWriter(raw), line_buffering=True)
     moving = os.isatty(stream.fileno()) and PLAIN not in os.environ
     return Console(file=stream, force_terminal=moving, soft_wrap=True)
+
+
+class _MayBeGone(io.FileIO):
+    """A terminal or a pipe. When nobody is there any more to read it (`... | head`, a connection
+    that broke), the run goes on without: its log, verdict and report say all."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            return len(data)
 
 
 def inherited() -> tuple[int, ...]:

@@ -94,6 +94,15 @@ def test_an_unchanged_run_repeats_the_verdict_and_its_page_without_anything_heav
     assert (latest / SAMPLES).stat().st_ino == _picture(tmp_path, released).stat().st_ino
 
 
+def test_a_run_ends_with_its_verdict_though_nobody_reads_what_it_says(released, tmp_path):
+    command = [sys.executable, "-m", "pipeline", "run", "digits", f"root={tmp_path}"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.wait(60) == 0
+    verdict = json.loads((tmp_path / "runs" / "latest" / "verdict.json").read_text())
+    assert verdict["status"] == "unchanged" and verdict["repeats"] == released.run_id
+
+
 def _picture(root, verdict):
     return root / "runs" / verdict.run_id / SAMPLES
 
