@@ -7,8 +7,9 @@ random moments and find the disk full, until the night's run ends by itself; the
 alone. Night by night their verdicts and releases are compared, down to the weights; every night ML
 Metadata holds nothing that runs, no output is an orphan and no process is left. Runs are forked
 from a process that has imported TFX; nights of nothing new are processes of their own where nobody
-disturbs them. What happened is in WORK: nights.jsonl, year.md and year.json. The same command goes
-on where it was ended. Exit codes: 0 alike, 1 not.
+disturbs them. What happened is in WORK: nights.jsonl, year.md and year.json. SIGTERM ends it with
+the night under way, Ctrl-C at once, which disturbs both; the same command goes on. Exit codes: 0
+alike, 1 not, 143 ended.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import dataclasses
 import functools
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -65,6 +67,8 @@ class Year:
         self.work, self.nights, self.disk = work, calendar(nights, seed), disk
         if disk is None:
             self.nights = [_without_disks(night) for night in self.nights]
+        self.ended = False
+        """Set it to have `live` end with the night."""
         self._rows = work / "nights.jsonl"
         self.rows = (
             [Row.read(line) for line in self._rows.read_text().splitlines()]
@@ -92,6 +96,8 @@ class Year:
                 disturbed, undisturbed = (future.result() for future in waiting)
                 self._note(night, disturbed, undisturbed, expected(past))
                 yield self.rows[-1]
+                if self.ended:
+                    return
             self.problems = at_the_end(*lives, NAME)
 
     def _lived(
@@ -241,8 +247,11 @@ def main() -> int:
     work = args.work.resolve() / f"{args.nights}-nights-seed-{args.seed}"
     work.mkdir(parents=True, exist_ok=True)
     year = Year(work, args.nights, args.seed, small_disk(work / "disk"))
+    signal.signal(signal.SIGTERM, lambda *_: setattr(year, "ended", True))
     for row in year.live():
         print(*told(row), *row.problems, sep=" | ", flush=True)
+    if len(year.rows) < args.nights:
+        return 128 + signal.SIGTERM
     (work / "year.md").write_text(table(year.rows))
     values = figures(year.rows) | {"problems_at_the_end": year.problems}
     text = json.dumps(values, indent=1)
