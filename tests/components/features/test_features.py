@@ -18,6 +18,8 @@ from components.networks.named_network import network_of
 from serving.contract.image_spec import ImageSpec
 from tests.helpers.training_data import digit_images
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
+
 SPEC = ImageSpec(32, 32, 3)
 LABELS = tuple("0123456789")
 COUNTS = {"train": 12, "val": 4, "test": 3}
@@ -49,7 +51,8 @@ def extract(root: Path, name: str, arrays: Path, policy: Policy, **more: object)
         **more,
     )
     (root / name).mkdir()
-    run_module("components.features.torch_features", arguments, root / name, seconds=600)
+    module = "components.features.torch_features"
+    run_module(module, arguments, root / name, seconds=600, imports="torch")
     return FeatureArrays(root / name)
 
 
@@ -59,7 +62,7 @@ def arrays(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def features(tmp_path_factory, arrays) -> FeatureArrays:
+def features(tmp_path_factory, arrays, warm_processes) -> FeatureArrays:
     root = tmp_path_factory.mktemp("features")
     return extract(root, "features", arrays, (Flip(), Brightness(fraction=0.2)), code="a")
 

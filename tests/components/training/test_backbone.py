@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from components.base.frameworks import IMPORTED
 from components.base.process import StepFailed, run_module
 from components.features.extract import FeatureArgs
 from components.networks.network import Network
@@ -23,7 +24,7 @@ _WRITTEN = ("result", "history")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory, warm_processes) -> Path:
     """arrays/, plan/ and features/ of digits as RGB images of 32x32."""
     root = tmp_path_factory.mktemp("data")
     write_arrays(root / "arrays", train=TRAIN)
@@ -39,7 +40,7 @@ def data(tmp_path_factory) -> Path:
         output=root / "features",
         threads=1,
     )
-    run_module("components.features.torch_features", arguments, root, seconds=600)
+    run_module("components.features.torch_features", arguments, root, seconds=600, imports="torch")
     return root
 
 
@@ -59,7 +60,8 @@ def train(data: Path, root: Path, framework: str, **recipe: object) -> tuple[dic
         run_dir=root / "run",
     )
     root.mkdir(exist_ok=True)
-    run_module(f"components.training.train_{framework}", arguments, root, seconds=600)
+    module = f"components.training.train_{framework}"
+    run_module(module, arguments, root, seconds=600, imports=IMPORTED[framework])
     return tuple(
         json.loads((root / "run" / f"{n}.json").read_text()) for n in ("result", "history")
     )
