@@ -49,7 +49,7 @@ def main(args: TrainArgs) -> None:
     with record:
         try:
             for stage in stages(args, arrays, "keras"):
-                record.start_stage(stage.config.epochs)
+                record.start_stage(stage.name, stage.config.epochs)
                 checkpoints = checkpoints_of(args, network, arrays, stage.name)
                 with strategy.scope():
                     train(stage, model, network, weights, record, checkpoints)

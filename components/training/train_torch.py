@@ -62,7 +62,7 @@ def replica_main(args: TrainArgs, replica: Replica) -> None:
     with record:
         try:
             for stage in stages(args, arrays, "torch"):
-                record.start_stage(stage.config.epochs)
+                record.start_stage(stage.name, stage.config.epochs)
                 checkpoints = checkpoints_of(args, network, arrays, stage.name)
                 train(stage, model, network, weights, precision, record, checkpoints, replica)
         except (RuntimeError, MemoryError) as error:

@@ -12,6 +12,7 @@ from rich.console import Console
 from components.base import atomic
 from components.base.console import console, progress
 from components.training.config import TrainConfig
+from components.training.stages import FINETUNE
 
 LINE_INTERVAL = 2.0  # seconds between epoch lines, so that short epochs do not flood the screen
 
@@ -56,7 +57,7 @@ class TrainingRecord:
         self._task = self._bar.add_task(framework, total=None, status="")
         self._line, self._line_at = "", -math.inf
         self._run, self._epoch = _Tally(), _Tally()
-        self._before, self._epochs = 0, config.epochs
+        self._stage, self._before, self._epochs = "", 0, config.epochs
         self._earlier, self._traced = 0.0, False
         self._began = self._step_at = time.perf_counter()
 
@@ -87,10 +88,10 @@ class TrainingRecord:
         for row in self.history:
             self._plot(row)
 
-    def start_stage(self, epochs: int) -> None:
+    def start_stage(self, name: str, epochs: int) -> None:
         """Starts a stage of so many epochs, which the caller counts from 1 again. Its steps are
         unlike those of the stage before, and so is their speed."""
-        self._before, self._epochs = len(self.history), epochs
+        self._stage, self._before, self._epochs = name, len(self.history), epochs
         self._run, self._traced = _Tally(), False
 
     def start_epoch(self, epoch: int, steps: int, done: int = 0) -> None:
@@ -137,6 +138,7 @@ class TrainingRecord:
             self._check_finite(math.nan, f"the weight {name} at the end")
         row = {
             "epoch": self._number,
+            "stage": self._stage,
             "loss": self._epoch.loss,
             "accuracy": self._epoch.accuracy,
             "val_loss": val_loss,
@@ -163,6 +165,7 @@ class TrainingRecord:
             "device": self._device,
             "epochs": len(self.history),
             "best_epoch": self.best["epoch"],
+            "finetuned": self.best.get("stage") == FINETUNE,
             "val_accuracy": self.best["val_accuracy"],
             "val_loss": self.best["val_loss"],
             "train_seconds": self._seconds(),
@@ -183,7 +186,7 @@ class TrainingRecord:
 
     def _plot(self, row: dict) -> None:
         if self._writer is not None:
-            for key in row.keys() - {"epoch"}:
+            for key in row.keys() - {"epoch", "stage"}:
                 self._writer.add_scalar(key, row[key], row["epoch"])
 
     def _write(self, name: str, values: list | dict) -> None:

@@ -38,21 +38,24 @@ class Exported:
     """One framework's exports, with what its model is judged by.
 
     `directory` is `<output>/<framework>` of `python -m export`, `predictions` the npz of the
-    model's probabilities on the split test, `metrics` those of evaluation.
+    model's probabilities on the split test, `metrics` those of evaluation. `finetuned`: a
+    pretrained backbone is no longer what it was.
     """
 
     directory: Path
     contract: dict
     predictions: Path
     metrics: dict
+    finetuned: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
     """What a release is to say of its run: `arrays` and `data` are directories, `gates` those of
     all models in verdict.json's form, `code` is what `provenance.recorded` said when the run began;
-    `extra` goes into the manifest as it is. `neighbours` are given where the released model's
-    features are the pretrained backbone's own."""
+    `extra` goes into the manifest as it is, but for its `backbone`, which the champion's
+    fine-tuning may have left alone. `neighbours` are of the pretrained backbone's own features, and
+    released with a model that has them."""
 
     run_id: str
     arrays: Path
@@ -109,7 +112,8 @@ def push(
     ]
     gates = facts.gates + [gate.to_json() for gate in checks]
     formats = {record["artifact"] for record in records}
-    neighbours = facts.neighbours if kept.neighbours and "onnx" in formats else None
+    with_neighbours = kept.neighbours and "onnx" in formats and not chosen.finetuned
+    neighbours = facts.neighbours if with_neighbours else None
 
     def publish() -> Release:
         with tempfile.TemporaryDirectory(prefix="darkroom-") as staging:
@@ -126,7 +130,7 @@ def push(
                 parity=records,
                 latency=latency.get(champion, {}),
                 code=facts.code,
-                extra=facts.extra
+                extra=_extra(facts, chosen)
                 | {"left_out": {kind: why for (of, kind), why in out.items() if of == champion}},
                 neighbours=neighbours,
             )
@@ -148,6 +152,13 @@ def push(
         removed = tuple(store.prune(name, kept.keep, spare=_best(store, name)))
     again = same is not None and not unchanged
     return Pushed(release, champion, unchanged, again, why, removed)
+
+
+def _extra(facts: Facts, chosen: Exported) -> dict:
+    backbone = facts.extra.get("backbone")
+    if backbone is None or chosen.finetuned:
+        return facts.extra
+    return facts.extra | {"backbone": backbone | {"trained_layers": 0}}
 
 
 def _released(
@@ -268,7 +279,9 @@ def refuse_rolled_back(store: Store, name: str, lineage: str) -> None:
         raise GateRefused([gate])
 
 
-def read_exported(directory: Path, predictions: Path, metrics: dict) -> Exported:
+def read_exported(
+    directory: Path, predictions: Path, metrics: dict, finetuned: bool = False
+) -> Exported:
     """`Exported` of a folder that `python -m export` wrote."""
     contract = json.loads((directory / CONTRACT).read_text())
-    return Exported(directory, contract, predictions, metrics)
+    return Exported(directory, contract, predictions, metrics, finetuned)

@@ -48,6 +48,8 @@ def Push(
     torch_evaluation: InputArtifact[standard_artifacts.ModelEvaluation] = None,
     keras_predictions: InputArtifact[Predictions] = None,
     torch_predictions: InputArtifact[Predictions] = None,
+    keras_run: InputArtifact[standard_artifacts.ModelRun] = None,
+    torch_run: InputArtifact[standard_artifacts.ModelRun] = None,
     features: InputArtifact[Features] = None,
     validation: InputArtifact[CrossValidation] = None,
 ) -> None:
@@ -56,17 +58,20 @@ def Push(
 
     `export` is an ExportConfig, `release` a ReleaseConfig, `lineage` an object of fingerprints for
     the manifest, `provenance` that of `provenance.recorded`, all as JSON. `features` are those of
-    the models' own backbone. Raises what `push.push` does.
+    the backbone as it was pretrained. Raises what `push.push` does.
     """
     del code
     parity = _read(exports.uri, PARITY)
-    of = {"keras": (keras_evaluation, keras_predictions)}
-    of["torch"] = (torch_evaluation, torch_predictions)
+    of = {
+        "keras": (keras_evaluation, keras_predictions, keras_run),
+        "torch": (torch_evaluation, torch_predictions, torch_run),
+    }
     exported = {
         framework: read_exported(
             Path(exports.uri, framework),
             Path(of[framework][1].uri, "test.npz"),
             _read(of[framework][0].uri, "metrics.json"),
+            finetuned=_read(of[framework][2].uri, "result.json")["finetuned"],
         )
         for framework in sorted({record["framework"] for record in parity})
     }

@@ -270,7 +270,8 @@ def _release_steps(
         data_verdict=before["data_gate"].outputs["verdict"],
         **both("evaluation", evaluate, "evaluation"),
         **both("predictions", evaluate, "predictions"),
-        **_of_backbone(config, before),
+        **both("model_run", train, "run"),
+        **_of_backbone(before),
         export=json_slice(config.export),
         release=json_slice(config.release),
         store=release_store,
@@ -284,15 +285,12 @@ def _release_steps(
     return _steps(gates, export, push)
 
 
-def _of_backbone(config: RunConfig, before: Steps) -> dict[str, Any]:
-    """What push is given of the steps that only a network with a pretrained backbone has: features
-    where that one was left as it is."""
+def _of_backbone(before: Steps) -> dict[str, Any]:
+    """What push is given of the steps that only a network with a pretrained backbone has."""
     if "features" not in before:
         return {}
-    given = {"validation": before["cross_validate"].outputs["validation"]}
-    if not config.train.finetune_epochs:
-        given["features"] = before["features"].outputs["features"]
-    return given
+    validation = before["cross_validate"].outputs["validation"]
+    return {"validation": validation, "features": before["features"].outputs["features"]}
 
 
 def _lineage(config: RunConfig, source: str, classes: int) -> dict[str, Any]:

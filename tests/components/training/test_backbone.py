@@ -107,7 +107,7 @@ def test_the_head_learns_and_the_backbone_stays_as_it_was(tmp_path, data, framew
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
     assert result["val_loss"] == min(row["val_loss"] for row in history)
     assert moved(tmp_path / "head", framework) == (set(), set())
-    assert "float32" in result["device"]
+    assert "float32" in result["device"] and not result["finetuned"]
 
 
 def test_fine_tuning_goes_on_with_the_last_layers_and_leaves_batch_norm_alone(
@@ -122,7 +122,8 @@ def test_fine_tuning_goes_on_with_the_last_layers_and_leaves_batch_norm_alone(
     assert max(row["learning_rate"] for row in history[HEAD_EPOCHS:]) <= 1e-4
     layers, norms = moved(tmp_path / "tuned", framework)
     assert not norms
-    if result["best_epoch"] > HEAD_EPOCHS:
+    assert result["finetuned"] == (result["best_epoch"] > HEAD_EPOCHS)
+    if result["finetuned"]:
         # Of the last six two have weights: the last block and the convolution to the features.
         assert layers == {"18", "19"}
     else:
@@ -135,7 +136,7 @@ def test_a_fine_tuning_that_makes_it_worse_is_not_kept(tmp_path, data):
         optimizer="sgd", momentum=0,
     )  # fmt: skip
     assert history[-1]["val_loss"] > result["val_loss"]
-    assert result["best_epoch"] <= HEAD_EPOCHS
+    assert result["best_epoch"] <= HEAD_EPOCHS and not result["finetuned"]
     assert moved(tmp_path / "worse", "torch") == (set(), set())
 
 

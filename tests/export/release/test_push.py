@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.gates.result import GateRefused
 from export.release.config import ReleaseConfig
+from export.release.provenance import backbone
 from export.release.push import Exported, Facts, Pushed, push, read_exported
 from export.verification.config import ExportConfig
 from serving.contract.release_files import NEIGHBOURS, SIGNATURE
@@ -29,6 +30,7 @@ from tests.helpers.training_features import pixel_features
 GOOD = {"accuracy": 0.99, "loss": 0.1}
 WORSE = {"accuracy": 0.98, "loss": 0.1}
 KEPT = ReleaseConfig()
+BACKBONE = backbone("efficientnet_lite0", 9)
 
 
 @pytest.fixture
@@ -188,8 +190,23 @@ def test_training_images_go_into_a_release_where_they_may_and_another_wish_is_an
     assert not (without.path / NEIGHBOURS).exists()
     assert NEIGHBOURS not in (without.path / "README.md").read_text()
     assert released(ReleaseConfig(neighbours=False)) == without and released(KEPT) == first
+    found = dataclasses.replace(found, finetuned=True)
+    assert released(KEPT) == without  # its features are no longer the backbone's
+    found = dataclasses.replace(found, finetuned=False)
     others = [record for record in parity if record["artifact"] != "onnx"]
     assert not (released(KEPT, others).path / NEIGHBOURS).exists()
+
+
+def test_layers_count_as_trained_where_the_champions_fine_tuning_was_kept(tmp_path, store, facts):
+    extra = facts.extra | {"backbone": BACKBONE}
+    facts = dataclasses.replace(facts, extra=extra)
+    for number, finetuned in enumerate((False, True), 1):
+        found, parity = exported(tmp_path, "torch", number, GOOD)
+        found = dataclasses.replace(found, finetuned=finetuned)
+        done = push(store, "digits", {"torch": found}, parity, {}, ExportConfig(), KEPT, facts)
+        assert done.release.manifest()["backbone"]["trained_layers"] == (9 if finetuned else 0)
+        card = (done.release.path / "README.md").read_text()
+        assert ("the last 9 layers of the backbone" in card) is finetuned
 
 
 def test_old_releases_go_but_not_the_best(tmp_path, store, facts):
