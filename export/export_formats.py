@@ -4,6 +4,8 @@ For formats that PyTorch writes by itself: its exporter loads Triton, which ends
 loaded TensorFlow, so that they are made in a process of their own.
 """
 
+import contextlib
+import ctypes
 import importlib
 import json
 import time
@@ -43,10 +45,18 @@ def write_format(model: TrainedModel, name: str, directory: Path) -> Path:
     path = directory / row.file
     module = importlib.import_module(contracts.module_of(row, model.network))
     module.export(model, path, row.precision)
+    _give_back()
     # For the log of a run; on the console only what was verified counts.
     framework, seconds = model.network.framework, time.perf_counter() - started
     print(f"export {framework} {name}: {seconds:.1f} s", flush=True)
     return path
+
+
+def _give_back() -> None:
+    """Returns what converters needed for a while to the system: processes of the line keep what
+    they free (components/base/process.py), and of this one several others run beside it."""
+    with contextlib.suppress(AttributeError):  # glibc's alone
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def main(args: FormatsArgs) -> None:

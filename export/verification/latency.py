@@ -21,7 +21,7 @@ import numpy as np
 from components.base.frameworks import IMPORTED
 from components.base.process import StepFailed, run_module
 from components.base.unix_socket import short_address
-from export.verification.latency_worker import ROUNDS, Artifact, WorkerArgs, batches_at
+from export.verification.latency_worker import Artifact, WorkerArgs, batches_at, rounds_at
 from export.verification.records import Latencies
 from serving.contract.release_files import FORMATS
 
@@ -46,7 +46,7 @@ def workers(artifacts: list[Artifact], arrays: Path, seconds: float) -> Iterator
         for worker in found:
             stack.enter_context(worker)
         try:
-            yield Workers(found, batches_at(arrays))
+            yield Workers(found, batches_at(arrays), rounds_at(arrays))
         finally:
             for worker in found:  # all at once: ending takes a framework a second
                 worker.hang_up()
@@ -55,8 +55,8 @@ def workers(artifacts: list[Artifact], arrays: Path, seconds: float) -> Iterator
 class Workers:
     """One process for each runtime, see `workers`."""
 
-    def __init__(self, found: list["_Worker"], batches: tuple[int, ...]):
-        self._workers, self._batches = found, batches
+    def __init__(self, found: list["_Worker"], batches: tuple[int, ...], rounds: int):
+        self._workers, self._batches, self._rounds = found, batches, rounds
 
     def measure(self) -> Latencies:
         """Calls every artifact that could be opened, on images of the split test.
@@ -66,7 +66,7 @@ class Workers:
         found: Latencies = {}
         for batch in self._batches:
             times: dict[tuple[str, str], list[float]] = {}
-            for _, worker in itertools.product(range(ROUNDS), self._workers):
+            for _, worker in itertools.product(range(self._rounds), self._workers):
                 for key, measured in worker.round(batch).items():
                     times.setdefault(key, []).extend(measured)
             for (whose, name), measured in times.items():

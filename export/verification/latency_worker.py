@@ -36,6 +36,12 @@ def batches_at(arrays: Path) -> tuple[int, ...]:
     return _BATCHES[:1] if is_large(height, width) else _BATCHES
 
 
+def rounds_at(arrays: Path) -> int:
+    """In how many rounds; of large images half as many, each call of which takes long enough."""
+    height, width, _ = ImageArrays(arrays).spec.shape
+    return ROUNDS // 2 if is_large(height, width) else ROUNDS
+
+
 class WorkerArgs(Arguments):
     """Arguments of `latency_worker`."""
 
