@@ -20,8 +20,8 @@ from export.formats.trained_model import TrainedModel
 from serving.contract.release_files import FORMATS
 
 _BATCH = 64
-_PIXELS = 4 * 224 * 224
-"""At a time, as the values of all layers are kept until they are counted: 196 images of CIFAR-10's
+_PIXELS = 256 * 32 * 32
+"""At a time, as the values of all layers are kept until they are counted: 256 images of CIFAR-10's
 size, four of 224x224, of which EfficientNet-Lite0 makes 0.2 GB."""
 _QUANTISED = ("Conv", "Gemm", "MatMul")
 """What takes the time. Quantising the operations between them as well lost more answers than it
@@ -123,7 +123,8 @@ class _Batches:
     all is a multiple."""
 
     def __init__(self, images: np.ndarray):
-        at_a_time = max(1, _PIXELS // (images.shape[1] * images.shape[2]))
+        most = max(1, _PIXELS // (images.shape[1] * images.shape[2]))
+        at_a_time = 1 << most.bit_length() - 1  # the usual numbers of images are powers of two
         self._batch = min(_BATCH, at_a_time, len(images))
         whole = len(images) // self._batch * self._batch
         # All of them, or as many batches as there may be at a time.

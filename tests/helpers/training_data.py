@@ -202,7 +202,7 @@ def check_scalars(run_dir: Path) -> None:
 
     events = EventAccumulator(str(run_dir / "tensorboard")).Reload()
     history = json.loads((run_dir / "history.json").read_text())
-    assert set(events.Tags()["scalars"]) == set(history[0]) - {"epoch"}
+    assert set(events.Tags()["scalars"]) == set(history[0]) - {"epoch", "stage"}
     for tag in events.Tags()["scalars"]:
         found = {event.step: event.value for event in events.Scalars(tag)}
         assert found == pytest.approx({row["epoch"]: row[tag] for row in history}), tag

@@ -61,7 +61,7 @@ def test_every_format_agrees_with_its_source_within_a_releases_limits(exported):
 
 @pytest.mark.parametrize(
     "count, side, stride",
-    [(512, 32, 512), (60, 10, 60), (512, 64, 128), (512, 224, 10), (7, 224, 7), (9, 1000, 1)],
+    [(512, 32, 256), (60, 10, 60), (512, 64, 64), (32, 224, 4), (7, 224, 4), (9, 1000, 1)],
 )
 def test_few_large_images_at_a_time_are_measured_and_all_small_ones(count, side, stride):
     images = np.arange(count * side * side, dtype=np.uint8).reshape(count, side, side, 1)
