@@ -7,11 +7,13 @@ import numpy as np
 
 from components.data.arrays import ImageArrays
 from export.formats import contract as contracts
+from export.release.push import Exported, read_exported
 from export.verification.config import BATCHES
 from export.verification.held_out import GOLDEN_ANSWERS, golden_rows
 from serving.contract.release_files import FORMATS, sha256
 from tests.helpers.export_data import digits_arrays, network
 
+GOOD = {"accuracy": 0.99, "loss": 0.1}
 TEST = 101
 """Images of the split test."""
 
@@ -73,3 +75,11 @@ def parity_records(exports: Path, framework: str = "torch") -> list[dict]:
         for name in contracts.formats(network(framework))
         for batch in BATCHES
     ]
+
+
+def exported(tmp_path, framework: str, number: int, metrics: dict) -> tuple[Exported, list[dict]]:
+    """A model's exports and their records; another `number` is another model."""
+    lineage = f"{framework}-{number:016x}"
+    directory = finished_exports(tmp_path / f"out-{number}" / framework, framework, lineage)
+    found = read_exported(directory, tmp_path / "predictions.npz", metrics)
+    return found, parity_records(directory, framework)

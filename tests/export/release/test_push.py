@@ -10,48 +10,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.gates.result import GateRefused
 from export.release.config import ReleaseConfig
-from export.release.provenance import backbone
-from export.release.push import Exported, Facts, Pushed, push, read_exported
+from export.release.push import Pushed, push
 from export.verification.config import ExportConfig
-from serving.contract.release_files import NEIGHBOURS, SIGNATURE
-from serving.inference.neighbours import read
+from serving.contract.release_files import SIGNATURE
 from serving.store.signature import verify_signature
 from serving.store.store import Store
-from tests.helpers.export_data import digits_arrays
 from tests.helpers.finished_exports import (
-    TEST,
-    arrays_and_predictions,
-    finished_exports,
-    parity_records,
+    GOOD,
+    exported,
 )
-from tests.helpers.serving_fixtures import onnx_bytes
-from tests.helpers.training_features import pixel_features
 
-GOOD = {"accuracy": 0.99, "loss": 0.1}
 WORSE = {"accuracy": 0.98, "loss": 0.1}
 KEPT = ReleaseConfig()
-BACKBONE = backbone("efficientnet_lite0", 9)
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "serving")
-
-
-@pytest.fixture
-def facts(tmp_path):
-    arrays, _ = arrays_and_predictions(tmp_path)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/schema.pbtxt").write_text("feature {}")
-    return Facts("run-1", arrays, tmp_path / "data", [], {"data": {"good": 101}})
-
-
-def exported(tmp_path, framework: str, number: int, metrics: dict) -> tuple[Exported, list[dict]]:
-    """A model's exports and their records; another `number` is another model."""
-    lineage = f"{framework}-{number:016x}"
-    directory = finished_exports(tmp_path / f"out-{number}" / framework, framework, lineage)
-    found = read_exported(directory, tmp_path / "predictions.npz", metrics)
-    return found, parity_records(directory, framework)
 
 
 def pushed(tmp_path, store, facts, number: int, kept=KEPT, metrics=GOOD):
@@ -164,49 +134,6 @@ def test_what_was_released_once_becomes_current_again_and_is_not_pushed_again(
     assert [event.event for event in store.history("digits")] == [
         "publish", "publish", "promote", "rollback",
     ]  # fmt: skip
-
-
-def test_training_images_go_into_a_release_where_they_may_and_another_wish_is_another_release(
-    tmp_path, store, facts
-):
-    arrays = digits_arrays(tmp_path / "with_train", TEST, val=5, train=40)
-    neighbours = pixel_features(tmp_path / "features", arrays)
-    facts = dataclasses.replace(facts, arrays=arrays, neighbours=neighbours)
-    found, _ = exported(tmp_path, "torch", 1, GOOD)
-    (found.directory / "model.onnx").write_bytes(onnx_bytes())
-    parity = parity_records(found.directory)
-
-    def released(kept, records=parity):
-        limits = ExportConfig()
-        return push(store, "digits", {"torch": found}, records, {}, limits, kept, facts).release
-
-    first = released(KEPT)
-    first.verify()
-    assert first.manifest()["neighbours"] == 40 and NEIGHBOURS in first.manifest()["files"]
-    assert len(read(first.path / NEIGHBOURS, 10).names) == 40
-    assert "file names of 40 training images" in (first.path / "README.md").read_text()
-    without = released(ReleaseConfig(neighbours=False))
-    assert without.version == 2 and "neighbours" not in without.manifest()
-    assert not (without.path / NEIGHBOURS).exists()
-    assert NEIGHBOURS not in (without.path / "README.md").read_text()
-    assert released(ReleaseConfig(neighbours=False)) == without and released(KEPT) == first
-    found = dataclasses.replace(found, finetuned=True)
-    assert released(KEPT) == without  # its features are no longer the backbone's
-    found = dataclasses.replace(found, finetuned=False)
-    others = [record for record in parity if record["artifact"] != "onnx"]
-    assert not (released(KEPT, others).path / NEIGHBOURS).exists()
-
-
-def test_layers_count_as_trained_where_the_champions_fine_tuning_was_kept(tmp_path, store, facts):
-    extra = facts.extra | {"backbone": BACKBONE}
-    facts = dataclasses.replace(facts, extra=extra)
-    for number, finetuned in enumerate((False, True), 1):
-        found, parity = exported(tmp_path, "torch", number, GOOD)
-        found = dataclasses.replace(found, finetuned=finetuned)
-        done = push(store, "digits", {"torch": found}, parity, {}, ExportConfig(), KEPT, facts)
-        assert done.release.manifest()["backbone"]["trained_layers"] == (9 if finetuned else 0)
-        card = (done.release.path / "README.md").read_text()
-        assert ("the last 9 layers of the backbone" in card) is finetuned
 
 
 def test_old_releases_go_but_not_the_best(tmp_path, store, facts):
