@@ -46,6 +46,9 @@ from serving.store.store import Store
 _KEPT_OF = (("ingest", "report"), ("data_gate", "verdict"), ("augment", "plan"))
 """Those outputs, (step, output); a later one's file takes the place of an earlier one's."""
 
+_NOT_PICTURED = {"export", "push"}
+"""Steps that no picture shows anything of."""
+
 LISTINGS = "listings"
 """Folder of the output root with what `content_fingerprint` keeps."""
 
@@ -163,6 +166,7 @@ def _run_line(
 ) -> None:
     """Builds the DAG (`plan` holds what `dag.build` asks for), runs it, and fills `verdict` from
     what its steps left."""
+    done: list[Step] = []
 
     def started(name: str) -> None:
         progress.started(name)
@@ -172,7 +176,11 @@ def _run_line(
         progress.finished(step)
         terminal.step_finished(step)
         _drop_checkpoints(checkpoints_path(config), step)
+        done.append(step)
+        if {of.id for of in pipeline.components} - {of.name for of in done} == _NOT_PICTURED:
+            pictures.begin(Outputs(done))
 
+    directory = root / "runs" / verdict.run_id
     earlier = [past for past in read_history(root / "runs") if past.name == config.name]
     terminal.usual = usual_seconds(earlier)
     terminal.say("starting TFX")
@@ -180,24 +188,24 @@ def _run_line(
         with without_torch():
             from pipeline.line import dag, runner
         from pipeline.outcome.collect import collect
-        from pipeline.outcome.pictures import draw_answers, draw_preview
+        from pipeline.outcome.pictures import Pictures
 
         pipeline = dag.build(config, run_id=verdict.run_id, **plan)
+        pictures = Pictures(config.augment, directory)
         steps, error = runner.execute(
             pipeline, started, finished, inferred=frozenset(verdict.inferred)
         )
         if not isinstance(error, Interrupted):
-            draw_preview(config.augment, Outputs(steps))
+            pictures.finish(Outputs(steps))
     collect(verdict, config.export, steps, error)
     if isinstance(error, Interrupted):
         return  # there is no time for more
     verdict.warnings += slow_steps(verdict.steps, earlier)
     for step, output in _KEPT_OF:
-        if directory := Outputs(steps).directory(step, output):
-            keep_files(directory, root / "runs" / verdict.run_id)
+        if kept := Outputs(steps).directory(step, output):
+            keep_files(kept, directory)
     if findings := getattr(error, "findings", b""):
-        (root / "runs" / verdict.run_id / "findings.csv").write_bytes(findings)
-    draw_answers(Outputs(steps), root / "runs" / verdict.run_id)
+        (directory / "findings.csv").write_bytes(findings)
 
 
 def _drop_checkpoints(directory: Path, step: Step) -> None:

@@ -139,7 +139,8 @@ def _data_url(image: Image.Image, png: bytes | None = None) -> str:
     large, WEBP."""
     forms = {"png": png or _encoded(image, "PNG", optimize=True)}
     if max(image.size) <= 16383:  # WEBP's limit
-        forms["webp"] = _encoded(image, "WEBP", lossless=True)
+        # Half the default's effort: a third of the time for pictures 3% larger.
+        forms["webp"] = _encoded(image, "WEBP", lossless=True, quality=20, method=2)
         if min(map(len, forms.values())) > _LOSSLESS:
             forms["webp"] = _encoded(image, "WEBP", quality=85)
     kind = min(forms, key=lambda form: len(forms[form]))

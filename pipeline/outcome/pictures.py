@@ -1,5 +1,6 @@
 """Pictures of what the steps left. None is a reason to lose a run: a failing one is logged."""
 
+import threading
 from pathlib import Path
 
 from components.augmentation.policy import AugmentConfig
@@ -15,36 +16,55 @@ from pipeline.outcome.samples import DARK, write_samples
 from pipeline.outcome.verdict import MISTAKES, SAMPLES, SAMPLES_DARK
 
 
-def draw_preview(config: AugmentConfig, outputs: Outputs) -> None:
-    """`preview.png` beside the augmentation plan that it shows, once for each plan. Not by the step
-    itself: how a picture is drawn must not decide whether a model is trained again."""
-    arrays, plan = outputs.directory("pack", "arrays"), outputs.directory("augment", "plan")
-    if arrays is None or plan is None or (plan / "preview.png").is_file():
-        return
-    try:
-        work = plan / "preview"
-        write_preview(ImageArrays(arrays), config, work, plan / "preview.png")
-    except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
-        log_stack()
+class Pictures:
+    """Those of one run, for its `directory`: drawn in the background as soon as all that they show
+    is there, for the export does not keep all cores busy."""
 
+    def __init__(self, config: AugmentConfig, directory: Path):
+        self._config, self._directory = config, directory
+        self._drawing: threading.Thread | None = None
 
-def draw_answers(outputs: Outputs, directory: Path) -> None:
-    """`samples.png`, `mistakes.json` and labels that look wrong, of what was packed and predicted,
-    whether a gate let it pass or not."""
-    arrays = outputs.directory("pack", "arrays")
-    found = {name: outputs.directory(f"evaluate_{name}", "predictions") for name in FRAMEWORKS}
-    report = outputs.directory("ingest", "report")
-    if arrays is None:
-        return
-    try:
-        images = ImageArrays(arrays)
+    def begin(self, outputs: Outputs) -> None:
+        """Starts to draw them. A run that ends early need not wait for it."""
+        self._drawing = threading.Thread(
+            target=self._draw, args=(outputs,), name="pictures", daemon=True
+        )
+        self._drawing.start()
+
+    def finish(self, outputs: Outputs) -> None:
+        """Returns when they are drawn; draws what there is where none called `begin`."""
+        if self._drawing is None:
+            self._draw(outputs)
+        else:
+            self._drawing.join()
+
+    def _draw(self, outputs: Outputs) -> None:
+        arrays = outputs.directory("pack", "arrays")
+        if arrays is None:
+            return
+        for draw in (self._draw_preview, self._draw_answers):
+            try:
+                draw(outputs, ImageArrays(arrays))
+            except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
+                log_stack()
+
+    def _draw_preview(self, outputs: Outputs, arrays: ImageArrays) -> None:
+        """`preview.png` beside the augmentation plan that it shows, once for each plan. Not by the
+        step itself: how a picture is drawn must not decide whether a model is trained again."""
+        plan = outputs.directory("augment", "plan")
+        if plan is not None and not (plan / "preview.png").is_file():
+            write_preview(arrays, self._config, plan / "preview", plan / "preview.png")
+
+    def _draw_answers(self, outputs: Outputs, arrays: ImageArrays) -> None:
+        """`samples.png`, `mistakes.json` and labels that look wrong, of what was packed and
+        predicted, whether a gate let it pass or not."""
+        found = {name: outputs.directory(f"evaluate_{name}", "predictions") for name in FRAMEWORKS}
         answers = {name: path / "test.npz" for name, path in found.items() if path}
-        write_samples(images, answers, directory / SAMPLES)
-        write_samples(images, answers, directory / SAMPLES_DARK, DARK)
+        write_samples(arrays, answers, self._directory / SAMPLES)
+        write_samples(arrays, answers, self._directory / SAMPLES_DARK, DARK)
+        report = outputs.directory("ingest", "report")
         index = report / image_index.INDEX if report else None
         features = outputs.directory("features", "features")
-        write_mistakes(images, answers, index, directory / MISTAKES, features)
+        write_mistakes(arrays, answers, index, self._directory / MISTAKES, features)
         if validation := outputs.directory("cross_validate", "validation"):
-            write_doubtful(images, validation, index, directory)
-    except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
-        log_stack()
+            write_doubtful(arrays, validation, index, self._directory)

@@ -145,6 +145,7 @@ def test_a_changed_gate_and_a_new_release_retrain_nothing_and_refuse_twice(
         assert verdict["status"] == "refused" and verdict["version"] is None
         assert "expected at least 0.9999" in verdict["sentence"]
         assert "\n" not in verdict["sentence"]
+        assert (root / "runs" / verdict["run_id"] / "samples.png").is_file()
         if attempt == 0:
             steps = {step["name"]: step for step in verdict["steps"]}
             ran = [name for name, step in steps.items() if not step["cached"]]
