@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.prepared import with_mirrored, write_plan
 from components.base import atomic
 from components.base.commands import Arguments
+from components.base.frameworks import IMPORTED
 from components.base.process import ROOT, StepFailed, run_module
 from components.evaluation.predictions import PredictArgs
 from components.training.arguments import TrainArgs
@@ -55,7 +56,7 @@ def train(
     ended = directory / "arguments.json"
     if not ended.is_file() or json.loads(ended.read_text()) != asked:
         ended.unlink(missing_ok=True)
-        _run(f"components.training.train_{framework}", arguments, directory)
+        _run(f"components.training.train_{framework}", arguments, directory, framework)
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
         atomic.write(ended, json.dumps(asked))
     return Trained(
@@ -73,10 +74,11 @@ def speed(trained: Trained, images: int) -> float:
     return min(found, images * len(later) / sum(later)) if later else found
 
 
-def _run(module: str, arguments: Arguments, directory: Path) -> None:
+def _run(module: str, arguments: Arguments, directory: Path, framework: str) -> None:
     """The libraries' chatter goes to `log.txt` in `directory`."""
     with Terminal(directory / "log.txt"):
-        run_module(module, arguments, directory, seconds=None)
+        imports = IMPORTED[framework]
+        run_module(module, arguments, directory, seconds=None, imports=imports)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +98,7 @@ def evaluate(framework: str, trained: Trained, arrays: Path, mirrored: bool) -> 
     if mirrored:
         arrays, outputs = with_mirrored(arrays), outputs | {"mirrored": folder / "mirrored.npz"}
     arguments = PredictArgs(model_dir=trained.model, arrays=arrays, outputs=outputs)
-    _run(f"components.evaluation.{framework}_predict", arguments, folder)
+    _run(f"components.evaluation.{framework}_predict", arguments, folder, framework)
     found = {name: np.load(path) for name, path in outputs.items()}
     probabilities, labels = found["test"]["probabilities"], found["test"]["labels"]
     accuracy = share_correct(probabilities, labels)

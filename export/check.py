@@ -11,7 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from components.base.process import StepFailed, run_module
+from components.base.console import chatter_to
+from components.base.frameworks import IMPORTED
+from components.base.process import StepFailed, run_module, warm_processes
 from export.verification.replay import ReplayArgs
 from serving.contract.release_files import MANIFEST, Format, formats_of
 from serving.store.release import StoreError, verify_directory
@@ -36,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     with (
+        tempfile.TemporaryFile() as chatter,
+        chatter_to(chatter.fileno()),
+        warm_processes({IMPORTED[row.runtime] for row in formats}),
         tempfile.TemporaryDirectory(prefix="darkroom-") as scratch,
         concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool,
     ):
@@ -57,6 +62,7 @@ def check(release: Path, row: Format, scratch: Path) -> dict:
             seconds=_SECONDS,
             threads=1,
             gpu=False,
+            imports=IMPORTED[row.runtime],
         )
     except StepFailed as error:
         return {"state": "differs", "max_difference": None, "reason": str(error)}

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from components.base.commands import UsageError
+from components.base.frameworks import IMPORTED
 from components.base.process import HOURS, run_module
 from components.data.arrays import ImageArrays
 from components.evaluation.predictions import PredictArgs
@@ -50,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def arguments(argv: list[str]) -> ExportArgs:
-    """`ExportArgs` of a command line, for which the model's own predictions are made where none
-    are named. Raises UsageError for what does not fit together."""
+def arguments(argv: list[str]) -> tuple[ExportArgs, PredictArgs | None]:
+    """What a command line asks for, and, where it names no predictions, what makes them first
+    (`predict`). Raises UsageError for what does not fit together; writes nothing."""
     options = parser().parse_args(argv)
     try:
         network = Network.load(options.model)
@@ -68,12 +69,13 @@ def arguments(argv: list[str]) -> ExportArgs:
         )
     if spec.shape != network.spec.shape:
         raise UsageError(f"{arrays} holds images of {spec.shape}, expected {network.spec.shape}.")
-    predictions = options.predictions or _predict(options, network.framework, arrays)
+    predictions = options.predictions or options.output / _PREDICTIONS
+    asked = None if options.predictions else _to_predict(options.model, arrays, predictions)
     formats = set(options.formats)
     # What reduces precision starts from the float32 file.
     formats |= {"onnx"} if formats else set()
     limits = ExportConfig(formats=tuple(n for n in FORMATS if n in formats), images=options.images)
-    return ExportArgs.model_validate(
+    args = ExportArgs.model_validate(
         {
             "models": {network.framework: options.model},
             "arrays": arrays,
@@ -83,6 +85,7 @@ def arguments(argv: list[str]) -> ExportArgs:
             "export": limits,
         }
     )
+    return args, asked
 
 
 def _positive(text: str) -> int:
@@ -110,15 +113,14 @@ def _number(path: Path) -> int:
     return int(path.name) if path.name.isdecimal() else -1
 
 
-def _predict(options: argparse.Namespace, framework: str, arrays: Path) -> Path:
-    directory = options.output / _PREDICTIONS
+def _to_predict(model: Path, arrays: Path, directory: Path) -> PredictArgs:
     present = [name for name in SPLITS if len(ImageArrays(arrays).split(name))]
-    asked = PredictArgs(
-        model_dir=options.model,
-        arrays=arrays,
-        outputs={name: directory / f"{name}.npz" for name in present},
-    )
-    run_module(
-        f"components.evaluation.{framework}_predict", asked, directory, seconds=HOURS, gpu=False
-    )
-    return directory
+    outputs = {name: directory / f"{name}.npz" for name in present}
+    return PredictArgs(model_dir=model, arrays=arrays, outputs=outputs)
+
+
+def predict(asked: PredictArgs, framework: str) -> None:
+    """Writes the model's own predictions. Raises StepFailed."""
+    (directory, *_) = {path.parent for path in asked.outputs.values()}
+    module, imports = f"components.evaluation.{framework}_predict", IMPORTED[framework]
+    run_module(module, asked, directory, seconds=HOURS, gpu=False, imports=imports)

@@ -1,8 +1,8 @@
 """The terminal, kept apart from library chatter.
 
-The runner points file descriptors 1 and 2 at the log file and leaves the real terminal open under
-the number in `DARKROOM_CONSOLE_FD`; it and its child processes write there what a person reads.
-Without the variable (a step run by hand) that is standard error.
+Commands point file descriptors 1 and 2 at a log file (`chatter_to`) and leave the real terminal
+open under the number in `DARKROOM_CONSOLE_FD`; they and their child processes write there what a
+person reads. Without the variable (a step run by hand) that is standard error.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -38,6 +39,35 @@ def console() -> Console:
     stream = io.TextIOWrapper(io.BufferedWriter(raw), line_buffering=True)
     moving = os.isatty(stream.fileno()) and PLAIN not in os.environ
     return Console(file=stream, force_terminal=moving, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def chatter_to(log: int) -> Iterator[None]:
+    """While it lasts, file descriptors 1 and 2 point at the descriptor `log`, and `console` writes
+    where 1 did."""
+    flush_standard_streams()
+    saved = os.dup(1), os.dup(2)
+    os.environ[CONSOLE_FD] = str(saved[0])
+    _point_at(log, log)
+    try:
+        yield
+    finally:
+        try:
+            flush_standard_streams()
+        except OSError:  # a full disk: what could not be logged must not come out on the terminal
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            _point_at(nowhere, nowhere)
+            os.close(nowhere)
+            flush_standard_streams()
+        del os.environ[CONSOLE_FD]
+        _point_at(*saved)
+        for descriptor in saved:
+            os.close(descriptor)
+
+
+def _point_at(output: int, errors: int) -> None:
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
 
 
 class _MayBeGone(io.FileIO):

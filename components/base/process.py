@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -176,15 +176,19 @@ def has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists()
 
 
-def warm_processes() -> contextlib.AbstractContextManager[None]:
-    """While it lasts, steps' processes need not import their frameworks, see `warm.warm`."""
-    return warm.warm(_environment("", 0, gpu=False), inherited())
+def warm_processes(
+    names: Iterable[str] = (),
+) -> contextlib.AbstractContextManager[None]:
+    """While it lasts, processes need not import what `names` name, without them no framework, see
+    `warm.warm`."""
+    return warm.warm(_environment("", 0, gpu=False), inherited(), names)
 
 
 def _environment(module: str, threads: int, gpu: bool) -> dict[str, str]:
     environment = os.environ | {
         "PYTHONPATH": python_path(),
-        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        # Where no GPU is looked for, TensorFlow's errors are that it found none.
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2" if gpu else "3"),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _KEEP_MEMORY),
     }
     if "OMP_WAIT_POLICY" not in os.environ:

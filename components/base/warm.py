@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from components.base.unix_socket import short_address
@@ -32,15 +32,17 @@ SOCKETS = "DARKROOM_WARM"
 
 
 @contextlib.contextmanager
-def warm(environment: dict[str, str], pass_fds: tuple[int, ...]) -> Iterator[None]:
-    """Has a warm process of each kind while it lasts. Returns at once: who asks one that still
-    imports waits for it. What a process of the caller starts meanwhile may ask, too.
+def warm(
+    environment: dict[str, str], pass_fds: tuple[int, ...], names: Iterable[str] = ()
+) -> Iterator[None]:
+    """Has a warm process of each of `names`, without them of all of IMPORTS, while it lasts.
 
-    To be entered in a thread that lives as long: Linux ends them with the thread.
+    Returns at once: who asks one that still imports waits for it. What a process of the caller
+    starts meanwhile may ask, too. To be entered in a thread that lives as long: Linux ends them with the thread.
     """
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-"))
-        for name, modules in IMPORTS.items():
+        for name in names or IMPORTS:
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
                 with short_address(os.path.join(directory, name)) as address:
                     listener.bind(address)
@@ -48,7 +50,7 @@ def warm(environment: dict[str, str], pass_fds: tuple[int, ...]) -> Iterator[Non
                 descriptor = listener.fileno()
                 process = subprocess.Popen(
                     [sys.executable, "-m", "components.base.warm_child"]
-                    + [str(os.getpid()), str(descriptor), *modules],
+                    + [str(os.getpid()), str(descriptor), *IMPORTS[name]],
                     env=environment,
                     pass_fds=(*pass_fds, descriptor),
                     stdin=subprocess.DEVNULL,

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from components.base import atomic, disk
 from components.base.config import json_slice
-from components.base.process import StepFailed
+from components.base.frameworks import IMPORTED
+from components.base.process import StepFailed, warm_processes
 from components.base.refusal import ConfigError, DataRefused
 from components.networks.architectures import architecture_of
 from components.sources.open_source import listed_once, open_source
@@ -71,7 +72,8 @@ def tune(preset: str, arguments: list[str]) -> int:
                     directory, config, space, found["arrays"], found["plan"], data, code,
                     found.get("features"),
                 )  # fmt: skip
-                _search(search, terminal)
+                with warm_processes((IMPORTED[config.tune.framework],)):
+                    _search(search, terminal)
                 write_best(search, preset, overrides, directory / BEST)
                 python, best = short(Path(sys.executable)), shlex.quote(short(directory / BEST))
                 command = f"{python} -m pipeline run {shlex.quote(preset)} @{best}"

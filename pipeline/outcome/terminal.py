@@ -3,6 +3,7 @@
 Everything libraries print goes to the run's log instead, see components/base/console.py.
 """
 
+import contextlib
 import os
 import shlex
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from components.base.console import CONSOLE_FD, console, flush_standard_streams
+from components.base.console import chatter_to, console
 from pipeline.configuration.config import RunConfig
 from pipeline.line.steps import Step
 from pipeline.outcome.rotated_log import RotatedLog
@@ -42,16 +43,12 @@ class Terminal:
         self._announced: dict[str, threading.Timer] = {}
 
     def __enter__(self) -> "Terminal":
-        flush_standard_streams()
-        self._saved = os.dup(1), os.dup(2)
-        os.environ[CONSOLE_FD] = str(self._saved[0])
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(chatter_to(self._stack.enter_context(RotatedLog(self._log))))
         self._console = console()
+        self._stack.callback(self._console.file.close)
         if not self._console.is_terminal:
             self._console.width = _WIDTH
-        self._rotated = RotatedLog(self._log)
-        log = self._rotated.__enter__()
-        os.dup2(log, 1)
-        os.dup2(log, 2)
         self._status: Status | None = None
         self._own: set[str] = set()  # running steps that print their progress themselves
         return self
@@ -60,20 +57,7 @@ class Terminal:
         for timer in self._announced.values():  # of steps that failed
             timer.cancel()
         self._stop_status()
-        try:
-            flush_standard_streams()
-        except OSError:  # a full disk: what could not be logged must not come out on the terminal
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            for stream in (1, 2):
-                os.dup2(nowhere, stream)
-            os.close(nowhere)
-            flush_standard_streams()
-        del os.environ[CONSOLE_FD]
-        for stream, saved in zip((1, 2), self._saved):
-            os.dup2(saved, stream)
-            os.close(saved)
-        self._console.file.close()
-        self._rotated.__exit__()
+        self._stack.close()
 
     def heading(self, config: RunConfig, run_id: str) -> None:
         image, model = config.image, config.model

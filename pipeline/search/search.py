@@ -22,6 +22,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from components.base.console import CONSOLE_FD
+from components.base.frameworks import IMPORTED
 from components.base.process import StepFailed, run_module
 from components.training.arguments import TrainArgs
 from components.training.config import TrainConfig
@@ -122,7 +123,7 @@ class Search:
     def _run_trial(
         self, trial: optuna.Trial, position: int, waiting: Callable[[str], None]
     ) -> None:
-        train = draw(trial, self.space, self.config.train)
+        framework, train = self.config.tune.framework, draw(trial, self.space, self.config.train)
         trial.set_user_attr("train", train.model_dump(mode="json"))
         directory = self._trial_directory(trial.number)
         shutil.rmtree(directory, ignore_errors=True)
@@ -140,8 +141,8 @@ class Search:
         began, state, value = time.monotonic(), TrialState.PRUNED, None
         try:
             with _unheard():
-                module = f"components.training.train_{self.config.tune.framework}"
-                run_module(module, arguments, directory, seconds=None, watch=watch)
+                module, imports = f"components.training.train_{framework}", IMPORTED[framework]
+                run_module(module, arguments, directory, seconds=None, watch=watch, imports=imports)
             watch.report()
             result = json.loads((directory / "result.json").read_text())
             trial.set_user_attr("val_loss", result["val_loss"])

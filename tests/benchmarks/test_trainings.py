@@ -12,6 +12,8 @@ from pipeline.configuration.configure import configure
 from serving.contract.image_spec import ImageSpec
 from tests.helpers.training_data import LABELS, digit_images, write_arrays
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
+
 COUNTS = {"train": slice(0, 192), "val": slice(192, 256), "test": slice(256, 320)}
 
 

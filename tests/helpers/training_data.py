@@ -151,6 +151,15 @@ def check_last_good_checkpoint(directory: Path, sentence: str) -> None:
         assert np.isfinite(array).all(), name
 
 
+def write_predict_arguments(root: Path, name: str) -> Path:
+    """Arguments of a predictor, for the training `name` of `write_train_arguments`."""
+    path = root / f"{name}-predict.json"
+    outputs = {split: f"{root}/{name}/{split}.npz" for split in ("val", "train")}
+    values = {"model_dir": f"{root}/{name}/model", "arrays": f"{root}/arrays", "outputs": outputs}
+    path.write_text(json.dumps(values))
+    return path
+
+
 _PROGRAM = """
 import runpy, sys
 from importlib.machinery import PathFinder
@@ -162,11 +171,11 @@ class Finder:  # finds everything but the packages that are to be missing
             return PathFinder.find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
-for path in {arguments!r}:
+for module, path in {calls!r}:
     sys.argv[1:] = [path]
     code = 0
     try:
-        runpy.run_module({module!r}, run_name="__main__")
+        runpy.run_module(module, run_name="__main__")
     except SystemExit as end:
         code = end.code
     print("exit", code, flush=True)
@@ -177,11 +186,18 @@ sys.exit(code)
 def run_module(
     module: str, *arguments: Path, without: tuple[str, ...] = (), gpu: bool = False
 ) -> subprocess.CompletedProcess:
-    """`python -m module` once for each of `arguments`, all in one process, in which importing any
+    """`run_modules` of one module, once for each of `arguments`."""
+    return run_modules(*((module, path) for path in arguments), without=without, gpu=gpu)
+
+
+def run_modules(
+    *calls: tuple[str, Path], without: tuple[str, ...] = (), gpu: bool = False
+) -> subprocess.CompletedProcess:
+    """`python -m MODULE ARGUMENTS` for each of `calls`, all in one process, in which importing any
     of the packages `without` fails as if it were not installed. Its exit code is the last one's;
     standard output holds only them, standard error what a person would see, and chatter."""
     program = _PROGRAM.format(
-        without=without, module=module, arguments=[str(path) for path in arguments]
+        without=without, calls=[(module, str(path)) for module, path in calls]
     )
     return subprocess.run(
         [sys.executable, "-c", program],

@@ -18,6 +18,8 @@ from pipeline.configuration.presets import digits
 from serving.contract.image_spec import ImageSpec
 from tests.helpers.augmentation import colours
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
+
 COUNTS = (40, 7, 0, 13)  # the third class has no images
 SPEC = ImageSpec(28, 30, 3, margin_height=4, margin_width=2)
 BALANCES = ("none", "weights", "oversample", "augmented")

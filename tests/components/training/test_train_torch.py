@@ -17,7 +17,9 @@ from tests.helpers.training_data import (
     check_scalars,
     digit_images,
     run_module,
+    run_modules,
     write_margin_arguments,
+    write_predict_arguments,
     write_train_arguments,
 )
 from tests.helpers.warm_modules import run_warm
@@ -30,8 +32,12 @@ def trained(tmp_path_factory):
     """A run, the same again in another process, and one that must diverge after it."""
     root = tmp_path_factory.mktemp("torch")
     first = write_train_arguments(root, "first")
-    done = run_module("components.training.train_torch", first, without=BLOCKED)
-    assert done.returncode == 0, done.stderr
+    done = run_modules(
+        ("components.training.train_torch", first),
+        ("components.evaluation.torch_predict", write_predict_arguments(root, "first")),
+        without=BLOCKED,
+    )
+    assert done.stdout.splitlines() == ["exit 0", "exit 0"], done.stderr
     second = write_train_arguments(root, "second")
     bad = write_train_arguments(root, "bad", learning_rate=1e30, checkpoint_seconds=0)
     margin = write_margin_arguments(root / "margin")
@@ -135,12 +141,6 @@ def test_tensorboard_reads_a_scalar_for_every_column_of_the_history(trained):
 
 def test_predictions_of_each_split_are_probabilities_in_its_order(trained):
     root, _, _ = trained
-    arguments = root / "predict.json"
-    outputs = {split: f"{root}/first/{split}.npz" for split in ("val", "train")}
-    values = {"model_dir": f"{root}/first/model", "arrays": f"{root}/arrays", "outputs": outputs}
-    arguments.write_text(json.dumps(values))
-    done = run_module("components.evaluation.torch_predict", arguments, without=BLOCKED)
-    assert done.returncode == 0, done.stderr
     found = np.load(root / "first/val.npz")
     assert found["probabilities"].dtype == np.float32
     assert found["probabilities"].shape == (100, 10)

@@ -24,6 +24,8 @@ from tests.helpers.command_line import darkroom
 from tests.helpers.images import encode, tile, write_class_folders
 from tests.helpers.training_data import write_arrays
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
+
 DARK = (policy.Brightness(fraction=0.2),)
 HOLE = (policy.Cutout(fraction=0.5),)
 

@@ -14,6 +14,7 @@ import pytest
 
 from components.base.fingerprint import ROOT
 from components.base.process import StepFailed
+from components.base.warm import SOCKETS
 from pipeline.commands.tune import best_table, trial_line, write_best
 from pipeline.configuration import presets
 from pipeline.configuration.config import RunConfig
@@ -23,6 +24,8 @@ from pipeline.line import step_modules
 from pipeline.search.search import Search
 from pipeline.search.search_space import search_space
 from tests.helpers.training_data import write_arrays, write_plan
+
+pytestmark = pytest.mark.usefixtures("warm_processes")
 
 SPACE = '{"optimizer": ["adam", "sgd"], "learning_rate": [1e-3, 1e-2], "batch_size": [16, 32]}'
 
@@ -133,6 +136,12 @@ def test_an_edit_of_the_network_makes_a_search_of_its_own(tmp_path, monkeypatch)
     assert len({*names, search(tmp_path, config()).name}) == 3
 
 
+def _alone() -> dict[str, str]:
+    """An environment in which trainers are children of who asks for them."""
+    environment = {key: value for key, value in os.environ.items() if key != SOCKETS}
+    return environment | {"PYTHONPATH": str(ROOT)}
+
+
 _ENDLESS = f"""
 import sys
 from pathlib import Path
@@ -143,7 +152,7 @@ run(search(Path(sys.argv[1]), config(**{{"train.epochs": "10000"}})))
 
 def test_a_trial_that_a_kill_interrupted_is_repeated_and_its_trainer_does_not_live_on(tmp_path):
     program = [sys.executable, "-c", _ENDLESS, str(tmp_path)]
-    process = subprocess.Popen(program, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen(program, cwd=ROOT, env=_alone())
     try:
         _wait_for(lambda: list((tmp_path / "tune").glob("trials/*/*.args.json")))
         _wait_for(psutil.Process(process.pid).children)
