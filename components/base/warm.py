@@ -38,7 +38,8 @@ def warm(
     """Has a warm process of each of `names`, without them of all of IMPORTS, while it lasts.
 
     Returns at once: who asks one that still imports waits for it. What a process of the caller
-    starts meanwhile may ask, too. To be entered in a thread that lives as long: Linux ends them with the thread.
+    starts meanwhile may ask, too. To be entered in a thread that lives as long: Linux ends them
+    with the thread.
     """
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-"))

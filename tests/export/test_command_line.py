@@ -36,7 +36,10 @@ def test_any_trained_model_is_exported_by_hand_with_its_directory_alone(work, tm
         "onnx", "onnx_float16", "safetensors",
     ]  # fmt: skip
     assert all(record["passed"] for record in records)
-    assert "3 artifacts" in done.stdout + done.stderr
+    *verified, last = done.stdout.splitlines()
+    assert len(verified) == 3 and all(line.startswith("  verify torch ") for line in verified)
+    assert last.startswith("3 artifacts in ") and not done.stderr
+    assert "export torch onnx: " in (tmp_path / "out/log.txt").read_text()
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(work, tmp_path):
