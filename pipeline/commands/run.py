@@ -195,7 +195,9 @@ def _run_line(
         steps, error = runner.execute(
             pipeline, started, finished, inferred=frozenset(verdict.inferred)
         )
-        if not isinstance(error, Interrupted):
+        if isinstance(error, Interrupted):
+            pictures.abandon()
+        else:
             pictures.finish(Outputs(steps))
     collect(verdict, config.export, steps, error)
     if isinstance(error, Interrupted):

@@ -23,9 +23,10 @@ class Pictures:
     def __init__(self, config: AugmentConfig, directory: Path):
         self._config, self._directory = config, directory
         self._drawing: threading.Thread | None = None
+        self._abandoned = False
 
     def begin(self, outputs: Outputs) -> None:
-        """Starts to draw them. A run that ends early need not wait for it."""
+        """Starts to draw them."""
         self._drawing = threading.Thread(
             target=self._draw, args=(outputs,), name="pictures", daemon=True
         )
@@ -38,15 +39,22 @@ class Pictures:
         else:
             self._drawing.join()
 
+    def abandon(self) -> None:
+        """Has nothing more drawn nor logged: the run was interrupted, and does not wait."""
+        self._abandoned = True
+
     def _draw(self, outputs: Outputs) -> None:
         arrays = outputs.directory("pack", "arrays")
         if arrays is None:
             return
         for draw in (self._draw_preview, self._draw_answers):
+            if self._abandoned:
+                return
             try:
                 draw(outputs, ImageArrays(arrays))
             except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
-                log_stack()
+                if not self._abandoned:
+                    log_stack()
 
     def _draw_preview(self, outputs: Outputs, arrays: ImageArrays) -> None:
         """`preview.png` beside the augmentation plan that it shows, once for each plan. Not by the
