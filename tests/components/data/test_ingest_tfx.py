@@ -117,6 +117,7 @@ def test_files_and_account_agree(output):
     assert not list(output.glob(".*"))
 
 
+@pytest.mark.full  # what they decode and what they recall, test_worker_processes_recall_the_same
 def test_two_worker_processes_give_the_same_files_and_the_same_account(output, folder, tmp_path):
     with runner.beam_workers():
         account = _ingest(folder, tmp_path / "processes", PROCESSES)

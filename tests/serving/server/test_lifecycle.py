@@ -153,10 +153,17 @@ def slow(tmp_path_factory):
     return directory
 
 
-def post(port: int, body: bytes = BODY, timeout: float = 60) -> tuple[int, dict, dict]:
+def post(
+    port: int,
+    body: bytes = BODY,
+    timeout: float = 60,
+    sent: threading.Semaphore | None = None,
+) -> tuple[int, dict, dict]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("POST", "/v2/models/digits/infer", body)
+        if sent:
+            sent.release()
         response = connection.getresponse()
         return response.status, json.loads(response.read()), dict(response.getheaders())
     finally:
@@ -175,8 +182,11 @@ def test_told_to_stop_it_finishes_what_is_under_way_whoever_stalls(slow, turns):
                 b"POST /v2/models/digits/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"
             )
             with concurrent.futures.ThreadPoolExecutor(8) as clients:
-                asked = [clients.submit(post, port, LONG_BODY) for _ in range(8)]
-                wait_for(functools.partial(waits, base, 4))
+                sent = threading.Semaphore(0)
+                asked = [clients.submit(post, port, LONG_BODY, sent=sent) for _ in range(8)]
+                # What a client has not even begun to send is not under way.
+                assert all(sent.acquire(timeout=30) for _ in asked)
+                wait_for(functools.partial(waits, base, 1))
                 process.send_signal(signal.SIGTERM)
                 answers = [future.result() for future in asked]
             assert [status for status, *_ in answers] == [200] * 8
