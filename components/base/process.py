@@ -177,11 +177,11 @@ def has_gpu() -> bool:
 
 
 def warm_processes(
-    names: Iterable[str] = (),
+    names: Iterable[str] = (), sparing: bool = False
 ) -> contextlib.AbstractContextManager[None]:
     """While it lasts, processes need not import what `names` name, without them no framework, see
     `warm.warm`."""
-    return warm.warm(_environment("", 0, gpu=False), inherited(), names)
+    return warm.warm(_environment("", 0, gpu=False), inherited(), names, sparing)
 
 
 def _environment(module: str, threads: int, gpu: bool) -> dict[str, str]:

@@ -33,17 +33,23 @@ SOCKETS = "DARKROOM_WARM"
 
 @contextlib.contextmanager
 def warm(
-    environment: dict[str, str], pass_fds: tuple[int, ...], names: Iterable[str] = ()
+    environment: dict[str, str],
+    pass_fds: tuple[int, ...],
+    names: Iterable[str] = (),
+    sparing: bool = False,
 ) -> Iterator[None]:
     """Has a warm process of each of `names`, without them of all of IMPORTS, while it lasts.
 
     Returns at once: who asks one that still imports waits for it. What a process of the caller
-    starts meanwhile may ask, too. To be entered in a thread that lives as long: Linux ends them
+    starts meanwhile may ask, too. `sparing` leaves a core to the caller, which has as much to
+    import: what there is no other core for is imported afterwards. To be entered in a thread that lives as long: Linux ends them
     with the thread.
     """
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-"))
-        for name in names or IMPORTS:
+        at_once = len(os.sched_getaffinity(0)) - 1 if sparing else len(IMPORTS)
+        for number, name in enumerate(names or IMPORTS):
+            turn = os.path.join(directory, f"importing-{number % max(1, at_once)}")
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
                 with short_address(os.path.join(directory, name)) as address:
                     listener.bind(address)
@@ -51,7 +57,7 @@ def warm(
                 descriptor = listener.fileno()
                 process = subprocess.Popen(
                     [sys.executable, "-m", "components.base.warm_child"]
-                    + [str(os.getpid()), str(descriptor), *IMPORTS[name]],
+                    + [str(os.getpid()), str(descriptor), turn, *IMPORTS[name]],
                     env=environment,
                     pass_fds=(*pass_fds, descriptor),
                     stdin=subprocess.DEVNULL,

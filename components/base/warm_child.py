@@ -1,22 +1,21 @@
 """A process that has imported a framework, and lends it.
 
-`python -m components.base.warm_child PARENT FD MODULE...` imports the modules once, then forks a
-step's process for each request that comes through the listening socket FD: a JSON object with
-`module`, `arguments`, `environment`, `directory` and `threads`. Such a process begins where
-`python -m MODULE ARGS.json` would be seconds later. Whoever asked is told its exit status, negative
-for a signal, and ends it by hanging up, also by dying.
+`python -m components.base.warm_child PARENT FD TURN MODULE...` imports the modules once, when the
+lock file TURN is free, then forks a step's process for each request that comes through the
+listening socket FD: a JSON object with `module`, `arguments`, `environment`, `directory` and
+`threads`. Such a process begins where `python -m MODULE ARGS.json` would be seconds later. Whoever
+asked is told its exit status, negative for a signal, and ends it by hanging up, also by dying.
 
 Memory and crashes stay apart as those of processes that are started from nothing; what they share
 is what importing leaves.
 """
 
-import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
 import os
-import runpy
 import selectors
 import signal
 import socket
@@ -24,7 +23,8 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from components.base.child import die_with_parent
+from components.base.child import become, die_with_parent
+from components.base.without import OF_KERAS, without
 
 _REQUEST = 2**20
 """Bytes of a request at most: an environment is smaller."""
@@ -107,7 +107,7 @@ class _Server:
             forked.close()
 
 
-def _become(request: dict[str, Any]) -> NoReturn:
+def _run(request: dict[str, Any]) -> NoReturn:
     """Runs the module as `python -m` does, and ends this process as it would end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["directory"])
@@ -115,34 +115,23 @@ def _become(request: dict[str, Any]) -> NoReturn:
     os.environ.update(request["environment"])
     if request["threads"] and "torch" in sys.modules:  # too late for OMP_NUM_THREADS
         sys.modules["torch"].set_num_threads(request["threads"])
-    sys.argv = [request["module"], *request["arguments"]]
-    code: object = None
-    try:
-        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
-    except SystemExit as error:
-        code = error.code
-    atexit._run_exitfuncs()
-    if code is not None and not isinstance(code, int):
-        print(code, file=sys.stderr)
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Without taking the framework down object by object, which takes a second or two.
-    os._exit(code or 0)
+    become(request["module"], request["arguments"])
 
 
-def _main(parent: int, listener: int, modules: list[str]) -> None:
+def _main(parent: int, listener: int, turn: str, modules: list[str]) -> None:
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which ends this
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except Exception:  # noqa: BLE001 - the step that needs it will say so
-            traceback.print_exc()
+    with open(turn, "w") as file, without(*(OF_KERAS if "keras" in modules else ())):
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for module in modules:
+            try:
+                importlib.import_module(module)
+            except Exception:  # noqa: BLE001 - the step that needs it will say so
+                traceback.print_exc()
     sys.stdout.flush()
     gc.freeze()  # a collection would copy what the forked processes share
-    _become(_Server(socket.socket(fileno=listener)).serve())
+    _run(_Server(socket.socket(fileno=listener)).serve())
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    _main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])

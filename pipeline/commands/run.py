@@ -13,6 +13,7 @@ from components.base.console import log_stack
 from components.base.frameworks import FRAMEWORKS
 from components.base.process import warm_processes
 from components.base.refusal import DataRefused, Refusal
+from components.base.without import OF_TFX, without
 from components.sources.listing import content_fingerprint
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
@@ -27,7 +28,6 @@ from pipeline.line.interruption import Interrupted, interruptible
 from pipeline.line.output_root import check_outside, locked, writable
 from pipeline.line.scratch import scratch
 from pipeline.line.steps import Outputs, Step
-from pipeline.line.without_torch import without_torch
 from pipeline.operation.afterwards import Afterwards, follow
 from pipeline.outcome import unchanged
 from pipeline.outcome.kept_files import keep_files
@@ -184,8 +184,8 @@ def _run_line(
     earlier = [past for past in read_history(root / "runs") if past.name == config.name]
     terminal.usual = usual_seconds(earlier)
     terminal.say("starting TFX")
-    with warm_processes():
-        with without_torch():
+    with warm_processes(sparing=True):
+        with without(*OF_TFX):
             from pipeline.line import dag, runner
         from pipeline.outcome.collect import collect
         from pipeline.outcome.pictures import Pictures

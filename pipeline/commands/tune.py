@@ -18,6 +18,7 @@ from components.base.config import json_slice
 from components.base.frameworks import IMPORTED
 from components.base.process import StepFailed, warm_processes
 from components.base.refusal import ConfigError, DataRefused
+from components.base.without import OF_TFX, without
 from components.networks.architectures import architecture_of
 from components.sources.open_source import listed_once, open_source
 from components.sources.source import Source
@@ -31,7 +32,6 @@ from pipeline.line.interruption import Interrupted, interruptible
 from pipeline.line.output_root import check_outside, locked, writable
 from pipeline.line.scratch import scratch
 from pipeline.line.steps import Outputs
-from pipeline.line.without_torch import without_torch
 from pipeline.outcome.terminal import Terminal, short
 from pipeline.outcome.verdict import EXIT_OK
 from pipeline.search.search import Outcome, Search
@@ -133,7 +133,7 @@ def _digest(*parts: object) -> str:
 
 def _run_steps(config: RunConfig, plan: dict, terminal: Terminal) -> dict[str, Path]:
     terminal.say("starting TFX")
-    with without_torch():
+    with without(*OF_TFX):
         from pipeline.line import dag, runner
 
     wanted = {"arrays": "pack", "plan": "augment", "features": "features"}

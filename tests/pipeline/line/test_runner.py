@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from pipeline.line.without_torch import without_torch
+from components.base.without import OF_TFX, without
 
-with without_torch():
+with without(*OF_TFX):
     from pipeline.line.runner import _run_in_order
 
 
