@@ -42,8 +42,8 @@ def warm(
 
     Returns at once: who asks one that still imports waits for it. What a process of the caller
     starts meanwhile may ask, too. `sparing` leaves a core to the caller, which has as much to
-    import: what there is no other core for is imported afterwards. To be entered in a thread that lives as long: Linux ends them
-    with the thread.
+    import: what there is no other core for is imported afterwards. To be entered in a thread that
+    lives as long: Linux ends them with the thread.
     """
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-"))
