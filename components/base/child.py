@@ -4,6 +4,7 @@ Ties itself to the process PARENT, then becomes `python -m MODULE ARGS.json`.
 """
 
 import atexit
+import contextlib
 import ctypes
 import os
 import runpy
@@ -37,12 +38,13 @@ def leave(code: object) -> NoReturn:
     """Ends this process as `sys.exit(code)` would, but without taking a framework down object by
     object, which takes seconds."""
     atexit._run_exitfuncs()
-    if code is not None and not isinstance(code, int):
-        print(code, file=sys.stderr)
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code or 0)
+    status = code if isinstance(code, int) else int(code is not None)
+    with contextlib.suppress(OSError):  # nobody may be there to read, or no room
+        if status != code and code is not None:
+            print(code, file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
