@@ -9,6 +9,7 @@ One process imports TFX and forks for each run, so that a run costs seconds. In 
     python -m tests.helpers.killed_line - run digits root=/tmp/out        # undisturbed
 """
 
+import atexit
 import contextlib
 import functools
 import json
@@ -235,7 +236,8 @@ def _serve_warm() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with warm_processes():
-        warm.fork, run.warm_processes = printing_elsewhere.fork, contextlib.nullcontext
+        warm.fork = printing_elsewhere.fork
+        run.warm_processes = lambda **_: contextlib.nullcontext()
         _serve(answers)
 
 
@@ -246,6 +248,7 @@ def _fork(kill: str, output: str, arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
+        atexit._clear()  # what is to be done when the server ends
         _run(kill, arguments)
     return child
 
