@@ -42,13 +42,13 @@ def by_hand(argv: list[str]) -> int:
                 predict(asked, next(iter(args.models)))
             main(args)
     except (UsageError, ValueError, RuntimeError, OSError) as error:
-        _say(f"export: {error}")
+        console().print(f"export: {error}", markup=False, highlight=False)
         return 2 if isinstance(error, UsageError) else 1
     records, latency = (json.loads((args.output / name).read_text()) for name in (PARITY, LATENCY))
     failed = refusals(artifact_gates(records, latency, args.export), args.export)
     bad = {record["artifact"] for record in records if not record["passed"]}
     made = len({record["artifact"] for record in records} - bad)
-    _say(f"{made} artifacts in {args.output} agree with {next(iter(args.models.values()))}")
+    print(f"{made} artifacts in {args.output} agree with {next(iter(args.models.values()))}")
     return 3 if failed else 0
 
 
@@ -58,10 +58,6 @@ def _logged(output: Path) -> Iterator[None]:
     output.mkdir(parents=True, exist_ok=True)
     with open(output / "log.txt", "ab", buffering=0) as log, chatter_to(log.fileno()):
         yield
-
-
-def _say(line: str) -> None:
-    console().print(line, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,15 @@
 """`python -m pipeline`: the command line, see pipeline/commands/app.py."""
 
+import sys
+
 from pipeline.commands.app import main
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if "tensorflow" in sys.modules:
+            from components.base.child import leave
+
+            leave(end.code)
+        raise

@@ -102,7 +102,6 @@ app.add_typer(app_unattended.app)
 
 def main() -> None:
     """Runs the command line; an expected error is one line on standard error."""
-    from components.base.child import leave
     from components.base.console import flush_standard_streams
     from components.base.process import StepFailed
     from components.base.refusal import Refusal
@@ -116,8 +115,6 @@ def main() -> None:
             # After a signal: what Beam was doing in other threads must not hold the process.
             flush_standard_streams()
             os._exit(end.code)
-        if "tensorflow" in sys.modules:
-            leave(end.code)
         raise
     except (Refusal, StepFailed) as error:
         typer.echo(f"darkroom: {error}", err=True)

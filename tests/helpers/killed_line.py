@@ -9,7 +9,6 @@ One process imports TFX and forks for each run, so that a run costs seconds. In 
     python -m tests.helpers.killed_line - run digits root=/tmp/out        # undisturbed
 """
 
-import atexit
 import contextlib
 import functools
 import json
@@ -248,7 +247,6 @@ def _fork(kill: str, output: str, arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
-        atexit._clear()  # what is to be done when the server ends
         _run(kill, arguments)
     return child
 
