@@ -54,11 +54,11 @@ def disk_full(directory: str | Path, more: str = "") -> DiskFull:
 
 @contextlib.contextmanager
 def explained(directory: Path) -> Iterator[None]:
-    """An OSError for want of room becomes DiskFull, which says where and how much there is."""
+    """An error for want of room becomes DiskFull, which says where and how much there is."""
     try:
         yield
-    except OSError as error:
-        if is_full(error):
+    except Exception as error:
+        if is_full(error) and not isinstance(error, DiskFull):
             raise disk_full(directory) from error
         raise
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from components.base import disk
 from components.base.refusal import ConfigError
 from pipeline.configuration.overrides import override, parse_overrides
 from pipeline.configuration.runs import RunsConfig
@@ -27,7 +28,7 @@ def gc(words: list[str], dry_run: bool, console: Console | None = None) -> None:
     if not (root / RUNS).is_dir():
         raise ConfigError(f"There are no runs under {str(root / RUNS)!r}: pass root=PATH.")
     out = console or Console(soft_wrap=True)
-    with locked(root):
+    with disk.explained(root), locked(root):
         waste = find_waste(root, config)
         for line in described(root, waste):
             out.print(line, highlight=False, markup=False)

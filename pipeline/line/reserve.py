@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 FILE = ".reserve"
@@ -24,3 +25,15 @@ def give_up(root: Path) -> None:
     """Makes the room free; somebody is about to fill it."""
     with contextlib.suppress(OSError):
         (root / FILE).unlink()
+
+
+@contextlib.contextmanager
+def lent(root: Path) -> Iterator[None]:
+    """The room, where it is kept, for what makes more."""
+    held = (root / FILE).exists()
+    give_up(root)
+    try:
+        yield
+    finally:
+        if held:
+            hold(root)

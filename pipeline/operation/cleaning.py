@@ -15,10 +15,12 @@ import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from components.base import disk
 from components.base.refusal import ConfigError
 from pipeline.configuration.config import CHECKPOINTS, pipeline_name
 from pipeline.configuration.overrides import parse_overrides
 from pipeline.configuration.runs import RunsConfig
+from pipeline.line import reserve
 from pipeline.operation.retention import KeptRun, needed_executions, outdated_runs
 from pipeline.outcome.verdict import CONFIGURATION, all_repeated
 from serving.store.store import Store
@@ -87,7 +89,8 @@ def remove(root: Path, waste: Waste) -> None:
     if waste.kept is not None:
         from pipeline.operation.executions import forget
 
-        forget(root / METADATA, *waste.kept)
+        with reserve.lent(root):  # a full disk has none for the database to note what goes
+            forget(root / METADATA, *waste.kept)
     leaving = root / _LEAVING
     for path in waste.paths:
         if path == leaving or not path.is_dir():
@@ -108,7 +111,8 @@ def clean(root: Path, config: RunsConfig, name: str, *, artifacts: bool) -> Iter
         remove(root, find_waste(root, config, name=name, artifacts=artifacts))
     except (Exception, KeyboardInterrupt) as error:  # the verdict stands whatever becomes of them
         traceback.print_exc()
-        yield f"older runs could not be cleaned up: {str(error) or type(error).__name__}"
+        reason = "the disk is full" if disk.is_full(error) else str(error) or type(error).__name__
+        yield f"older runs could not be cleaned up: {reason}"
 
 
 def freed(paths: Iterable[Path]) -> int:
