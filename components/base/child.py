@@ -38,9 +38,11 @@ def leave(code: object) -> NoReturn:
     """Ends this process as `sys.exit(code)` would, but without taking a framework down object by
     object, which takes seconds."""
     atexit._run_exitfuncs()
-    status = code if isinstance(code, int) else int(code is not None)
+    status = 1
     with contextlib.suppress(OSError):  # nobody may be there to read, or no room
-        if status != code and code is not None:
+        if code is None or isinstance(code, int):
+            status = code or 0
+        else:
             print(code, file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()

@@ -187,8 +187,7 @@ def warm_processes(
 def _environment(module: str, threads: int, gpu: bool) -> dict[str, str]:
     environment = os.environ | {
         "PYTHONPATH": python_path(),
-        # Where no GPU is looked for, TensorFlow's errors are that it found none.
-        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2" if gpu else "3"),
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _KEEP_MEMORY),
     }
     if "OMP_WAIT_POLICY" not in os.environ:
